@@ -1,0 +1,1 @@
+"""See a face, hear a voice, say what the person feels."""

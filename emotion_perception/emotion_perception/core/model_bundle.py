@@ -1,0 +1,218 @@
+"""The model bundle: three ONNX graphs and the model.json that says how to use them.
+
+The directory is the contract between training and robot. It is checked as a whole when it is loaded, so that
+a wrong bundle is refused before the first frame and not at it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from emotion_perception.core.onnx_session import open_session
+
+GRAPHS = ("face_encoder.onnx", "audio_encoder.onnx", "fusion.onnx")
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+
+class BundleError(ValueError):
+    """The directory is no usable model bundle; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class FaceInput:
+    """What the model wants of a face."""
+
+    size_px: int
+    embedding: int
+    bins: int
+    bin_s: float
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """What the model wants of a voice."""
+
+    sample_rate_hz: int
+    window_s: float
+    hop_s: float
+    embedding: int
+    tokens: int
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.window_s * self.sample_rate_hz)
+
+
+@dataclass(frozen=True)
+class FusionOutput:
+    """One row a person."""
+
+    probabilities: FloatArray  # (B, C), calibrated for the modalities in use
+    modality_weights: FloatArray  # (B, 2), of face and voice; 0 for a missing one
+
+
+class ModelBundle:
+    """A loaded bundle. Make it with `load_bundle`."""
+
+    def __init__(self, description: dict[str, Any], sessions: dict[str, onnxruntime.InferenceSession]) -> None:
+        self.model_id: str = description["model_id"]
+        self.labels: tuple[str, ...] = tuple(description["labels"])
+        self.face = FaceInput(**description["face"])
+        self.audio = AudioInput(**description["audio"])
+        coordinates = description["valence_arousal"]["coordinates"]
+        self.coordinates: FloatArray = np.array([coordinates[label] for label in self.labels], np.float32)  # (C, 2)
+        temperatures = {state: entry["temperature"] for state, entry in description["calibration"].items()}
+        # Indexed by [face in use, voice in use]; the entry for neither is never used.
+        self._temperatures: FloatArray = np.array(
+            [[1.0, temperatures["audio"]], [temperatures["face"], temperatures["both"]]], np.float32
+        )
+        self._face_encoder, self._audio_encoder, self._fusion = (sessions[name] for name in GRAPHS)
+
+    def encode_faces(self, crops: NDArray[np.uint8]) -> FloatArray:
+        """Embed RGB crops (B, size_px, size_px, 3) as (B, face.embedding)."""
+        return self._face_encoder.run(["embedding"], {"face": crops})[0]  # type: ignore[no-any-return]
+
+    def encode_audio(self, samples: FloatArray) -> FloatArray:
+        """Embed one window (window_samples,) in [-1, 1] as (audio.tokens, audio.embedding)."""
+        return self._audio_encoder.run(["embeddings"], {"audio": samples[np.newaxis]})[0][0]  # type: ignore[no-any-return]
+
+    def fuse(
+        self,
+        face_embeddings: FloatArray,
+        face_mask: BoolArray,
+        audio_embeddings: FloatArray,
+        audio_mask: BoolArray,
+    ) -> FusionOutput:
+        """Fuse the embeddings of B people.
+
+        Args:
+            face_embeddings: (B, face.bins, face.embedding), oldest first.
+            face_mask: (B, face.bins), true where the bin holds a face.
+            audio_embeddings: (B, audio.tokens, audio.embedding), oldest first.
+            audio_mask: (B,), true where the voice is to be used.
+        """
+        logits, weights = self._fusion.run(
+            ["logits", "modality_weights"],
+            {
+                "face_embeddings": face_embeddings,
+                "face_mask": face_mask,
+                "audio_embeddings": audio_embeddings,
+                "audio_mask": audio_mask,
+            },
+        )
+        temperatures = self._temperatures[face_mask.any(axis=1).astype(int), audio_mask.astype(int)]  # (B,)
+        return FusionOutput(softmax(logits / temperatures[:, np.newaxis]), weights)
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Probabilities (B, C) of logits (B, C)."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def load_bundle(directory: Path) -> ModelBundle:
+    """Load and check a bundle.
+
+    Raises:
+        BundleError: something is missing, altered or does not fit; nothing of the bundle is usable then.
+    """
+    description = _read_description(directory)
+    _check_files(directory, description)
+    sessions = {}
+    for name in GRAPHS:
+        try:
+            sessions[name] = open_session(directory / name)
+        # ONNX Runtime's own exceptions share no base class but RuntimeError and Exception.
+        except Exception as error:
+            raise BundleError(f"{directory / name} is no graph that ONNX Runtime can load ({error}); export it again.") from error
+    _check_graphs(directory, description, sessions)
+    return ModelBundle(description, sessions)
+
+
+def _read_description(directory: Path) -> dict[str, Any]:
+    path = directory / "model.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{path} does not exist; give the directory of a model bundle, which holds a model.json.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path} is not valid JSON ({error}); export the bundle again.") from error
+
+    schema = json.loads(resources.files(__package__).joinpath("model_bundle.schema.json").read_text(encoding="utf-8"))
+    error = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(description))
+    if error is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "its top level"
+        raise BundleError(f"{path} does not follow the bundle format at {where}: {error.message}; export the bundle again.")
+    missing = set(description["labels"]) - set(description["valence_arousal"]["coordinates"])
+    if missing:
+        raise BundleError(f"{path} has no valence_arousal coordinates for {', '.join(sorted(missing))}; add them.")
+    return description  # type: ignore[no-any-return]
+
+
+def _check_files(directory: Path, description: dict[str, Any]) -> None:
+    for name, entry in description["files"].items():
+        path = directory / name
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            raise BundleError(f"{path} is missing though model.json lists it; copy the whole bundle again.") from None
+        if digest != entry["sha256"]:
+            raise BundleError(
+                f"{path} has the SHA-256 {digest[:12]}… where model.json says {entry['sha256'][:12]}…; "
+                "the file was changed or damaged: copy the whole bundle again."
+            )
+
+
+def _check_graphs(
+    directory: Path, description: dict[str, Any], sessions: dict[str, onnxruntime.InferenceSession]
+) -> None:
+    """Compare every tensor with what model.json says. The batch, axis 0, is free."""
+    face = FaceInput(**description["face"])
+    audio = AudioInput(**description["audio"])
+    labels = len(description["labels"])
+    uint8, float32, boolean = "tensor(uint8)", "tensor(float)", "tensor(bool)"
+    expected = {
+        "face_encoder.onnx": {
+            "face": (uint8, (face.size_px, face.size_px, 3)),
+            "embedding": (float32, (face.embedding,)),
+        },
+        "audio_encoder.onnx": {
+            "audio": (float32, (audio.window_samples,)),
+            "embeddings": (float32, (audio.tokens, audio.embedding)),
+        },
+        "fusion.onnx": {
+            "face_embeddings": (float32, (face.bins, face.embedding)),
+            "face_mask": (boolean, (face.bins,)),
+            "audio_embeddings": (float32, (audio.tokens, audio.embedding)),
+            "audio_mask": (boolean, ()),
+            "logits": (float32, (labels,)),
+            "modality_weights": (float32, (2,)),
+        },
+    }
+    for name, tensors in expected.items():
+        found = {
+            node.name: (node.type, tuple(node.shape[1:]))
+            for node in (*sessions[name].get_inputs(), *sessions[name].get_outputs())
+        }
+        for tensor, wanted in tensors.items():
+            if found.get(tensor) == wanted:
+                continue
+            if tensor == "logits" and tensor in found:
+                raise BundleError(
+                    f"{directory / 'model.json'} names {labels} labels but fusion.onnx gives {found[tensor][1][-1]} logits "
+                    "a person; the label list and the graph must come from one export."
+                )
+            raise BundleError(
+                f"{directory / name} has {tensor} {found.get(tensor, 'nowhere')} where model.json asks for {wanted}; "
+                "export the bundle again."
+            )

@@ -1,0 +1,1 @@
+"""The ROS 2 nodes: parameters, conversion, a call of the core, publication."""

@@ -1,0 +1,112 @@
+"""The microphone messages that robots publish, read into one form.
+
+`audio_common_msgs` is the name of two packages with different messages, of ros-drivers and of mgonzs13; only one
+can be installed, and none needs to be: a type is imported when it is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_perception.core.audio_resampler import AudioError
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_nanoseconds
+
+
+@dataclass(frozen=True)
+class Unstamped:
+    """What some messages do not say about themselves."""
+
+    now_ns: int  # when the message was received
+    sample_rate_hz: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sound as the windower takes it."""
+
+    samples: NDArray[np.float32]  # (N, channels) in [-1, 1]
+    sample_rate_hz: int
+    stamp_ns: int  # capture time of the first sample
+    frame_id: str
+
+
+def _audio_chunk(message: Any, _: Unstamped) -> Chunk:
+    samples = _by_channel(np.frombuffer(message.samples, np.float32), message.channels)
+    return Chunk(samples, message.sample_rate_hz, to_nanoseconds(message.header.stamp), message.header.frame_id)
+
+
+def _audio_data(message: Any, unstamped: Unstamped) -> Chunk:
+    samples = _signed_16_bit(message.data, unstamped.channels)
+    stamp_ns = unstamped.now_ns - _duration_ns(samples, unstamped.sample_rate_hz)
+    return Chunk(samples, unstamped.sample_rate_hz, stamp_ns, "")
+
+
+def _audio_data_stamped(message: Any, unstamped: Unstamped) -> Chunk:
+    samples = _signed_16_bit(message.audio.data, unstamped.channels)
+    return Chunk(samples, unstamped.sample_rate_hz, to_nanoseconds(message.header.stamp), message.header.frame_id)
+
+
+def _audio_stamped(message: Any, _: Unstamped) -> Chunk:
+    info, data = message.audio.info, message.audio.audio_data
+    # The formats are PortAudio's numbers; each has a field of its own, and a full scale.
+    fields = {1: ("float32_data", 1.0), 2: ("int32_data", 2.0**31), 8: ("int16_data", 2.0**15), 16: ("int8_data", 2.0**7)}
+    if info.format not in fields:
+        raise AudioError(f"The audio has the PortAudio format {info.format}; expected one of {', '.join(map(str, fields))}.")
+    name, full_scale = fields[info.format]
+    samples = _by_channel(np.asarray(getattr(data, name), np.float32) / np.float32(full_scale), info.channels)
+    # Its capturer stamps a chunk when the chunk has been read, so the stamp is that of the end.
+    stamp_ns = to_nanoseconds(message.header.stamp) - _duration_ns(samples, info.rate)
+    return Chunk(samples, info.rate, stamp_ns, message.header.frame_id)
+
+
+_READERS: dict[str, Callable[[Any, Unstamped], Chunk]] = {
+    "emotion_msgs/AudioChunk": _audio_chunk,
+    "audio_common_msgs/AudioData": _audio_data,
+    "audio_common_msgs/AudioDataStamped": _audio_data_stamped,
+    "audio_common_msgs/AudioStamped": _audio_stamped,
+}
+
+
+def audio_format(name: str) -> tuple[type, Callable[[Any, Unstamped], Chunk]]:
+    """The message class of a type such as audio_common_msgs/AudioData, and the function that reads it.
+
+    The function raises AudioError when a message does not hold what its type promises.
+
+    Raises:
+        ValueError: the type is not known, or its package is not installed.
+    """
+    if name not in _READERS:
+        raise ValueError(f"audio_type is {name!r}; expected one of {', '.join(_READERS)}.")
+    package, message = name.split("/")
+    try:
+        return getattr(import_module(f"{package}.msg"), message), _READERS[name]
+    except ModuleNotFoundError:
+        raise ValueError(f"audio_type is {name} but {package} is not installed; install ros-$ROS_DISTRO-audio-common-msgs.") from None
+    except AttributeError:
+        raise ValueError(
+            f"audio_type is {name} but the {package} installed here has no {message}; it is the other of the two "
+            "packages of that name: choose the type that your microphone's node publishes (ros2 topic type)."
+        ) from None
+
+
+def _signed_16_bit(data: Any, channels: int) -> NDArray[np.float32]:
+    if len(data) % 2:
+        raise AudioError(f"The audio message holds {len(data)} bytes; expected 16-bit samples, an even number of bytes.")
+    return _by_channel(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(2**15), channels)
+
+
+def _by_channel(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    if not channels or len(samples) % channels:
+        raise AudioError(f"The audio message holds {len(samples)} samples of {channels} channels; expected a whole number each.")
+    return samples.reshape(-1, channels)  # (N, channels)
+
+
+def _duration_ns(samples: NDArray[np.float32], sample_rate_hz: int) -> int:
+    if sample_rate_hz <= 0:
+        raise AudioError(f"The audio message has a rate of {sample_rate_hz} Hz; expected a positive one.")
+    return len(samples) * NANOSECONDS_PER_S // sample_rate_hz

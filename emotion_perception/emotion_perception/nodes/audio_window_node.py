@@ -1,0 +1,95 @@
+"""Microphone chunks in, windows of 16 kHz mono sound with voice activity out."""
+
+from typing import Any
+
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import AudioWindow
+from emotion_perception.core.audio_resampler import AudioError
+from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
+from emotion_perception.core.voice_activity import VoiceActivity
+from emotion_perception.nodes.audio_formats import Unstamped, audio_format
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_float_array, to_stamp
+from emotion_perception.nodes.perception_node import (
+    Diagnosis,
+    Parameter,
+    PerceptionNode,
+    share_directory,
+    topic_arrivals,
+)
+from emotion_perception.nodes.spinning import spin
+
+VOICE_MODEL = "models/silero_vad/silero_vad_16k_op15.onnx"
+
+
+class AudioWindowNode(PerceptionNode):
+    """Resamples whatever the microphone gives and cuts it into overlapping windows."""
+
+    PARAMETERS = (
+        Parameter("audio_topic", "Topic of the microphone"),
+        Parameter(
+            "audio_type",
+            "Type of its messages: emotion_msgs/AudioChunk, audio_common_msgs/AudioData, "
+            "audio_common_msgs/AudioDataStamped (ros-drivers) or audio_common_msgs/AudioStamped (mgonzs13)",
+        ),
+        Parameter("unstamped_sample_rate_hz", "Rate of AudioData and AudioDataStamped, which do not say it", 4000, 192000),
+        Parameter("unstamped_channels", "Channels of AudioData and AudioDataStamped, which do not say it", 1, 32),
+        Parameter("window_s", "Length of a window, in seconds", 0.1, 30.0),
+        Parameter("hop_s", "Time from one window to the next, in seconds", 0.01, 10.0),
+        Parameter("voice_enter", "Probability of voice from which somebody speaks", 0.0, 1.0),
+        Parameter("voice_leave", "Probability of voice below which nobody speaks any more", 0.0, 1.0),
+        Parameter("voice_min_silence_s", "Silence that ends an utterance, in seconds", 0.0, 5.0),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("audio_window_node")
+
+    def configure(self) -> None:
+        self._message_type, self._read = audio_format(self.value("audio_type"))
+        self._rate_hz, self._channels = self.value("unstamped_sample_rate_hz"), self.value("unstamped_channels")
+        voice = VoiceActivity(
+            share_directory() / VOICE_MODEL,
+            enter_threshold=self.value("voice_enter"),
+            leave_threshold=self.value("voice_leave"),
+            min_silence_s=self.value("voice_min_silence_s"),
+        )
+        self._windower = AudioWindower(self.value("window_s"), self.value("hop_s"), voice)
+        self._publisher = self.add_publisher(AudioWindow, "/emotion/audio_window", QoSProfile(depth=10))
+
+    def activate(self) -> None:
+        topic = self.value("audio_topic")
+        self._arrivals = topic_arrivals(topic, self.value("audio_type"))
+        self._windower.reset()
+        # No chunk of sound is made worthless by the next one: the queue holds some seconds.
+        qos = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.add_subscription(self._message_type, topic, self._on_audio, qos)
+
+    def diagnose(self) -> Diagnosis:
+        return self._arrivals.diagnose()
+
+    def _on_audio(self, message: Any) -> None:
+        self._arrivals.receive()
+        if not self._publisher.get_subscription_count():
+            return
+        try:
+            chunk = self._read(message, Unstamped(self.get_clock().now().nanoseconds, self._rate_hz, self._channels))
+            windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, chunk.stamp_ns / NANOSECONDS_PER_S)
+        except AudioError as error:
+            self._arrivals.refuse(str(error))
+            return
+        for window in windows:
+            self._publisher.publish(
+                AudioWindow(
+                    header=Header(stamp=to_stamp(round(window.stamp_s * NANOSECONDS_PER_S)), frame_id=chunk.frame_id),
+                    sample_rate_hz=SAMPLE_RATE_HZ,
+                    samples=to_float_array(window.samples),
+                    captured_s=window.captured_s,
+                    voice_activity=window.voice_activity,
+                    speaking=window.speaking,
+                )
+            )
+
+
+def main() -> None:
+    spin([AudioWindowNode])

@@ -1,0 +1,79 @@
+"""A webcam as a ROS camera."""
+
+import threading
+
+import cv2
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from emotion_perception.nodes.conversions import rgb_to_image
+from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.spinning import spin
+
+RETRY_S = 0.2  # before a camera that gave no image is asked again
+
+
+class CameraNode(PerceptionNode):
+    """Reads a webcam in a thread of its own and publishes each image with the time at which it came."""
+
+    PARAMETERS = (
+        Parameter("device", "Number of the camera: 0 is /dev/video0", 0, 63),
+        Parameter("width_px", "Wanted width of the images; the camera gives the nearest that it has", 16, 7680),
+        Parameter("height_px", "Wanted height of the images", 16, 4320),
+        Parameter("rate_hz", "Wanted images a second", 1.0, 240.0),
+        Parameter("image_topic", "Topic of the images"),
+        Parameter("frame_id", "Frame of the images"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("camera_node")
+        self._camera: cv2.VideoCapture | None = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def configure(self) -> None:
+        device = self.value("device")
+        self._camera = cv2.VideoCapture(device)
+        if not self._camera.isOpened():
+            raise ValueError(f"Camera {device} does not open; is /dev/video{device} there, readable and not in use?")
+        self._camera.set(cv2.CAP_PROP_FRAME_WIDTH, self.value("width_px"))
+        self._camera.set(cv2.CAP_PROP_FRAME_HEIGHT, self.value("height_px"))
+        self._camera.set(cv2.CAP_PROP_FPS, self.value("rate_hz"))
+        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an image that waits is an image that is late
+        self._frame_id = self.value("frame_id")
+        self._publisher = self.add_publisher(Image, self.value("image_topic"), QoSProfile(depth=2))
+
+    def cleanup(self) -> None:
+        if self._camera is not None:
+            self._camera.release()
+            self._camera = None
+
+    def activate(self) -> None:
+        self._arrivals = Arrivals(f"camera {self.value('device')}", "is it still plugged in?")
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._read, args=(self._camera,), name="camera", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def diagnose(self) -> Diagnosis:
+        return self._arrivals.diagnose()
+
+    def _read(self, camera: cv2.VideoCapture) -> None:
+        while not self._stop.is_set():
+            is_there, pixels = camera.read()
+            if not is_there:
+                self._stop.wait(RETRY_S)
+                continue
+            header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id)
+            self._arrivals.receive()
+            self._publisher.publish(rgb_to_image(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), header))
+
+
+def main() -> None:
+    spin([CameraNode])

@@ -1,0 +1,102 @@
+"""Camera images in, tracked face crops out."""
+
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from emotion_msgs.msg import FaceCrop, FaceCropArray
+from emotion_perception.core.face_crop import crop_face
+from emotion_perception.core.face_detector import FaceDetector
+from emotion_perception.core.face_tracker import FaceTracker
+from emotion_perception.nodes.conversions import (
+    NANOSECONDS_PER_S,
+    ImageError,
+    compressed_to_rgb,
+    image_to_rgb,
+    rgb_to_image,
+    to_nanoseconds,
+)
+from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, topic_arrivals
+from emotion_perception.nodes.spinning import spin
+
+TRANSPORTS = {"raw": (Image, image_to_rgb), "compressed": (CompressedImage, compressed_to_rgb)}
+
+
+class FaceCropNode(PerceptionNode):
+    """Finds and follows the faces of every image that comes while somebody wants them."""
+
+    PARAMETERS = (
+        Parameter("image_topic", "Topic of the camera images; with image_transport compressed, of the compressed images"),
+        Parameter("image_transport", "Form of the images: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)"),
+        Parameter("min_score", "Score from which the detector's finding is a face", 0.0, 1.0),
+        Parameter("max_lost_s", "A face unseen for longer gets a new track id, in seconds", 0.0, 60.0),
+        Parameter("max_center_distance", "A face is the known one if its centre is at most so many face sizes from where that is expected", 0.0, 10.0),
+        Parameter("duplicate_overlap", "Of two findings that share more than this part of the smaller one, the weaker is dropped", 0.0, 1.0),
+        Parameter("crop_px", "Side of the published crops in pixels", 16, 512),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("face_crop_node")
+        self._detector: FaceDetector | None = None
+
+    def configure(self) -> None:
+        transport = self.value("image_transport")
+        if transport not in TRANSPORTS:
+            raise ValueError(f"image_transport is {transport!r}; expected one of {', '.join(TRANSPORTS)}.")
+        self._message_type, self._to_rgb = TRANSPORTS[transport]
+        self._crop_px = self.value("crop_px")
+        self._tracker = FaceTracker(
+            max_lost_s=self.value("max_lost_s"),
+            max_center_distance=self.value("max_center_distance"),
+            duplicate_overlap=self.value("duplicate_overlap"),
+        )
+        self._detector = FaceDetector(self.value("min_score"))
+        self._publisher = self.add_publisher(FaceCropArray, "/emotion/faces", QoSProfile(depth=10))
+
+    def cleanup(self) -> None:
+        if self._detector is not None:
+            self._detector.close()
+            self._detector = None
+
+    def activate(self) -> None:
+        topic = self.value("image_topic")
+        self._arrivals = topic_arrivals(topic, self._message_type.__name__)
+        self._faces_found = 0
+        self._tracker.reset()
+        # Only the newest image counts: one that waited would be late.
+        qos = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.add_subscription(self._message_type, topic, self._on_image, qos)
+
+    def diagnose(self) -> Diagnosis:
+        return self._arrivals.diagnose(faces=self._faces_found)
+
+    def _on_image(self, image: Image | CompressedImage) -> None:
+        self._arrivals.receive()
+        if not self._publisher.get_subscription_count():
+            return
+        try:
+            pixels = self._to_rgb(image)
+        except ImageError as error:
+            self._arrivals.refuse(str(error))
+            return
+        detections = self._detector.detect(pixels)
+        tracked = self._tracker.update(detections, to_nanoseconds(image.header.stamp) / NANOSECONDS_PER_S)
+        self._faces_found += len(tracked)
+        faces = FaceCropArray(header=image.header, image_height_px=pixels.shape[0], image_width_px=pixels.shape[1])
+        for face in tracked:
+            crop = crop_face(pixels, face.box, self._crop_px)
+            faces.faces.append(
+                FaceCrop(
+                    track_id=face.track_id,
+                    score=face.score,
+                    x_px=face.box.x_px,
+                    y_px=face.box.y_px,
+                    width_px=face.box.width_px,
+                    height_px=face.box.height_px,
+                    crop=rgb_to_image(crop, image.header),
+                )
+            )
+        self._publisher.publish(faces)
+
+
+def main() -> None:
+    spin([FaceCropNode])

@@ -1,0 +1,127 @@
+"""A file as camera and microphone, in its own timing."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import AudioChunk
+from emotion_perception.core.media_reader import AudioBlock, MediaError, MediaReader, VideoFrame
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, rgb_to_image, to_float_array, to_stamp
+from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.spinning import spin
+
+# How often a waiting player looks at the clock, which a simulation may stop or set back.
+LOOK_S = 0.02
+
+
+class MediaPlayerNode(PerceptionNode):
+    """Plays a clip when it is activated; stamps are those that a camera and a microphone would give."""
+
+    PARAMETERS = (
+        Parameter("path", "The file to play: anything that FFmpeg reads, with video, sound or both"),
+        Parameter("loop", "Whether to start again at the end"),
+        Parameter("image_topic", "Topic of the images"),
+        Parameter("audio_topic", "Topic of the sound"),
+        Parameter("camera_frame_id", "Frame of the images"),
+        Parameter("microphone_frame_id", "Frame of the sound"),
+    )
+
+    def __init__(self, on_end: Callable[[], None] = lambda: None) -> None:
+        """
+        Args:
+            on_end: called from the player's thread when the clip has ended and is not to be looped.
+        """
+        super().__init__("media_player_node")
+        self._on_end = on_end
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def configure(self) -> None:
+        self._path = Path(self.value("path"))
+        with MediaReader(self._path) as reader:  # refuses a file that cannot be played, before anything starts
+            streams = [name for name, there in (("video", reader.has_video), ("sound", reader.has_audio)) if there]
+        self.get_logger().info(f"{self._path.name}: {' and '.join(streams)}")
+        self._loop = self.value("loop")
+        self._camera_frame_id = self.value("camera_frame_id")
+        self._microphone_frame_id = self.value("microphone_frame_id")
+        self._image_publisher = self.add_publisher(Image, self.value("image_topic"), QoSProfile(depth=2))
+        self._audio_publisher = self.add_publisher(AudioChunk, self.value("audio_topic"), QoSProfile(depth=100))
+        # Whoever comes later, or wants to lay results over the file, learns when its time zero was.
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._start_publisher = self.add_publisher(Header, "~/start", latched)
+
+    def activate(self) -> None:
+        self._frames = self._blocks = self._corrupt_packets = 0
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._play, name="media player", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def diagnose(self) -> Diagnosis:
+        return Diagnosis(
+            values={"frames": self._frames, "audio_blocks": self._blocks, "corrupt_packets": self._corrupt_packets}
+        )
+
+    def _play(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._play_once()
+                if not self._loop:
+                    break
+        except MediaError as error:
+            self.get_logger().error(str(error))
+        if not self._stop.is_set():
+            self._on_end()
+
+    def _play_once(self) -> None:
+        with MediaReader(self._path) as reader:
+            start_ns = self.get_clock().now().nanoseconds
+            self._start_publisher.publish(Header(stamp=to_stamp(start_ns), frame_id=self._path.name))
+            for item in reader:
+                stamp_ns = start_ns + round(item.time_s * NANOSECONDS_PER_S)
+                if isinstance(item, VideoFrame):
+                    self._wait_until(stamp_ns)
+                    publish = self._publish_frame
+                else:  # a microphone gives a block when its last sample has been captured
+                    self._wait_until(stamp_ns + len(item.samples) * NANOSECONDS_PER_S // item.sample_rate_hz)
+                    publish = self._publish_block
+                if self._stop.is_set():
+                    return
+                publish(item, stamp_ns)
+                self._corrupt_packets = reader.corrupt_packets
+        if self._corrupt_packets:
+            self.get_logger().warning(f"{self._path.name}: {self._corrupt_packets} corrupt packets were left out.")
+
+    def _wait_until(self, due_ns: int) -> None:
+        while (wait_s := (due_ns - self.get_clock().now().nanoseconds) / NANOSECONDS_PER_S) > 0:
+            if self._stop.wait(min(wait_s, LOOK_S)):
+                return
+
+    def _publish_frame(self, frame: VideoFrame, stamp_ns: int) -> None:
+        header = Header(stamp=to_stamp(stamp_ns), frame_id=self._camera_frame_id)
+        self._image_publisher.publish(rgb_to_image(frame.image_rgb, header))
+        self._frames += 1
+
+    def _publish_block(self, block: AudioBlock, stamp_ns: int) -> None:
+        self._audio_publisher.publish(
+            AudioChunk(
+                header=Header(stamp=to_stamp(stamp_ns), frame_id=self._microphone_frame_id),
+                sample_rate_hz=block.sample_rate_hz,
+                channels=block.samples.shape[1],
+                samples=to_float_array(block.samples),
+            )
+        )
+        self._blocks += 1
+
+
+def main() -> None:
+    spin([MediaPlayerNode])

@@ -1,0 +1,98 @@
+"""A microphone of this computer as a ROS topic."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import AudioChunk
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_float_array, to_stamp
+from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.spinning import spin
+
+
+class MicrophoneNode(PerceptionNode):
+    """Publishes what PortAudio captures, at the device's own rate."""
+
+    PARAMETERS = (
+        Parameter("device", "Name of the microphone or a part of it, as python -m sounddevice lists it; empty: the default"),
+        Parameter("channels", "Channels to capture", 1, 32),
+        Parameter("chunk_s", "Length of a published chunk, in seconds", 0.005, 1.0),
+        Parameter("audio_topic", "Topic of the sound"),
+        Parameter("frame_id", "Frame of the microphone"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("microphone_node")
+        self._stream: Any = None
+
+    def configure(self) -> None:
+        try:
+            import sounddevice  # looks for PortAudio when it is imported, and only this node needs it
+        except OSError:
+            raise ValueError(
+                "The microphone needs the system library PortAudio; install it with: sudo apt-get install libportaudio2"
+            ) from None
+        device = self.value("device") or None
+        try:
+            information = sounddevice.query_devices(device, "input")
+            self._sample_rate_hz = int(information["default_samplerate"])
+            self._stream = sounddevice.InputStream(
+                device=device,
+                samplerate=self._sample_rate_hz,
+                channels=self.value("channels"),
+                blocksize=round(self.value("chunk_s") * self._sample_rate_hz),
+                dtype="float32",
+                latency="low",
+                callback=self._on_samples,
+            )
+        except (ValueError, sounddevice.PortAudioError) as error:
+            raise ValueError(
+                f"The microphone {device or '(default)'!r} does not open with {self.value('channels')} channels ({error}); "
+                "expected an input device that python -m sounddevice lists."
+            ) from None
+        self._channels = self.value("channels")
+        self._frame_id = self.value("frame_id")
+        self._publisher = self.add_publisher(AudioChunk, self.value("audio_topic"), QoSProfile(depth=100))
+
+    def cleanup(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def activate(self) -> None:
+        self._arrivals = Arrivals(f"microphone {self.value('device') or '(default)'}", "is it still plugged in?")
+        self._stream.start()
+
+    def deactivate(self) -> None:
+        if self._stream is not None:
+            self._stream.stop()
+
+    def diagnose(self) -> Diagnosis:
+        return self._arrivals.diagnose()
+
+    def _on_samples(self, samples: NDArray[np.float32], _: int, time: Any, status: Any) -> None:
+        """Publish samples (N, channels); called by PortAudio's thread."""
+        now_ns = self.get_clock().now().nanoseconds
+        # Some hosts do not tell when the first sample was captured; then the chunk has just ended.
+        age_s = time.currentTime - time.inputBufferAdcTime
+        duration_s = len(samples) / self._sample_rate_hz
+        if not duration_s <= age_s < 1.0:
+            age_s = duration_s
+        if status.input_overflow:
+            self._arrivals.refuse("The microphone lost samples: this computer was too busy to take them.")
+        self._arrivals.receive()
+        self._publisher.publish(
+            AudioChunk(
+                header=Header(stamp=to_stamp(now_ns - round(age_s * NANOSECONDS_PER_S)), frame_id=self._frame_id),
+                sample_rate_hz=self._sample_rate_hz,
+                channels=self._channels,
+                samples=to_float_array(samples),
+            )
+        )
+
+
+def main() -> None:
+    spin([MicrophoneNode])

@@ -1,0 +1,262 @@
+"""What every node of the suite has in common: parameters from one file, a symmetric life cycle, diagnostics."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ament_index_python.packages import get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
+
+DIAGNOSTICS_PERIOD_S = 1.0
+# A source that has been silent for so long is worth a warning.
+SILENCE_LIMIT_S = 3.0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a node; its default stands in config/emotion_perception.yaml."""
+
+    name: str
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass
+class Diagnosis:
+    """What a node says about itself once a second."""
+
+    level: bytes = DiagnosticStatus.OK
+    message: str = "ok"
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def share_directory() -> Path:
+    """The installed config/ and models/ of this package."""
+    return Path(get_package_share_directory("emotion_perception"))
+
+
+@cache
+def _defaults() -> dict[str, dict[str, Any]]:
+    text = (share_directory() / "config" / "emotion_perception.yaml").read_text(encoding="utf-8")
+    return {node: entry["ros__parameters"] for node, entry in yaml.safe_load(text).items()}
+
+
+class PerceptionNode(LifecycleNode):
+    """A lifecycle node that takes its defaults from the parameter file and tells how it is.
+
+    Publishers are added in `configure` and destroyed at cleanup; subscriptions and timers are added in `activate`
+    and destroyed at deactivation. A ValueError in `configure` or `activate` is the user's to mend: it is logged as
+    one sentence and the transition fails. No callback may raise: each catches the errors its input can cause.
+    """
+
+    PARAMETERS: Sequence[Parameter] = ()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        defaults = _defaults()[name]
+        for parameter in self.PARAMETERS:
+            default = defaults[parameter.name]
+            self.declare_parameter(parameter.name, default, _describe(parameter, default))
+        self.add_on_set_parameters_callback(self._refuse_unless_unconfigured)
+        self._configured = False
+        self._added_publishers: list[Publisher] = []
+        self._added_subscriptions: list[Subscription] = []
+        self._added_timers: list[Timer] = []
+        self._last_diagnosis = Diagnosis()
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # A simulation that stands still is a reason to say so: the timer follows no simulated clock.
+        self._diagnostics_timer = self.create_timer(
+            DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def value(self, name: str) -> Any:
+        """The present value of a parameter."""
+        return self.get_parameter(name).value
+
+    def add_publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Publisher:
+        """Create a publisher that lives until cleanup."""
+        publisher = self.create_publisher(message_type, topic, qos)
+        self._added_publishers.append(publisher)
+        return publisher
+
+    def add_subscription(
+        self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+    ) -> None:
+        """Create a subscription that lives until deactivation."""
+        self._added_subscriptions.append(self.create_subscription(message_type, topic, callback, qos))
+
+    def add_timer(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Create a timer that lives until deactivation and follows the node's clock."""
+        self._added_timers.append(self.create_timer(period_s, callback))
+
+    def configure(self) -> None:
+        """Read the parameters, load what is heavy, add publishers."""
+
+    def activate(self) -> None:
+        """Add subscriptions and timers, start threads."""
+
+    def deactivate(self) -> None:
+        """Stop what else `activate` started; may be called twice."""
+
+    def cleanup(self) -> None:
+        """Close what else `configure` opened; may be called twice."""
+
+    def diagnose(self) -> Diagnosis:
+        """How an active node is."""
+        return Diagnosis()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._configured = self._attempt(self.configure)
+        if not self._configured:
+            self._undo_configure()
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if not self._attempt(self.activate):
+            self._undo_activate()
+            return TransitionCallbackReturn.FAILURE
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._undo_activate()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._undo_configure()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._undo_activate()
+        self._undo_configure()
+        return super().on_shutdown(state)
+
+    def destroy_node(self) -> None:
+        self._undo_activate()
+        self._undo_configure()
+        super().destroy_node()
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self._state_machine.current_state[1] == "active")
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except ValueError as error:
+            self.get_logger().fatal(f"Cannot {step.__name__}: {error}")
+        except Exception:  # rclpy would swallow it without a word
+            self.get_logger().fatal(f"Cannot {step.__name__}, which is a bug of ours:\n{traceback.format_exc()}")
+        else:
+            return True
+        return False
+
+    def _undo_activate(self) -> None:
+        self.deactivate()
+        while self._added_subscriptions:
+            self.destroy_subscription(self._added_subscriptions.pop())
+        while self._added_timers:
+            self.destroy_timer(self._added_timers.pop())
+
+    def _undo_configure(self) -> None:
+        self.cleanup()
+        while self._added_publishers:
+            self.destroy_publisher(self._added_publishers.pop())
+        self._configured = False
+
+    def _refuse_unless_unconfigured(self, parameters: list[RosParameter]) -> SetParametersResult:
+        fixed = {parameter.name for parameter in self.PARAMETERS} & {parameter.name for parameter in parameters}
+        if self._configured and fixed:
+            return SetParametersResult(
+                successful=False,
+                reason=f"{', '.join(sorted(fixed))} takes effect when {self.get_name()} is configured; "
+                f"bring it to unconfigured first (ros2 lifecycle set {self.get_fully_qualified_name()} cleanup).",
+            )
+        return SetParametersResult(successful=True)
+
+    def _diagnose(self) -> None:
+        diagnosis = self.diagnose() if self.is_active else Diagnosis(message=self._state_machine.current_state[1])
+        last, self._last_diagnosis = self._last_diagnosis, diagnosis
+        if (diagnosis.level, diagnosis.message) != (last.level, last.message):
+            if diagnosis.level != DiagnosticStatus.OK:
+                self.get_logger().warning(diagnosis.message)
+            elif last.level != DiagnosticStatus.OK:
+                self.get_logger().info("All is well again.")
+        status = DiagnosticStatus(
+            level=diagnosis.level,
+            name=self.get_fully_qualified_name(),
+            message=diagnosis.message,
+            hardware_id="emotion_perception",
+            values=[KeyValue(key=key, value=str(value)) for key, value in diagnosis.values.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics_publisher.publish(message)
+
+
+class Arrivals:
+    """Counts what comes from a source, and notices when nothing does."""
+
+    def __init__(self, source: str, remedy: str) -> None:
+        """
+        Args:
+            source: what should give something, as a user knows it.
+            remedy: what to look at when it gives nothing.
+        """
+        self._source = source
+        self._remedy = remedy
+        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._last = self._clock.now()
+        self._received = 0
+        self._refused = 0
+        self._reason = ""
+
+    def receive(self) -> None:
+        self._last = self._clock.now()
+        self._received += 1
+
+    def refuse(self, reason: str) -> None:
+        """Count something that could not be used, and keep why."""
+        self._refused += 1
+        self._reason = reason
+
+    def diagnose(self, **values: Any) -> Diagnosis:
+        """How the source has been since the last call."""
+        values = {"source": self._source, "received": self._received, "refused": self._refused, **values}
+        reason, self._reason = self._reason, ""
+        if reason:
+            return Diagnosis(DiagnosticStatus.ERROR, reason, values)
+        if (self._clock.now() - self._last).nanoseconds * 1e-9 > SILENCE_LIMIT_S:
+            message = f"Nothing came from {self._source} for more than {SILENCE_LIMIT_S:.0f} s; {self._remedy}"
+            return Diagnosis(DiagnosticStatus.WARN, message, values)
+        return Diagnosis(values=values)
+
+
+def topic_arrivals(topic: str, message_type: str) -> Arrivals:
+    """Arrivals of a topic."""
+    return Arrivals(topic, f"is it the right topic, and does something publish {message_type} on it (ros2 topic info)?")
+
+
+def _describe(parameter: Parameter, default: Any) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=parameter.description)
+    if parameter.minimum is not None and parameter.maximum is not None:
+        if isinstance(default, int):
+            descriptor.integer_range = [IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))]
+        else:
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(parameter.minimum), to_value=float(parameter.maximum))
+            ]
+    return descriptor

@@ -1,0 +1,79 @@
+"""How a process runs nodes: until Ctrl-C or SIGTERM, and with an orderly end."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from emotion_perception.nodes.perception_node import PerceptionNode
+
+END_S = 1.0  # the longest that the end waits for a callback
+
+
+def leave_to_life_cycle(nodes: Sequence[PerceptionNode]) -> bool:
+    """Start nothing: the transitions come over the nodes' services."""
+    return True
+
+
+def spin(
+    make_nodes: Sequence[Callable[[], PerceptionNode]],
+    start: Callable[[Sequence[PerceptionNode]], bool] = leave_to_life_cycle,
+    stop: threading.Event | None = None,
+) -> bool:
+    """Run nodes in one executor until they are told to stop.
+
+    rclpy's own signal handlers would invalidate the context under the hands of callbacks and threads that are just
+    publishing. Here a signal only asks for the end; the nodes are deactivated while the graph is still whole.
+
+    Args:
+        make_nodes: called once ROS is initialised.
+        start: called with the nodes when they spin; false ends everything at once.
+        stop: ends everything when it is set.
+
+    Returns:
+        What `start` returned.
+
+    Raises:
+        Exception: what a callback raised; a bug ends the process, with its traceback.
+    """
+    stop = stop or threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    executor: Executor = MultiThreadedExecutor() if len(make_nodes) > 1 else SingleThreadedExecutor()
+    failures: list[BaseException] = []
+
+    def execute() -> None:
+        try:
+            executor.spin()
+        except BaseException as failure:  # raised again by the main thread
+            failures.append(failure)
+            stop.set()
+
+    thread = threading.Thread(target=execute, name="executor", daemon=True)
+    nodes: list[PerceptionNode] = []
+    try:
+        for make_node in make_nodes:
+            nodes.append(make_node())
+            executor.add_node(nodes[-1])
+        thread.start()
+        started = start(nodes)
+        if started:
+            stop.wait()
+    finally:
+        for node in reversed(nodes):  # the sources stand last
+            if node.is_active:
+                node.trigger_deactivate()
+        executor.shutdown(timeout_sec=END_S)
+        if thread.is_alive():
+            thread.join(timeout=END_S)
+        for node in nodes:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    if failures:
+        raise failures[0]
+    return started

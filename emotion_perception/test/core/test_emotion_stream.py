@@ -1,0 +1,212 @@
+"""Streaming fusion: once encoded, masked when old, cleared when time jumps back."""
+
+import math
+
+import numpy as np
+import pytest
+
+from emotion_perception.core.emotion_stream import VOICE_ONLY, EmotionStream, FaceSample, StreamSettings
+from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.probability_smoothing import SmoothingSettings
+from emotion_perception.testing import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
+
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+LOUD = np.full(WINDOW_SAMPLES, 0.5, np.float32)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return load_bundle(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture
+def stream(bundle):
+    settings = StreamSettings(
+        face_limit_s=0.5,
+        audio_limit_s=0.5,
+        min_voice_activity=0.2,
+        uncertain_below=0.6,
+        focus_takeover_ratio=1.5,
+        smoothing=SmoothingSettings(time_constant_s=0.0, enter=0.5, leave=0.3),
+    )
+    return EmotionStream(bundle, settings)
+
+
+def at(seconds):
+    return START + round(seconds * SECOND)
+
+
+def face(colour, track_id="face_1", area_px=100.0, side=SIDE_PX):
+    return FaceSample(track_id, np.full((side, side, 3), colour, np.uint8), area_px)
+
+
+def test_nobody_gives_no_estimate(stream):
+    assert stream.estimate(at(0)) == []
+
+
+def test_face_alone_is_judged_and_the_voice_is_not_invented(stream):
+    stream.add_faces(at(0), [face(GREEN)])
+    (estimate,) = stream.estimate(at(0.1))
+    assert (estimate.label, estimate.track_id) == ("happy", "face_1")
+    assert (estimate.face_weight, estimate.audio_weight) == (1, 0)
+    assert estimate.face_age_s == pytest.approx(0.1)
+    assert math.isnan(estimate.audio_age_s) and math.isnan(estimate.skew_s)
+
+
+def test_voice_alone_is_judged_without_a_track(stream):
+    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
+    (estimate,) = stream.estimate(at(0.1))
+    assert (estimate.label, estimate.track_id) == ("sad", VOICE_ONLY)
+    assert (estimate.face_weight, estimate.audio_weight) == (0, 1)
+
+
+def test_face_and_voice_are_fused_with_their_skew(stream):
+    stream.add_faces(at(0.30), [face(RED)])
+    stream.add_audio(at(0.25), LOUD, 16000, voice_activity=0.9)
+    (estimate,) = stream.estimate(at(0.4))
+    assert (estimate.face_weight, estimate.audio_weight) == (0.5, 0.5)
+    assert estimate.skew_s == pytest.approx(-0.05)
+    assert estimate.probabilities[2] > estimate.probabilities[1]  # the voice adds to sad
+
+
+def test_stamp_is_exactly_that_of_the_newest_sample(stream):
+    stamp = START + 123_456_789
+    stream.add_audio(stamp - 1, LOUD, 16000, voice_activity=0.9)
+    stream.add_faces(stamp, [face(RED)])
+    assert stream.estimate(stamp + SECOND // 10)[0].stamp_ns == stamp
+
+
+def test_silence_is_not_judged_and_not_encoded(stream):
+    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.1)
+    assert stream.estimate(at(0.1)) == []
+    assert stream.counts.audio_windows_encoded == 0
+
+
+def test_voice_that_falls_silent_is_no_longer_used(stream):
+    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
+    stream.add_audio(at(0.1), LOUD, 16000, voice_activity=0.0)
+    assert stream.estimate(at(0.1)) == []
+
+
+def test_modalities_older_than_their_limit_are_masked(stream):
+    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
+    stream.add_faces(at(0.3), [face(RED)])
+    assert stream.estimate(at(0.4))[0].audio_weight > 0
+    assert stream.estimate(at(0.6))[0].audio_weight == 0
+    assert stream.estimate(at(0.9)) == []
+
+
+def test_stamps_from_the_future_are_masked_like_old_ones(stream):
+    stream.add_faces(at(10), [face(RED)])
+    assert stream.estimate(at(0)) == []
+
+
+def test_every_face_and_window_is_encoded_once(stream):
+    for frame in range(30):
+        stream.add_faces(at(frame / 30), [face(RED), face(GREEN, "face_2")])
+        if frame % 3 == 0:
+            stream.add_audio(at(frame / 30), LOUD, 16000, voice_activity=0.9)
+            stream.estimate(at(frame / 30))
+    assert (stream.counts.faces, stream.counts.faces_encoded) == (60, 60)
+    assert (stream.counts.audio_windows, stream.counts.audio_windows_encoded) == (10, 10)
+
+
+def test_frames_of_a_bin_are_averaged_at_any_frame_rate(stream):
+    for stamp in (0.80, 0.85, 0.90):
+        stream.add_faces(at(stamp), [face(RED)])
+    stream.add_faces(at(0.6), [])  # late: changes nothing
+    stream.add_faces(at(0.95), [face(GREEN)])
+    probabilities = stream.estimate(at(0.95))[0].probabilities
+    # One bin of 0.25 s: three red frames and a green one; the logits are four times the mean colour.
+    expected = np.exp([3.0, 1.0, 0.0])
+    np.testing.assert_allclose(probabilities, expected / expected.sum(), rtol=1e-5)
+
+
+def test_older_bins_keep_their_own_place(stream):
+    stream.add_faces(at(0.1), [face(RED)])
+    for stamp in (0.90, 0.92, 0.94):
+        stream.add_faces(at(stamp), [face(GREEN)])
+    probabilities = stream.estimate(at(0.95))[0].probabilities
+    # Two bins, red and green, that count the same whatever the number of frames in them.
+    assert probabilities[0] == pytest.approx(probabilities[1], rel=1e-5)
+
+
+def test_person_in_focus_stands_first_and_alone_has_the_voice(stream):
+    stream.add_faces(at(0), [face(RED, "far", 50.0), face(GREEN, "near", 500.0)])
+    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
+    near, far = stream.estimate(at(0.1))
+    assert (near.track_id, far.track_id) == ("near", "far")
+    assert near.audio_weight > 0 and far.audio_weight == 0
+
+
+def test_person_who_left_is_forgotten_and_comes_back_fresh(stream):
+    stream.add_faces(at(0), [face(BLUE)])
+    assert stream.estimate(at(0.1))[0].label == "sad"
+    assert stream.estimate(at(3)) == []
+    stream.add_faces(at(3.1), [face(GREEN)])
+    assert stream.estimate(at(3.1))[0].label == "happy"
+
+
+def test_low_confidence_is_uncertain(stream):
+    stream.add_faces(at(0), [face((90, 85, 80))])
+    estimate = stream.estimate(at(0.1))[0]
+    assert estimate.confidence < 0.6 and estimate.uncertain
+
+
+def test_valence_and_arousal_follow_the_distribution(stream):
+    stream.add_faces(at(0), [face(GREEN)])
+    estimate = stream.estimate(at(0.1))[0]
+    happy, sad = estimate.probabilities[1], estimate.probabilities[2]
+    assert estimate.valence == pytest.approx(happy - sad)
+    assert estimate.arousal == pytest.approx(0.5 * (happy - sad))
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.1, 0.4])
+def test_late_or_repeated_image_is_left_out(stream, late_s):
+    stream.add_faces(at(1), [face(RED)])
+    stream.add_faces(at(1 - late_s), [face(GREEN)])
+    assert stream.estimate(at(1))[0].label == "neutral"
+    assert (stream.counts.late_samples, stream.counts.faces_encoded) == (1, 1)
+
+
+def test_time_jumping_back_clears_everything_and_goes_on(stream):
+    stream.add_faces(at(100), [face(BLUE)])
+    stream.add_audio(at(100), LOUD, 16000, voice_activity=0.9)
+    stream.estimate(at(100))
+    stream.add_faces(at(0), [face(GREEN, "face_2")])
+    (estimate,) = stream.estimate(at(0.1))
+    assert (estimate.track_id, estimate.label, estimate.audio_weight) == ("face_2", "happy", 0)
+    assert stream.counts.time_jumps == 1
+
+
+def test_clock_jumping_back_clears_everything(stream):
+    stream.add_faces(at(100), [face(BLUE)])
+    stream.estimate(at(100))
+    assert stream.estimate(at(0)) == []
+    assert stream.counts.time_jumps == 1
+
+
+def test_crop_of_another_size_is_scaled(stream):
+    stream.add_faces(at(0), [face(GREEN, side=96), face(GREEN, "small", side=5)])
+    assert [estimate.label for estimate in stream.estimate(at(0))] == ["happy", "happy"]
+
+
+def test_short_window_is_filled_with_silence_and_long_one_is_cut_to_its_newest_part(stream):
+    stream.add_audio(at(0), LOUD[:800], 16000, voice_activity=0.9)
+    half = stream.estimate(at(0))[0].probabilities[2]
+    stream.add_audio(at(0.1), np.concatenate([np.zeros(5000, np.float32), LOUD]), 16000, voice_activity=0.9)
+    assert stream.estimate(at(0.1))[0].probabilities[2] > half
+
+
+def test_audio_of_another_rate_is_refused(stream):
+    with pytest.raises(ValueError, match="8000 Hz and the model wants 16000 Hz"):
+        stream.add_audio(at(0), LOUD, 8000, voice_activity=0.9)
+
+
+def test_audio_with_nan_is_refused_and_masks_nothing_else(stream):
+    stream.add_faces(at(0), [face(GREEN)])
+    with pytest.raises(ValueError, match="NaN"):
+        stream.add_audio(at(0), np.full(WINDOW_SAMPLES, np.nan, np.float32), 16000, voice_activity=0.9)
+    assert stream.estimate(at(0))[0].label == "happy"
