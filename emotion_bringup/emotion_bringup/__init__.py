@@ -1,0 +1,1 @@
+"""Starting the suite: launch files, robots, the demonstration."""

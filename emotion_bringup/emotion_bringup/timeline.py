@@ -1,0 +1,64 @@
+"""One picture of a run: probabilities, modalities in use and label over time."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import to_rgb
+
+from emotion_bringup.graph_recorder import Recording
+from emotion_msgs.msg import EmotionState
+from emotion_perception.nodes.conversions import to_nanoseconds
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402  the backend must be chosen first
+
+# Of the labels in their order; then they come again.
+PALETTE = ("#8c8c8c", "#e8a200", "#3b6fb6", "#c8322b", "#7d4fa3", "#5f8f3c", "#19a7b8", "#a8673a", "#d66ba0")
+NOBODY_COLOUR, FACE_COLOUR, VOICE_COLOUR = "#dddddd", "#2f6f4f", "#b06a1f"
+GAP_S = 0.3  # a longer pause between two states is drawn as one
+
+
+def label_colours(states: Sequence[EmotionState]) -> dict[str, tuple[int, int, int]]:
+    """Red, green and blue of every label that the model has, and of nobody."""
+    labels = next((state.labels for state in states if state.labels), [])
+    texts = {**dict(zip(labels, cycle(PALETTE))), EmotionState.NOBODY: NOBODY_COLOUR}
+    return {label: tuple(round(255 * part) for part in to_rgb(text)) for label, text in texts.items()}
+
+
+def draw_timeline(recording: Recording, title: str, path: Path) -> None:
+    """Write the picture as PNG. There must be at least one state."""
+    states = recording.states
+    colour = {label: tuple(part / 255 for part in rgb) for label, rgb in label_colours(states).items()}
+    labels = [label for label in colour if label != EmotionState.NOBODY]
+    times_s = np.array([recording.time_s(to_nanoseconds(state.header.stamp)) for state in states])  # (N,)
+    next_s = np.append(times_s[1:], times_s[-1] + GAP_S)
+    widths_s = np.clip(next_s - times_s, 0.0, GAP_S)
+
+    figure, (likely, used, decided) = pyplot.subplots(
+        3, 1, sharex=True, figsize=(11, 6.2), height_ratios=(6, 1.6, 1), layout="constrained"
+    )
+    figure.suptitle(title)
+    nothing = [np.nan] * len(labels)
+    probabilities = np.array([list(state.probabilities) or nothing for state in states])  # (N, C)
+    for index, label in enumerate(labels):
+        likely.plot(times_s, probabilities[:, index], color=colour[label], label=label, linewidth=2)
+    likely.set(ylabel="probability", ylim=(0, 1))
+    likely.grid(alpha=0.3)
+    if labels:
+        likely.legend(ncols=len(labels), loc="upper center", fontsize="small", frameon=False)
+
+    for time_s, width_s, state in zip(times_s, widths_s, states):
+        span = [(time_s, width_s)]
+        for row, shade, weight in ((1, FACE_COLOUR, state.face_weight), (0, VOICE_COLOUR, state.audio_weight)):
+            if weight:
+                used.broken_barh(span, (row - 0.4, 0.8), color=shade, alpha=0.15 + 0.85 * weight, linewidth=0)
+        decided.broken_barh(span, (0, 1), color=colour[state.label], alpha=0.4 if state.uncertain else 1, linewidth=0)
+    used.set(yticks=[1, 0], yticklabels=["face", "voice"], ylim=(-0.6, 1.6))
+    used.set_title("modalities in use (darker: more weight)", fontsize="small", loc="left")
+    decided.set(yticks=[], ylim=(0, 1), xlabel="time in seconds")
+    decided.set_title("label, in the colours above (pale: uncertain, light grey: nobody)", fontsize="small", loc="left")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

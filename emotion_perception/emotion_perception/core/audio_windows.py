@@ -1,0 +1,190 @@
+"""The last seconds of what a microphone heard, again and again, with the time of capture."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler, check_chunk
+from emotion_perception.core.capture_clock import CaptureClock
+from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity
+
+# A stamp that is off by more than this is not jitter: chunks were lost, or the stamps were set anew.
+MAX_JITTER_S = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What was heard up to `stamp_s`."""
+
+    samples: NDArray[np.float32]  # (M,) 16 kHz mono, oldest first; zeros where nothing was captured
+    stamp_s: float  # capture time of the newest sample
+    captured_s: float  # seconds of the window that were captured; the rest is filled with zeros
+    voice_activity: float  # share of the whole window in which somebody speaks, in [0, 1]
+    speaking: bool  # somebody speaks at the end of the window
+
+
+class AudioWindower:
+    """Chunks in, windows out."""
+
+    def __init__(self, window_s: float, hop_s: float, voice: VoiceActivity) -> None:
+        """Begin with nothing heard.
+
+        Args:
+            window_s: length of a window.
+            hop_s: time from one window to the next, at most window_s.
+            voice: hears the stream for this windower alone.
+
+        Raises:
+            ValueError: not 0 < hop_s <= window_s, or window_s is shorter than a voice frame (32 ms).
+        """
+        self._window_samples = round(window_s * SAMPLE_RATE_HZ)
+        self._hop_samples = round(hop_s * SAMPLE_RATE_HZ)
+        if not 1 <= self._hop_samples <= self._window_samples or self._window_samples < FRAME_SAMPLES:
+            raise ValueError(
+                f"window_s is {window_s} and hop_s {hop_s}, expected 0 < hop_s <= window_s >= 0.032."
+            )
+        self._max_gap_s = window_s
+        self._voice = voice
+        self._samples = _SampleRing(self._window_samples, np.float32)
+        self._is_captured = _SampleRing(self._window_samples, np.bool_)
+        self._is_voice: deque[bool] = deque(maxlen=self._window_samples // FRAME_SAMPLES)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that was heard."""
+        self._voice.reset()
+        self._samples.clear()
+        self._is_captured.clear()
+        self._is_voice.extend([False] * (self._window_samples // FRAME_SAMPLES))
+        self._stream_samples = 0  # 16 kHz samples appended so far, silence included
+        self._piece_start_samples = 0  # where in them the resampler's piece begins
+        self._resampler: AudioResampler | None = None  # None until something is heard
+        self._clock: CaptureClock | None = None
+        self._last_stamp_s = 0.0  # of the chunk before
+        self._chunk_was_refused = False
+
+    def add(self, samples: NDArray[np.float32], sample_rate_hz: int, stamp_s: float) -> list[Window]:
+        """Hear the next chunk.
+
+        Lost chunks are filled with silence, and the windows that would end in it left out; a loss longer than
+        the window, or time that goes backwards, starts anew. A new rate or channel count leaves no break.
+
+        Args:
+            samples: (N, channels) in [-1, 1]; the channels are averaged.
+            sample_rate_hz: of `samples`.
+            stamp_s: capture time of the first sample.
+
+        Returns:
+            The windows that the chunk completed, oldest first.
+
+        Raises:
+            AudioError: the chunk cannot be sound; it is left out, and its time becomes a gap.
+        """
+        try:
+            check_chunk(samples, sample_rate_hz, stamp_s)
+        except AudioError:
+            self._chunk_was_refused = True
+            raise
+        if len(samples) == 0:
+            return []
+        windows = self._bridge(stamp_s)
+        self._chunk_was_refused = False
+        self._last_stamp_s = stamp_s
+        channels = samples.shape[1]
+        if self._resampler and (self._resampler.sample_rate_hz, self._resampler.channels) != (
+            sample_rate_hz,
+            channels,
+        ):
+            windows += self._finish_piece()
+        if self._resampler is None:
+            self._resampler = AudioResampler(sample_rate_hz, channels)
+            self._piece_start_samples = self._stream_samples
+        if self._clock is None:
+            self._clock = CaptureClock(self._received_s(), stamp_s)
+        else:
+            self._clock.follow(self._received_s(), stamp_s)
+        return windows + self._append(self._resampler.add(samples), is_captured=True)
+
+    def _received_s(self) -> float:
+        """Seconds of the stream up to the newest sample taken in, be it still inside the resampler."""
+        if self._resampler is None:
+            return self._stream_samples / SAMPLE_RATE_HZ
+        return self._piece_start_samples / SAMPLE_RATE_HZ + self._resampler.received_s
+
+    def _bridge(self, stamp_s: float) -> list[Window]:
+        """Settle what lies between the sound so far and a chunk captured at `stamp_s`."""
+        if self._clock is None:
+            return []
+        received_s = self._received_s()
+        lateness_s = stamp_s - self._clock.stamp_s(received_s)
+        if stamp_s < self._last_stamp_s - MAX_JITTER_S or lateness_s > self._max_gap_s:
+            self.reset()
+            return []
+        if lateness_s > (0.0 if self._chunk_was_refused else MAX_JITTER_S):
+            windows = self._finish_piece()
+            self._append(np.zeros(round(lateness_s * SAMPLE_RATE_HZ), np.float32), is_captured=False)
+            self._clock.shift(self._received_s(), stamp_s)
+            return windows
+        if lateness_s < -MAX_JITTER_S:  # the chunk before was stamped late
+            self._clock.shift(received_s, stamp_s)
+        return []
+
+    def _finish_piece(self) -> list[Window]:
+        """Take the rest out of the resampler, and the resampler away."""
+        if self._resampler is None:
+            return []
+        rest = self._resampler.finish()
+        self._resampler = None
+        return self._append(rest, is_captured=True)
+
+    def _append(self, samples: NDArray[np.float32], is_captured: bool) -> list[Window]:
+        """Append 16 kHz samples (N,), hop by hop."""
+        windows = []
+        while len(samples) > 0:
+            to_next_hop = self._hop_samples - self._stream_samples % self._hop_samples
+            part, samples = samples[:to_next_hop], samples[to_next_hop:]
+            self._samples.append(part)
+            self._is_captured.append(np.broadcast_to(np.bool_(is_captured), part.shape))
+            self._is_voice.extend(self._voice.add(part))
+            self._stream_samples += len(part)
+            if is_captured and len(part) == to_next_hop:
+                windows.append(self._window())
+        return windows
+
+    def _window(self) -> Window:
+        assert self._clock is not None  # something was heard
+        return Window(
+            samples=self._samples.latest().copy(),
+            stamp_s=self._clock.stamp_s((self._stream_samples - 1) / SAMPLE_RATE_HZ),
+            captured_s=np.count_nonzero(self._is_captured.latest()) / SAMPLE_RATE_HZ,
+            voice_activity=sum(self._is_voice) / len(self._is_voice),
+            speaking=self._voice.speaking,
+        )
+
+
+class _SampleRing:
+    """The latest values of a stream, in memory twice as long as needed so that they rarely move."""
+
+    def __init__(self, size: int, dtype: type[np.generic]) -> None:
+        self._size = size
+        self._values: NDArray[Any] = np.zeros(2 * size, dtype)
+        self._end = size
+
+    def clear(self) -> None:
+        self._values[:] = 0
+        self._end = self._size
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Append at most `size` values."""
+        if self._end + len(values) > len(self._values):
+            self._values[: self._size] = self.latest()
+            self._end = self._size
+        self._values[self._end : self._end + len(values)] = values
+        self._end += len(values)
+
+    def latest(self) -> NDArray[Any]:
+        """A view of the newest (size,) values, oldest first; zeros before the first."""
+        return self._values[self._end - self._size : self._end]

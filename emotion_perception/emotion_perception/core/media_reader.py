@@ -1,0 +1,208 @@
+"""Reads the pictures and the sound of a media file in the order and at the times that the file gives."""
+
+import heapq
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame as EncodedFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+FFMPEG_TIME_UNITS_PER_S = 1_000_000  # of a container's start and duration
+TEXT_FORMAT = "tty"  # FFmpeg plays text files as a film of a terminal
+MAX_UNREADABLE_IN_A_ROW = 100  # then the rest of the file counts as lost
+
+
+class MediaError(ValueError):
+    """The file cannot be played."""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """One picture."""
+
+    time_s: float  # since the start of the file
+    image_rgb: NDArray[np.uint8]  # (H, W, 3), upright
+
+
+@dataclass(frozen=True, eq=False)
+class AudioBlock:
+    """One piece of sound."""
+
+    time_s: float  # of the first sample, since the start of the file
+    samples: NDArray[np.float32]  # (N, channels) in [-1, 1]
+    sample_rate_hz: int
+
+
+_Items = Generator[VideoFrame | AudioBlock, None, None]
+
+
+class MediaReader:
+    """The first picture stream and the first sound stream of a file, decoded while iterating, once.
+
+    Each stream is read through its own opening of the file, so that never more than one picture and one block
+    wait in memory, however badly the file interleaves them. Only local files are read. Not thread-safe.
+
+    Attributes:
+        has_video, has_audio: what there is.
+        duration_s: None if the file does not say.
+        frame_rate_hz: the average; None without video or if the file does not say.
+        corrupt_packets: pieces that could not be read or decoded so far; they are left out.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the file.
+
+        Raises:
+            MediaError: there is no such file, or nothing in it can be played.
+        """
+        self._path = Path(path)
+        if not self._path.is_file():
+            raise MediaError(f"{self._path} is not a file; check the path.")
+        self.corrupt_packets = 0
+        self._is_open = True
+        with ExitStack() as opened:
+            container = opened.enter_context(self._open())
+            if container.format.name == TEXT_FORMAT:
+                raise MediaError(f"{self._path} is a text file; choose another file.")
+            video, audio = _first_streams(container)
+            self.has_video, self.has_audio = video is not None, audio is not None
+            rate_hz = video.average_rate if video else None
+            self.frame_rate_hz = float(rate_hz) if rate_hz else None
+            self.duration_s = container.duration / FFMPEG_TIME_UNITS_PER_S if container.duration else None
+            self._start_s = (container.start_time or 0) / FFMPEG_TIME_UNITS_PER_S
+            self._items: list[_Items] = []
+            if video:
+                self._items.append(self._video_frames(container, video))
+                container = opened.enter_context(self._open())
+                _, audio = _first_streams(container)
+            if audio:
+                self._items.append(self._audio_blocks(container, audio))
+            if not self._items:
+                raise MediaError(
+                    f"{self._path} has neither video nor audio that can be decoded; choose another file."
+                )
+            self._opened = opened.pop_all()
+
+    def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
+        """Everything, by time.
+
+        Raises:
+            MediaError: the reader is closed.
+        """
+        if not self._is_open:
+            raise MediaError(f"The reader of {self._path} is closed; open the file again.")
+        return heapq.merge(*self._items, key=lambda item: item.time_s)
+
+    def close(self) -> None:
+        """Close the file, which ends the iteration; a second call does nothing."""
+        self._is_open = False
+        for items in self._items:
+            items.close()  # PyAV crashes when it decodes from a closed file
+        self._opened.close()
+
+    def __enter__(self) -> "MediaReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> InputContainer:
+        try:
+            return av.open(str(self._path), metadata_errors="ignore", options={"protocol_whitelist": "file"})
+        except av.error.FFmpegError as error:
+            raise MediaError(
+                f"{self._path} cannot be read as media ({error.strerror}); choose another file."
+            ) from error
+
+    def _video_frames(self, container: InputContainer, stream: VideoStream) -> _Items:
+        frame_s = 1.0 / self.frame_rate_hz if self.frame_rate_hz else 0.0
+        time_s = -frame_s
+        for frame in self._decoded(container, stream):
+            time_s = self._time_s(frame, otherwise_s=time_s + frame_s)
+            yield VideoFrame(time_s, _upright_rgb(frame))
+
+    def _audio_blocks(self, container: InputContainer, stream: AudioStream) -> _Items:
+        end_s = 0.0
+        for frame in self._decoded(container, stream):
+            time_s = self._time_s(frame, otherwise_s=end_s)
+            end_s = time_s + frame.samples / frame.sample_rate
+            yield AudioBlock(time_s, _float_samples(frame), frame.sample_rate)
+
+    def _time_s(self, frame: EncodedFrame | AudioFrame, otherwise_s: float) -> float:
+        if frame.pts is None or frame.time_base is None:
+            return otherwise_s
+        # The file's start is rounded to microseconds; nothing comes before it.
+        return max(float(frame.pts * frame.time_base) - self._start_s, 0.0)
+
+    def _decoded(self, container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[Any]:
+        """The sound frames of a stream, of the stream's kind."""
+        for packet in self._packets(container, stream):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self.corrupt_packets += 1
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    self.corrupt_packets += 1
+                else:
+                    yield frame
+
+    def _packets(self, container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[Any]:
+        """The packets of a stream; last an empty one, which makes the decoder give what it still holds."""
+        unreadable_in_a_row = 0
+        packets = container.demux(stream)
+        while unreadable_in_a_row < MAX_UNREADABLE_IN_A_ROW:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:
+                self.corrupt_packets += 1
+                unreadable_in_a_row += 1
+                packets = container.demux(stream)
+                continue
+            if packet is None:
+                return
+            unreadable_in_a_row = 0
+            yield packet
+
+
+def _first_streams(container: InputContainer) -> tuple[VideoStream | None, AudioStream | None]:
+    """What can be decoded; the cover picture of a record is no video."""
+    video = (
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    )
+    audio = (stream for stream in container.streams.audio if stream.codec_context is not None)
+    return next(video, None), next(audio, None)
+
+
+def _upright_rgb(frame: EncodedFrame) -> NDArray[np.uint8]:
+    """(H, W, 3), turned as the camera was held."""
+    image_rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90 turns
+    return np.ascontiguousarray(np.rot90(image_rgb, quarter_turns)) if quarter_turns else image_rgb
+
+
+def _float_samples(frame: AudioFrame) -> NDArray[np.float32]:
+    """(N, channels) in [-1, 1]."""
+    values: NDArray[Any] = frame.to_ndarray()  # planar: (channels, N); else (1, N * channels)
+    samples = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    if samples.dtype == np.uint8:
+        samples = samples / 128.0 - 1.0
+    elif np.issubdtype(samples.dtype, np.signedinteger):
+        samples = samples / 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return np.ascontiguousarray(samples, np.float32)

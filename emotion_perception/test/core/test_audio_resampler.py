@@ -1,0 +1,89 @@
+"""The resampler: pitch, time position, aliasing, length; and what is refused as sound."""
+
+import numpy as np
+import pytest
+
+from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler, check_chunk
+
+
+def resample(samples, sample_rate_hz, chunk_samples=441):
+    """All of `samples` (N, channels), chunk by chunk."""
+    resampler = AudioResampler(sample_rate_hz, samples.shape[1])
+    chunks = [samples[start : start + chunk_samples] for start in range(0, len(samples), chunk_samples)]
+    return np.concatenate([resampler.add(chunk) for chunk in chunks] + [resampler.finish()])
+
+
+def tone(frequency_hz, sample_rate_hz, channels=1):
+    times_s = np.arange(2 * sample_rate_hz) / sample_rate_hz
+    return np.tile(np.sin(2 * np.pi * frequency_hz * times_s, dtype=np.float32)[:, None], channels)
+
+
+@pytest.mark.parametrize(
+    ("sample_rate_hz", "channels"), [(8_000, 2), (16_000, 1), (16_000, 4), (22_050, 1), (44_100, 2), (48_000, 1)]
+)
+class TestAnyRateAndChannelCount:
+    def test_keeps_a_tone_in_pitch_phase_and_loudness(self, sample_rate_hz, channels):
+        resampled = resample(tone(1_000, sample_rate_hz, channels), sample_rate_hz)
+        middle = slice(8_000, 24_000)
+        assert resampled[middle] == pytest.approx(tone(1_000, SAMPLE_RATE_HZ)[middle, 0], abs=2e-3)
+
+    def test_keeps_the_place_of_an_impulse(self, sample_rate_hz, channels):
+        samples = np.zeros((2 * sample_rate_hz, channels), np.float32)
+        samples[round(1.25 * sample_rate_hz)] = 1.0
+        impulse_s = np.argmax(np.abs(resample(samples, sample_rate_hz))) / SAMPLE_RATE_HZ
+        assert impulse_s == pytest.approx(1.25, abs=1e-4)
+
+    def test_output_lasts_as_long_as_the_input(self, sample_rate_hz, channels):
+        n_samples = sample_rate_hz + 77
+        resampled = resample(np.ones((n_samples, channels), np.float32), sample_rate_hz)
+        assert len(resampled) == round(n_samples / sample_rate_hz * SAMPLE_RATE_HZ)
+        assert resampled.dtype == np.float32
+
+    def test_size_of_the_chunks_does_not_matter(self, sample_rate_hz, channels):
+        noise = np.random.default_rng(0).uniform(-1, 1, (sample_rate_hz, channels)).astype(np.float32)
+        small, large = resample(noise, sample_rate_hz, 100), resample(noise, sample_rate_hz, 5_000)
+        assert small == pytest.approx(large, abs=1e-5)
+
+
+def test_tone_above_the_new_range_is_gone():
+    resampled = resample(tone(10_000, 48_000), 48_000)
+    assert np.abs(resampled[1_000:-1_000]).max() < 1e-4
+
+
+def test_channels_are_averaged():
+    samples = np.tile(np.float32([0.5, 0.1, 0.0]), (1_600, 1))
+    assert resample(samples, 16_000) == pytest.approx(0.2)
+
+
+def test_output_comes_soon():
+    resampler = AudioResampler(48_000, 1)
+    behind_s = [
+        0.02 * (index + 1) - resampled / SAMPLE_RATE_HZ
+        for index, resampled in enumerate(
+            np.cumsum([len(resampler.add(np.zeros((960, 1), np.float32))) for _ in range(100)])
+        )
+    ]
+    assert max(behind_s) < 0.045
+
+
+CHUNK = np.zeros((160, 1), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("samples", "sample_rate_hz", "stamp_s", "message"),
+    [
+        (CHUNK[:, 0], 16_000, 0.0, r"float32 \(160,\), expected float32 \(samples, channels\)"),
+        (CHUNK[:, :0], 16_000, 0.0, r"float32 \(160, 0\)"),
+        (CHUNK.astype(np.int16), 16_000, 0.0, "int16"),
+        ([[0.0]], 16_000, 0.0, "list"),
+        (CHUNK, 0, 0.0, "sample rate is 0 Hz"),
+        (CHUNK, 1_000_000, 0.0, "sample rate is 1000000 Hz"),
+        (CHUNK, 16_000.5, 0.0, "sample rate is 16000.5 Hz"),
+        (CHUNK, 16_000, float("nan"), "stamp is nan"),
+        (np.float32([[0.0], [np.nan]]), 16_000, 0.0, "NaN or infinite"),
+        (np.float32([[0.0], [np.inf]]), 16_000, 0.0, "NaN or infinite"),
+    ],
+)
+def test_refuses_what_is_no_sound(samples, sample_rate_hz, stamp_s, message):
+    with pytest.raises(AudioError, match=message):
+        check_chunk(samples, sample_rate_hz, stamp_s)

@@ -1,0 +1,143 @@
+"""The tracker on made-up boxes: who is who, over time."""
+
+import numpy as np
+import pytest
+from emotion_perception.core.face_box import Box, FaceDetection
+from emotion_perception.core.face_tracker import FaceTracker
+
+FRAME_S = 1 / 30
+
+
+def face(x_px: float, y_px: float = 200.0, size_px: float = 100.0, score: float = 0.9) -> FaceDetection:
+    return FaceDetection(Box(x_px - size_px / 2, y_px - size_px / 2, size_px, size_px), score)
+
+
+def make_tracker(max_lost_s: float = 1.0) -> FaceTracker:
+    return FaceTracker(max_lost_s=max_lost_s, max_center_distance=1.0, duplicate_overlap=0.6)
+
+
+def ids(tracker: FaceTracker, detections: list[FaceDetection], stamp_s: float) -> list[str]:
+    return [face.track_id for face in tracker.update(detections, stamp_s)]
+
+
+def test_names_faces_in_the_order_of_their_score():
+    faces = make_tracker().update([face(100, score=0.6), face(400, score=0.8)], 0.0)
+    assert [(face.track_id, face.score) for face in faces] == [("face_1", 0.8), ("face_2", 0.6)]
+
+
+def test_gives_the_boxes_of_this_image():
+    tracker = make_tracker()
+    tracker.update([face(100)], 0.0)
+    (tracked,) = tracker.update([face(110)], FRAME_S)
+    assert tracked.box == face(110).box
+
+
+def test_keeps_the_id_of_a_trembling_moving_face():
+    tracker, random = make_tracker(), np.random.default_rng(0)
+    for frame in range(90):
+        x_px = 100 + 6 * frame + random.normal(0, 3)
+        assert ids(tracker, [face(x_px, size_px=100 + random.normal(0, 4))], frame * FRAME_S) == ["face_1"]
+
+
+def test_keeps_the_id_of_a_face_that_moves_by_its_own_size_each_frame():
+    tracker = make_tracker()
+    for frame in range(20):
+        assert ids(tracker, [face(100 + 90 * frame)], frame * 0.2) == ["face_1"]
+
+
+def test_a_face_keeps_its_id_when_it_returns_soon_where_it_left():
+    tracker = make_tracker(max_lost_s=1.0)
+    for frame in range(10):
+        tracker.update([face(300 + 5 * frame)], frame * FRAME_S)
+    left_s = 9 * FRAME_S
+    assert ids(tracker, [], left_s + 0.5) == []
+    assert ids(tracker, [face(345)], left_s + 0.95) == ["face_1"]
+
+
+def test_a_face_keeps_its_id_when_it_moves_on_unseen():
+    tracker = make_tracker(max_lost_s=1.0)
+    for frame in range(10):
+        tracker.update([face(100 + 10 * frame)], frame * FRAME_S)
+    for frame in range(10, 30):
+        assert ids(tracker, [], frame * FRAME_S) == []
+    assert ids(tracker, [face(100 + 10 * 30)], 30 * FRAME_S) == ["face_1"]
+
+
+def test_a_face_that_was_away_for_long_is_a_new_one():
+    tracker = make_tracker(max_lost_s=1.0)
+    tracker.update([face(300)], 0.0)
+    assert ids(tracker, [face(300)], 1.05) == ["face_2"]
+
+
+def test_a_face_elsewhere_is_a_new_one():
+    tracker = make_tracker()
+    tracker.update([face(100)], 0.0)
+    assert ids(tracker, [face(400)], FRAME_S) == ["face_2"]
+
+
+def test_a_face_of_another_size_is_a_new_one():
+    tracker = make_tracker()
+    tracker.update([face(300, size_px=200)], 0.0)
+    assert ids(tracker, [face(300, size_px=60)], FRAME_S) == ["face_2"]
+
+
+def test_two_crossing_faces_keep_their_ids():
+    tracker = make_tracker()
+    for frame in range(60):
+        left_to_right, right_to_left = face(100 + 8 * frame, 200), face(572 - 8 * frame, 215, score=0.8)
+        detections = [left_to_right, right_to_left]
+        if abs(left_to_right.box.x_px - right_to_left.box.x_px) < 60:  # one hides the other
+            detections = [left_to_right]
+        names = ids(tracker, detections, frame * FRAME_S)
+        assert names == ["face_1", "face_2"][: len(detections)]
+
+
+def test_the_whole_assignment_counts_and_not_the_nearest_pair():
+    tracker = make_tracker()
+    tracker.update([face(100, score=0.9), face(180, score=0.8)], 0.0)
+    # The camera turned: everything moved by 60 px, so the first face is now nearest to where the second was.
+    assert ids(tracker, [face(160, score=0.9), face(240, score=0.8)], 0.1) == ["face_1", "face_2"]
+
+
+def test_a_double_detection_is_one_face():
+    tracker = make_tracker()
+    doubled = [face(100, score=0.7), face(106, score=0.9), face(102, size_px=60, score=0.6)]
+    (tracked,) = tracker.update(doubled, 0.0)
+    assert (tracked.track_id, tracked.score) == ("face_1", 0.9)
+
+
+def test_faces_side_by_side_are_two():
+    assert len(make_tracker().update([face(100), face(160)], 0.0)) == 2
+
+
+def test_time_that_goes_backwards_ends_the_tracks():
+    tracker = make_tracker()
+    tracker.update([face(100)], 10.0)
+    assert ids(tracker, [face(100)], 3.0) == ["face_2"]
+    assert ids(tracker, [face(100)], 3.0 + FRAME_S) == ["face_2"]
+
+
+def test_an_image_with_the_same_stamp_changes_no_id():
+    tracker = make_tracker()
+    assert ids(tracker, [face(100)], 1.0) == ids(tracker, [face(101)], 1.0) == ["face_1"]
+
+
+def test_names_are_not_used_again_after_a_reset():
+    tracker = make_tracker()
+    tracker.update([face(100), face(300)], 0.0)
+    tracker.reset()
+    assert ids(tracker, [face(100)], FRAME_S) == ["face_3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1.0, 1.0, 0.5), "max_lost_s is -1.0"),
+        ((float("nan"), 1.0, 0.5), "max_lost_s is nan"),
+        ((1.0, 0.0, 0.5), "max_center_distance is 0.0"),
+        ((1.0, 1.0, 1.5), "duplicate_overlap is 1.5"),
+    ],
+)
+def test_refuses_impossible_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FaceTracker(*arguments)

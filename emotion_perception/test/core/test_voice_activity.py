@@ -1,0 +1,91 @@
+"""Voice is heard where there is some; speech begins at once and ends after silence."""
+
+import numpy as np
+import pytest
+
+from emotion_perception.core.voice_activity import FRAME_SAMPLES, SpeechGate, VoiceActivity, VoiceModelError
+
+FRAMES_PER_S = 16_000 / FRAME_SAMPLES
+
+
+@pytest.fixture
+def activity(voice_model_path):
+    return VoiceActivity(voice_model_path, enter_threshold=0.5, leave_threshold=0.35, min_silence_s=0.1)
+
+
+def advance(gate, probabilities):
+    return "".join("x" if gate.advance(probability) else "." for probability in probabilities)
+
+
+def test_speech_begins_at_the_enter_threshold():
+    assert advance(SpeechGate(0.5, 0.3, 2), [0.1, 0.49, 0.5, 0.9]) == "..xx"
+
+
+def test_speech_goes_on_between_the_thresholds():
+    assert advance(SpeechGate(0.5, 0.3, 1), [0.9, 0.4, 0.4, 0.31]) == "xxxx"
+
+
+def test_speech_ends_after_the_silence():
+    assert advance(SpeechGate(0.5, 0.3, 3), [0.9, 0.1, 0.1, 0.1, 0.1]) == "xxx.."
+
+
+def test_short_silence_does_not_end_speech():
+    assert advance(SpeechGate(0.5, 0.3, 3), [0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.9]) == "xxxxxxx"
+
+
+def test_without_minimal_silence_speech_ends_at_once():
+    assert advance(SpeechGate(0.5, 0.3, 0), [0.9, 0.1, 0.9]) == "x.x"
+
+
+def test_hears_the_voice_in_the_middle_only(activity, voice):
+    silence = np.zeros(16_000, np.float32)
+    flags = activity.add(np.concatenate([silence, voice(1.2, 16_000), silence]))
+    begin, end = round(1.0 * FRAMES_PER_S), round(2.2 * FRAMES_PER_S)
+    assert not any(flags[:begin])
+    assert np.mean(flags[begin:end]) > 0.9
+    assert not any(flags[end + 8 :])
+    assert not activity.speaking
+
+
+def test_noise_is_no_voice(activity):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    assert not any(activity.add(noise))
+
+
+def test_each_frame_is_scored_once_whatever_the_chunks(activity, voice):
+    samples = voice(1.0, 16_000)
+    at_once = activity.add(samples)
+    activity.reset()
+    in_chunks = [flag for start in range(0, len(samples), 37) for flag in activity.add(samples[start : start + 37])]
+    assert in_chunks == at_once
+    assert len(at_once) == len(samples) // FRAME_SAMPLES
+
+
+def test_reset_forgets_the_voice(activity, voice):
+    activity.add(voice(0.5, 16_000))
+    assert activity.speaking
+    activity.reset()
+    assert not activity.speaking
+    assert not any(activity.add(np.zeros(4_000, np.float32)))
+
+
+def test_refuses_a_missing_model(tmp_path):
+    with pytest.raises(VoiceModelError, match=r"missing\.onnx does not exist; put silero_vad"):
+        VoiceActivity(tmp_path / "missing.onnx", 0.5, 0.35, 0.1)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph"])
+def test_refuses_a_file_that_is_no_model(tmp_path, content):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    with pytest.raises(VoiceModelError, match=r"broken\.onnx"):
+        VoiceActivity(path, 0.5, 0.35, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [((0.3, 0.5, 0.1), "leave_threshold is 0.5"), ((1.5, 0.5, 0.1), "1.5"), ((0.5, 0.3, -1.0), "min_silence_s is -1")],
+)
+def test_refuses_impossible_settings(voice_model_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        VoiceActivity(voice_model_path, *settings)
