@@ -15,6 +15,12 @@ FRAME_SAMPLES = 512  # the model takes 32 ms at a time
 CONTEXT_SAMPLES = 64  # and sees the end of the frame before
 STATE_SHAPE = (2, 1, 128)
 MODEL_INPUTS = {"input", "state", "sr"}
+UNREADABLE_MODEL = (
+    onnxruntime_errors.Fail,
+    onnxruntime_errors.InvalidArgument,
+    onnxruntime_errors.InvalidGraph,
+    onnxruntime_errors.InvalidProtobuf,
+)
 
 
 class VoiceModelError(ValueError):
@@ -27,11 +33,7 @@ def _open_model(model_path: Path) -> onnxruntime.InferenceSession:
         raise VoiceModelError(f"The voice model {model_path} does not exist; {origin}.")
     try:
         session = open_session(model_path)
-    except (
-        onnxruntime_errors.InvalidProtobuf,
-        onnxruntime_errors.InvalidGraph,
-        onnxruntime_errors.Fail,
-    ) as error:
+    except UNREADABLE_MODEL as error:
         raise VoiceModelError(f"The voice model {model_path} is no ONNX graph; {origin}.") from error
     inputs = {node.name for node in session.get_inputs()}
     if inputs != MODEL_INPUTS:

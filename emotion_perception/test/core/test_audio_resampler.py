@@ -15,7 +15,7 @@ def resample(samples, sample_rate_hz, chunk_samples=441):
 
 def tone(frequency_hz, sample_rate_hz, channels=1):
     times_s = np.arange(2 * sample_rate_hz) / sample_rate_hz
-    return np.tile(np.sin(2 * np.pi * frequency_hz * times_s, dtype=np.float32)[:, None], channels)
+    return np.tile(np.sin(2 * np.pi * frequency_hz * times_s)[:, None], channels).astype(np.float32)
 
 
 @pytest.mark.parametrize(

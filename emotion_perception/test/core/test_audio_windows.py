@@ -121,7 +121,7 @@ def test_short_gap_is_silence_that_was_not_captured(windower):
     windows = hear(windower, ones(1.5), start_s=START_S + 2.4)
     assert newest_s(windows) == pytest.approx([2.5 + 0.1 * count for count in range(15)], abs=1e-6)
     assert windows[0].captured_s == pytest.approx(0.6)
-    assert np.array_equal(windows[0].samples == 0.0, np.repeat([False, True, False], [8_000 - 500 + 500 - 8_000 + 8_000, 6_400, 1_600]))
+    assert np.array_equal(windows[0].samples == 0.0, np.repeat([False, True, False], [8_000, 6_400, 1_600]))
     assert windows[-1].captured_s == 1.0
 
 
@@ -145,7 +145,7 @@ def test_time_that_goes_backwards_starts_anew(windower):
     windows = hear(windower, ones(0.3), start_s=START_S + 0.5)
     assert newest_s(windows) == pytest.approx([0.6, 0.7, 0.8], abs=1e-6)
     assert windows[-1].captured_s == pytest.approx(0.3)
-    assert not windows[-1].speaking or windows[-1].voice_activity < 0.4
+    assert windows[-1].voice_activity < 0.4
 
 
 def test_chunk_that_was_stamped_late_does_not_start_anew(windower):
@@ -153,7 +153,8 @@ def test_chunk_that_was_stamped_late_does_not_start_anew(windower):
     windower.add(ones(CHUNK_S), 16_000, START_S + 2.035)
     windows = hear(windower, ones(1.5), start_s=START_S + 2.02)
     assert windows[0].captured_s > 0.9
-    assert newest_s(windows)[-1] == pytest.approx(3.5, abs=0.02)
+    assert newest_s(windows)[-1] == pytest.approx(3.465, abs=1e-6)
+    assert np.diff(newest_s(windows)) == pytest.approx(0.1, abs=1e-6)
 
 
 @pytest.mark.parametrize("lost", ["nan", "shape", "rate", "stamp"])
@@ -184,7 +185,7 @@ def test_new_rate_and_channel_count_leave_no_break(windower):
     assert newest_s(windows)[-1] == pytest.approx(3.0, abs=1e-4)
     assert np.diff(newest_s(windows)) == pytest.approx(0.1, abs=1e-4)
     assert [window.captured_s for window in windows] == [1.0] * len(windows)
-    assert all(window.samples.min() > 0.85 for window in windows if window.stamp_s > START_S + 1.1)
+    assert all(window.samples.min() > 0.4 for window in windows)
 
 
 def test_reset_forgets_everything(windower):
@@ -201,7 +202,7 @@ def test_voice_activity_is_the_share_of_the_whole_window(windower):
     assert windows[4].voice_activity == pytest.approx(0.5, abs=0.04)
     assert windows[4].speaking
     assert windows[9].voice_activity == 1.0
-    assert windows[14].voice_activity == pytest.approx(0.5, abs=0.04)
+    assert windows[14].voice_activity == pytest.approx(0.5, abs=0.06)
     assert not windows[14].speaking
     assert windows[-1].voice_activity == 0.0
 
@@ -213,7 +214,7 @@ def test_refuses_impossible_lengths(window_s, hop_s):
 
 
 def test_hears_the_voice_of_a_clip(talking_clip, voice_model_path):
-    windower = AudioWindower(0.5, 0.1, VoiceActivity(voice_model_path, 0.5, 0.35, 0.1))
+    windower = AudioWindower(0.3, 0.1, VoiceActivity(voice_model_path, 0.5, 0.35, 0.1))
     with MediaReader(talking_clip.path) as reader:
         blocks = [item for item in reader if isinstance(item, AudioBlock)]
     windows = [
@@ -223,8 +224,8 @@ def test_hears_the_voice_of_a_clip(talking_clip, voice_model_path):
     ]
     begin_s, end_s = talking_clip.voice_s
     before = [window for window in windows if window.stamp_s < begin_s - 0.1]
-    during = [window for window in windows if begin_s + 0.6 < window.stamp_s < end_s - 0.1]
-    after = [window for window in windows if window.stamp_s > end_s + 0.8]
+    during = [window for window in windows if begin_s + 0.4 < window.stamp_s < end_s - 0.1]
+    after = [window for window in windows if window.stamp_s > end_s + 0.6]
     assert len(before) > 5 and len(during) > 3 and len(after) > 1
     assert all(window.voice_activity == 0.0 and not window.speaking for window in before + after)
     assert all(window.voice_activity > 0.7 and window.speaking for window in during)

@@ -8,7 +8,7 @@ import pytest
 from emotion_perception.core.emotion_stream import VOICE_ONLY, EmotionStream, FaceSample, StreamSettings
 from emotion_perception.core.model_bundle import load_bundle
 from emotion_perception.core.probability_smoothing import SmoothingSettings
-from emotion_perception.testing import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
+from emotion_perception.testing.tiny_bundle import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND

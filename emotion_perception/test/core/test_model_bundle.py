@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from emotion_perception.core.model_bundle import BundleError, load_bundle
-from emotion_perception.testing import BINS, LABELS, SIDE_PX, TOKENS, WINDOW_SAMPLES, write_tiny_bundle
+from emotion_perception.testing.tiny_bundle import BINS, LABELS, SIDE_PX, TOKENS, WINDOW_SAMPLES, write_tiny_bundle
 
 
 def refusal(directory):

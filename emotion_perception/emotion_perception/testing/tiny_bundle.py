@@ -1,4 +1,4 @@
-"""For tests: a model bundle that a person can follow.
+"""A model bundle that a person can follow.
 
 Its logits are the mean colour of the face and the loudness of the voice: a red face is neutral, a green one happy, a
 blue one sad, and a voice adds to sad. It needs the package `onnx`, and no weights.

@@ -1,0 +1,101 @@
+"""Every encoding that a robot's camera has becomes the same pixels, and anything else one clear error."""
+
+import array
+
+import cv2
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from emotion_perception.nodes.conversions import (
+    ImageError,
+    compressed_to_rgb,
+    image_to_rgb,
+    rgb_to_image,
+    to_nanoseconds,
+    to_stamp,
+)
+
+RGB = np.dstack([np.full((16, 20), value, np.uint8) for value in (200, 100, 50)])  # (16, 20, 3), one colour
+
+
+def image(pixels, encoding, padding=0):
+    rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
+    data = array.array("B", rows.tobytes())
+    return Image(height=16, width=20, encoding=encoding, step=rows.shape[1], data=data)
+
+
+ENCODED = {
+    "rgb8": RGB,
+    "bgr8": RGB[..., ::-1],
+    "rgba8": np.dstack([RGB, np.full((16, 20), 9, np.uint8)]),
+    "bgra8": np.dstack([RGB[..., ::-1], np.full((16, 20), 9, np.uint8)]),
+}
+
+
+@pytest.mark.parametrize("padding", [0, 12])
+@pytest.mark.parametrize("encoding", ENCODED)
+def test_colour_encodings_give_the_same_pixels_with_and_without_padded_rows(encoding, padding):
+    np.testing.assert_array_equal(image_to_rgb(image(ENCODED[encoding], encoding, padding)), RGB)
+
+
+@pytest.mark.parametrize("padding", [0, 12])
+def test_grey_becomes_three_equal_channels(padding):
+    grey = np.arange(320, dtype=np.int64).reshape(16, 20).astype(np.uint8)
+    np.testing.assert_array_equal(image_to_rgb(image(grey, "mono8", padding)), np.dstack([grey] * 3))
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("yuv422", "UYVY"), ("yuv422_yuy2", "YUYV")])
+def test_yuv_of_webcams_and_realsense_is_understood(encoding, order):
+    # ITU-R BT.601, video range
+    matrix = np.array([[0.257, 0.504, 0.098], [-0.148, -0.291, 0.439], [0.439, -0.368, -0.071]])
+    y, u, v = matrix @ RGB[0, 0] + (16, 128, 128)
+    pair = [{"Y": y, "U": u, "V": v}[letter] for letter in order]
+    pixels = image_to_rgb(image(np.tile(np.array(pair, np.uint8), (16, 10)), encoding))
+    assert np.abs(pixels.astype(int) - RGB).max() <= 3  # rounding
+
+
+def test_bayer_pattern_is_understood():
+    raw = np.zeros((16, 20), np.uint8)
+    raw[0::2, 0::2] = 200  # red
+    raw[0::2, 1::2] = raw[1::2, 0::2] = 100  # green
+    raw[1::2, 1::2] = 50  # blue
+    pixels = image_to_rgb(image(raw, "bayer_rggb8"))
+    np.testing.assert_array_equal(pixels[4:-4, 4:-4], RGB[4:-4, 4:-4])
+
+
+def test_unknown_encoding_is_named_with_the_known_ones():
+    with pytest.raises(ImageError, match="'32FC1'; expected one of .*rgb8"):
+        image_to_rgb(image(RGB, "32FC1"))
+
+
+@pytest.mark.parametrize("change", [dict(height=17), dict(width=21), dict(step=59), dict(width=0), dict(height=0)])
+def test_data_that_do_not_fit_the_size_are_refused_with_the_numbers(change):
+    wrong = image(RGB, "rgb8")
+    for name, value in change.items():
+        setattr(wrong, name, value)
+    with pytest.raises(ImageError, match="holds 960 bytes; expected"):
+        image_to_rgb(wrong)
+
+
+def test_compressed_image_is_decoded():
+    data = array.array("B", cv2.imencode(".png", RGB[..., ::-1])[1].tobytes())
+    np.testing.assert_array_equal(compressed_to_rgb(CompressedImage(format="png", data=data)), RGB)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_compressed_image_that_is_none_is_refused(data):
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        compressed_to_rgb(CompressedImage(format="jpeg", data=array.array("B", data)))
+
+
+def test_pixels_survive_the_message():
+    np.testing.assert_array_equal(image_to_rgb(rgb_to_image(RGB, Header())), RGB)
+
+
+def test_stamps_survive_the_conversion_to_the_nanosecond():
+    stamp = Time(sec=1_795_496_536, nanosec=999_999_999)
+    assert to_stamp(to_nanoseconds(stamp)) == stamp

@@ -1,0 +1,88 @@
+"""Nodes go round their life cycle; what is wrong stops them at configure, with one sentence."""
+
+import pytest
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from emotion_perception.nodes.audio_window_node import AudioWindowNode
+from emotion_perception.nodes.camera_node import CameraNode
+from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
+from emotion_perception.nodes.face_crop_node import FaceCropNode
+from emotion_perception.nodes.media_player_node import MediaPlayerNode
+from emotion_perception.testing.tiny_bundle import write_tiny_bundle
+
+
+def refusal(node, capfd):
+    """What a node logs when it refuses to be configured."""
+    capfd.readouterr()
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert node._state_machine.current_state[1] == "unconfigured"
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith("[FATAL]") and "Traceback" not in line
+    return line
+
+
+@pytest.mark.parametrize("node_class", [FaceCropNode, AudioWindowNode, EmotionFusionNode])
+def test_life_cycle_can_be_gone_round_twice_and_leaves_nothing_behind(graph, node_class, tmp_path):
+    parameters = {"model": str(write_tiny_bundle(tmp_path))} if node_class is EmotionFusionNode else {}
+    node = graph.add(node_class, **parameters)
+
+    def entities():
+        return len(list(node.publishers)), len(list(node.subscriptions)), len(list(node.timers))
+
+    before = entities()
+    for _ in range(2):
+        for transition in (node.trigger_configure, node.trigger_activate, node.trigger_deactivate, node.trigger_cleanup):
+            assert transition() == TransitionCallbackReturn.SUCCESS
+        assert entities() == before
+
+
+def test_node_that_refused_can_be_configured_after_its_parameter_was_mended(graph, tmp_path, capfd):
+    node = graph.add(EmotionFusionNode, model=str(tmp_path / "nowhere"))
+    assert "model.json does not exist" in refusal(node, capfd)
+    node.set_parameters([type(node.get_parameter("model"))("model", value=str(write_tiny_bundle(tmp_path)))])
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+
+
+def test_bundle_with_a_missing_file_is_refused(graph, tmp_path, capfd):
+    (write_tiny_bundle(tmp_path) / "fusion.onnx").unlink()
+    assert "fusion.onnx is missing" in refusal(graph.add(EmotionFusionNode, model=str(tmp_path)), capfd)
+
+
+def test_bundle_with_a_wrong_checksum_is_refused(graph, tmp_path, capfd):
+    (write_tiny_bundle(tmp_path) / "fusion.onnx").write_bytes(b"")
+    assert "SHA-256" in refusal(graph.add(EmotionFusionNode, model=str(tmp_path)), capfd)
+
+
+def test_bundle_whose_labels_do_not_match_is_refused(graph, tmp_path, capfd):
+    write_tiny_bundle(tmp_path, labels=["neutral", "happy"])
+    assert "2 labels" in refusal(graph.add(EmotionFusionNode, model=str(tmp_path)), capfd)
+
+
+def test_thresholds_that_contradict_each_other_are_refused(graph, tmp_path, capfd):
+    node = graph.add(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)), label_enter=0.2, label_leave=0.6)
+    assert "leave <= enter" in refusal(node, capfd)
+
+
+def test_file_that_does_not_exist_is_refused(graph, tmp_path, capfd):
+    assert "clip.mp4 is not a file" in refusal(graph.add(MediaPlayerNode, path=str(tmp_path / "clip.mp4")), capfd)
+
+
+def test_file_that_is_no_media_is_refused(graph, tmp_path, capfd):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"no media" * 1000)
+    assert "clip.mp4" in refusal(graph.add(MediaPlayerNode, path=str(path)), capfd)
+
+
+def test_camera_that_does_not_exist_is_refused(graph, capfd):
+    capfd.readouterr()
+    node = graph.add(CameraNode, device=63)
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert "Camera 63 does not open; is /dev/video63 there" in capfd.readouterr().err  # OpenCV may say more
+
+
+def test_unknown_image_transport_is_refused(graph, capfd):
+    assert "'theora'; expected one of raw, compressed" in refusal(graph.add(FaceCropNode, image_transport="theora"), capfd)
+
+
+def test_unknown_audio_type_is_refused(graph, capfd):
+    assert "'std_msgs/String'" in refusal(graph.add(AudioWindowNode, audio_type="std_msgs/String"), capfd)

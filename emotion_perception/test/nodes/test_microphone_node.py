@@ -1,0 +1,110 @@
+"""The microphone node without a microphone: what PortAudio says becomes a sentence, what it gives a chunk."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from emotion_msgs.msg import AudioChunk
+from emotion_perception.nodes.microphone_node import MicrophoneNode
+
+
+class FakeStream:
+    """PortAudio's stream, that gives what the test wants."""
+
+    def __init__(self, **options):
+        self.options = options
+        self.is_running = False
+
+    def start(self):
+        self.is_running = True
+
+    def stop(self):
+        self.is_running = False
+
+    def close(self):
+        pass
+
+    def give(self, samples, age_s, overflow=False):
+        time = SimpleNamespace(currentTime=100.0, inputBufferAdcTime=100.0 - age_s)
+        self.options["callback"](samples, len(samples), time, SimpleNamespace(input_overflow=overflow))
+
+
+class FakePortAudio:
+    """The module sounddevice, with one microphone of 48 kHz."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self):
+        self.stream = None
+
+    def query_devices(self, device, kind):
+        if device not in (None, "webcam"):
+            raise ValueError(f"No {kind} device matching {device!r}")
+        return {"default_samplerate": 48000.0}
+
+    def InputStream(self, **options):  # noqa: N802  sounddevice's name
+        if options["channels"] > 2:
+            raise self.PortAudioError("Invalid number of channels [PaErrorCode -9998]")
+        self.stream = FakeStream(**options)
+        return self.stream
+
+
+@pytest.fixture
+def port_audio(monkeypatch):
+    fake = FakePortAudio()
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    return fake
+
+
+def refusal(node, capfd):
+    capfd.readouterr()
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_microphone_that_does_not_exist_is_named(graph, port_audio, capfd):
+    message = refusal(graph.add(MicrophoneNode, device="no such thing"), capfd)
+    assert "'no such thing' does not open" in message and "python -m sounddevice" in message
+
+
+def test_channels_that_the_microphone_lacks_are_refused(graph, port_audio, capfd):
+    assert "does not open with 6 channels" in refusal(graph.add(MicrophoneNode, channels=6), capfd)
+
+
+def test_missing_portaudio_is_named_with_the_command_that_installs_it(graph, monkeypatch, capfd):
+    class WithoutPortAudio:
+        def find_spec(self, name, path=None, target=None):
+            if name == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [WithoutPortAudio(), *sys.meta_path])
+    assert "apt-get install libportaudio2" in refusal(graph.add(MicrophoneNode), capfd)
+
+
+@pytest.mark.parametrize(("told_age_s", "age_s"), [(0.05, 0.05), (0.0, 0.032)])
+def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio, told_age_s, age_s):
+    node = graph.start(MicrophoneNode, device="webcam", channels=2)
+    chunks = graph.listen(AudioChunk, "/emotion/microphone/audio")
+    graph.wait_for(lambda: node._publisher.get_subscription_count(), "the subscription")
+    samples = np.linspace(-1, 1, 2 * 1536, dtype=np.float32).reshape(1536, 2)
+    before_ns = node.get_clock().now().nanoseconds
+    port_audio.stream.give(samples, told_age_s)
+    after_ns = node.get_clock().now().nanoseconds
+    chunk = graph.wait_for(lambda: chunks, "a chunk")[0]
+    stamp_ns = chunk.header.stamp.sec * 10**9 + chunk.header.stamp.nanosec
+    assert before_ns - age_s * 1e9 <= stamp_ns + 1 and stamp_ns - 1 <= after_ns - age_s * 1e9
+    assert (chunk.sample_rate_hz, chunk.channels) == (48000, 2)
+    np.testing.assert_array_equal(np.array(chunk.samples).reshape(1536, 2), samples)
+
+
+def test_stream_runs_only_while_the_node_is_active(graph, port_audio):
+    node = graph.start(MicrophoneNode)
+    assert port_audio.stream.is_running
+    node.trigger_deactivate()
+    assert not port_audio.stream.is_running

@@ -1,0 +1,188 @@
+"""Images and sound go through the nodes over DDS; what is wrong is said and does no harm."""
+
+import array
+
+import cv2
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import AudioChunk, AudioWindow, FaceCropArray
+from emotion_perception.nodes.audio_window_node import AudioWindowNode
+from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
+from emotion_perception.nodes.face_crop_node import FaceCropNode
+
+IMAGES = "/emotion/camera/image"
+SOUND = "/emotion/microphone/audio"
+
+
+def header(seconds):
+    return Header(stamp=Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9)), frame_id="head")
+
+
+def error_of(diagnostics):
+    return [s.message for array_ in diagnostics for s in array_.status if s.level == DiagnosticStatus.ERROR]
+
+
+class Camera:
+    """Gives images and waits for the faces in them."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.faces = graph.listen(FaceCropArray, "/emotion/faces")
+        self.publisher = graph.speak(Image, IMAGES)
+
+    def look(self, pixels, seconds):
+        already = len(self.faces)
+        self.publisher.publish(rgb_to_image(pixels, header(seconds)))
+        return self.graph.wait_for(lambda: self.faces[already:], "faces")[0]
+
+
+@pytest.fixture
+def camera(graph):
+    graph.start(FaceCropNode)
+    return Camera(graph)
+
+
+def test_face_is_published_with_the_header_of_its_image(camera, astronaut):
+    message = camera.look(astronaut, 10.5)
+    (face,) = message.faces
+    assert message.header == header(10.5)
+    assert (message.image_width_px, message.image_height_px) == (512, 512)
+    assert face.x_px < 226 < face.x_px + face.width_px and face.y_px < 120 < face.y_px + face.height_px
+    assert image_to_rgb(face.crop).shape == (96, 96, 3)
+
+
+def test_black_image_gives_an_empty_array(camera):
+    assert camera.look(np.zeros((480, 640, 3), np.uint8), 1.0).faces == []
+
+
+def test_two_faces_have_two_ids_and_a_face_keeps_its_id_through_a_short_loss(camera, astronaut):
+    two = np.hstack([astronaut, astronaut])
+    ids = {face.track_id for face in camera.look(two, 1.0).faces}
+    assert len(ids) == 2
+    assert camera.look(np.zeros_like(two), 1.3).faces == []
+    assert {face.track_id for face in camera.look(two, 1.6).faces} == ids
+    assert {face.track_id for face in camera.look(two, 9.0).faces}.isdisjoint(ids)
+
+
+def test_time_that_jumps_back_ends_the_tracks_and_goes_on(camera, astronaut):
+    (before,) = camera.look(astronaut, 100.0).faces
+    (after,) = camera.look(astronaut, 1.0).faces
+    assert after.track_id != before.track_id
+
+
+def test_compressed_images_are_understood(graph, astronaut):
+    graph.start(FaceCropNode, image_transport="compressed")
+    faces = graph.listen(FaceCropArray, "/emotion/faces")
+    publisher = graph.speak(CompressedImage, IMAGES)
+    jpeg = cv2.imencode(".jpg", astronaut[..., ::-1])[1].tobytes()
+    publisher.publish(CompressedImage(header=header(1.0), format="jpeg", data=array.array("B", jpeg)))
+    assert len(graph.wait_for(lambda: faces, "faces")[0].faces) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(dict(encoding="mystery8"), "'mystery8'"), (dict(height=400), "holds 786432 bytes; expected")]
+)
+def test_bad_image_is_said_in_the_diagnostics_and_the_next_one_is_looked_at(graph, camera, astronaut, change, said):
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    bad = rgb_to_image(astronaut, header(1.0))
+    for name, value in change.items():
+        setattr(bad, name, value)
+    camera.publisher.publish(bad)
+    message = graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[0]
+    assert said in message
+    assert len(camera.look(astronaut, 2.0).faces) == 1
+
+
+def test_images_that_nobody_wants_are_not_looked_at(graph, astronaut):
+    node = graph.start(FaceCropNode)
+    publisher = graph.speak(Image, IMAGES)
+    looked = []
+    node._detector.detect = lambda pixels: looked.append(pixels) or []
+    publisher.publish(rgb_to_image(astronaut, header(1.0)))
+    graph.wait_for(lambda: node._arrivals._received, "the image")
+    assert looked == []
+
+
+def test_topic_on_which_nothing_comes_is_named_in_a_warning(graph):
+    graph.start(FaceCropNode, image_topic="/head/image")
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+
+    def warning():
+        return [s.message for array_ in diagnostics for s in array_.status if s.level == DiagnosticStatus.WARN]
+
+    message = graph.wait_for(warning, "the warning")[0]
+    assert "/head/image" in message and "Image" in message
+
+
+class Microphone:
+    """Gives a tone in chunks of 0.1 s and waits for the windows."""
+
+    def __init__(self, graph, rate_hz=16000, channels=1):
+        self.graph, self.rate_hz, self.channels = graph, rate_hz, channels
+        self.windows = graph.listen(AudioWindow, "/emotion/audio_window")
+        self.publisher = graph.speak(AudioChunk, SOUND)
+
+    def hear(self, seconds, value=None):
+        times_s = seconds + np.arange(self.rate_hz // 10) / self.rate_hz
+        samples = 0.5 * np.sin(2 * np.pi * 440 * times_s) if value is None else np.full(len(times_s), value)
+        interleaved = np.repeat(samples, self.channels).astype(np.float32)
+        self.publisher.publish(
+            AudioChunk(
+                header=header(seconds),
+                sample_rate_hz=self.rate_hz,
+                channels=self.channels,
+                samples=array.array("f", interleaved.tobytes()),
+            )
+        )
+
+    def hear_second(self, start):
+        for tenth in range(10):
+            self.hear(start + tenth / 10)
+
+
+def newest(windows):
+    stamp = windows[-1].header.stamp
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+@pytest.fixture
+def ears(graph):
+    return graph.start(AudioWindowNode)
+
+
+def test_eight_kilohertz_stereo_becomes_windows_of_16_khz_mono(graph, ears):
+    microphone = Microphone(graph, rate_hz=8000, channels=2)
+    microphone.hear_second(50.0)
+    windows = graph.wait_for(lambda: microphone.windows if len(microphone.windows) >= 9 else None, "windows")
+    assert {(len(w.samples), w.sample_rate_hz, w.header.frame_id) for w in windows} == {(48000, 16000, "head")}
+    assert 50.0 < newest(windows) <= 51.001
+    tone = np.array(windows[-1].samples[-8000:])
+    spectrum = np.abs(np.fft.rfft(tone))
+    assert np.argmax(spectrum) * 2 == pytest.approx(440, abs=4)
+
+
+def test_nan_in_audio_is_said_and_the_chunks_around_it_are_used(graph, ears):
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    microphone = Microphone(graph)
+    microphone.hear_second(50.0)
+    microphone.hear(51.0, value=np.nan)
+    for tenth in range(1, 10):
+        microphone.hear(51.0 + tenth / 10)
+    graph.wait_for(lambda: microphone.windows and newest(microphone.windows) > 51.85, "windows after the bad chunk")
+    assert all(np.isfinite(w.samples).all() for w in microphone.windows)
+    (message,) = graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[:1]
+    assert "finite" in message or "NaN" in message
+
+
+def test_sound_whose_time_jumps_back_goes_on_with_empty_buffers(graph, ears):
+    microphone = Microphone(graph)
+    microphone.hear_second(50.0)
+    graph.wait_for(lambda: microphone.windows and newest(microphone.windows) > 50.85, "windows")
+    microphone.hear_second(10.0)
+    graph.wait_for(lambda: newest(microphone.windows) < 12, "windows after the jump")
+    assert microphone.windows[-1].captured_s < 1.0
