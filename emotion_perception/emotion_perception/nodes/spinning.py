@@ -27,7 +27,7 @@ def spin(
     """Run nodes in one executor until they are told to stop.
 
     rclpy's own signal handlers would invalidate the context under the hands of callbacks and threads that are just
-    publishing. Here a signal only asks for the end; the nodes are deactivated while the graph is still whole.
+    publishing. Here a signal only asks for the end; the nodes end while the graph is still whole.
 
     Args:
         make_nodes: called once ROS is initialised.
@@ -65,13 +65,12 @@ def spin(
         if started:
             stop.wait()
     finally:
+        executor.shutdown(timeout_sec=END_S)  # first: no callback may run while what it uses is taken apart
+        if thread.is_alive():
+            thread.join(timeout=END_S)
         for node in reversed(nodes):  # the sources stand last
             if node.is_active:
                 node.trigger_deactivate()
-        executor.shutdown(timeout_sec=END_S)
-        if thread.is_alive():
-            thread.join(timeout=END_S)
-        for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
     if failures:

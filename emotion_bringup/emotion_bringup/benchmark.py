@@ -1,0 +1,85 @@
+"""How long each stage takes on one core of this machine.
+
+Every stage runs alone, with the same inputs each time: a photograph with a face, and noise for sound, on which the
+time does not depend.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+
+from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
+from emotion_perception.core.face_crop import crop_face
+from emotion_perception.core.face_detector import FaceDetector
+from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.voice_activity import VoiceActivity
+from emotion_perception.nodes.audio_window_node import VOICE_MODEL
+from emotion_perception.nodes.perception_node import share_directory
+
+REPEATS = 300
+CROP_PX = 96
+CHUNK_S = 0.1
+
+
+def main() -> None:
+    stages = _stages()
+    print(f"{_processor()}, one core, median and 95th percentile of {REPEATS} runs\n")
+    width = max(len(name) for name in stages)
+    print(f"| {'stage':{width}} | p50 ms | p95 ms |\n|{'-' * (width + 2)}|-------:|-------:|")
+    for name, stage in stages.items():
+        p50_ms, p95_ms = np.percentile(_times_ms(stage), [50, 95])
+        print(f"| {name:{width}} | {p50_ms:6.2f} | {p95_ms:6.2f} |")
+
+
+def _stages() -> dict[str, Callable[[], object]]:
+    models = share_directory() / "models"
+    bundle = load_bundle(models / "default")
+    rng = np.random.default_rng(0)
+
+    image = cv2.resize(skimage.data.astronaut(), (640, 640))[:480]
+    detector = FaceDetector(min_score=0.5)
+    (detection,) = detector.detect(image)
+    side = bundle.face.size_px
+    crops = rng.integers(0, 256, (1, side, side, 3), np.uint8)
+
+    voice = VoiceActivity(share_directory() / VOICE_MODEL, enter_threshold=0.5, leave_threshold=0.35, min_silence_s=0.1)
+    windower = AudioWindower(bundle.audio.window_s, CHUNK_S, voice)
+    chunk = rng.normal(0, 0.1, (round(CHUNK_S * SAMPLE_RATE_HZ), 1)).astype(np.float32)
+    chunks_heard = iter(range(10**9))
+    window = rng.normal(0, 0.1, bundle.audio.window_samples).astype(np.float32)
+
+    face_embeddings = rng.normal(size=(1, bundle.face.bins, bundle.face.embedding)).astype(np.float32)
+    audio_embeddings = rng.normal(size=(1, bundle.audio.tokens, bundle.audio.embedding)).astype(np.float32)
+    face_mask, audio_mask = np.ones((1, bundle.face.bins), bool), np.ones(1, bool)
+    return {
+        "find the face, 640x480": lambda: detector.detect(image),
+        f"cut it out, {CROP_PX} px": lambda: crop_face(image, detection.box, CROP_PX),
+        "encode a face": lambda: bundle.encode_faces(crops),
+        f"take {CHUNK_S} s of sound, with voice activity": lambda: windower.add(chunk, SAMPLE_RATE_HZ, next(chunks_heard) * CHUNK_S),
+        f"encode a window of {bundle.audio.window_s} s": lambda: bundle.encode_audio(window),
+        "fuse": lambda: bundle.fuse(face_embeddings, face_mask, audio_embeddings, audio_mask),
+    }
+
+
+def _times_ms(stage: Callable[[], object]) -> list[float]:
+    for _ in range(REPEATS // 10):
+        stage()
+    times_ms = []
+    for _ in range(REPEATS):
+        start_s = time.perf_counter()
+        stage()
+        times_ms.append(1000 * (time.perf_counter() - start_s))
+    return times_ms
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown processor")
+
+
+if __name__ == "__main__":
+    main()
