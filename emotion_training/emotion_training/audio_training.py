@@ -1,0 +1,150 @@
+"""Trains the audio encoder on random windows of labelled clips."""
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from .audio_encoder import AttentivePooling, AudioEncoder
+from .config import AudioEncoderConfig, AudioTrainingConfig
+from .face_training import update_average
+from .labels import LABELS
+from .metrics import unweighted_average_recall
+from .speech_corpora import SpeechClip
+from .voice_augmentation import (
+    VoiceAugmentation,
+    augment_windows,
+    mask_spectrogram,
+    plain_window,
+    random_window,
+)
+
+
+class AudioClassifier(nn.Module):
+    """The encoder with the pooling and linear head it is trained by."""
+
+    def __init__(self, config: AudioEncoderConfig):
+        super().__init__()
+        self.encoder = AudioEncoder(
+            config.sample_rate_hz, config.mels, config.channels, config.embedding, config.dropout
+        )
+        self.pool = AttentivePooling(config.embedding)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.embedding, len(LABELS))
+
+    def classify(self, log_mel: Tensor) -> Tensor:
+        """(B, mels, T) normalised log-mel -> logits (B, C)."""
+        return self.head(self.dropout(self.pool(self.encoder.encode(log_mel))))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, N) in [-1, 1] -> logits (B, C)."""
+        return self.classify(self.encoder.normalised_log_mel(audio))
+
+
+def window_samples(config: AudioEncoderConfig) -> int:
+    return round(config.window_s * config.sample_rate_hz)
+
+
+def plain_windows(clips: Sequence[SpeechClip], samples: int) -> Tensor:
+    """One window a clip, float32 (B, N)."""
+    return torch.from_numpy(np.stack([plain_window(clip, samples) for clip in clips]))
+
+
+def augmented_windows(
+    clips: Sequence[SpeechClip],
+    samples: int,
+    options: VoiceAugmentation,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+) -> Tensor:
+    """One random window a clip, float32 (B, N)."""
+    windows = np.stack([random_window(clip, samples, options, rng) for clip in clips])
+    return augment_windows(torch.from_numpy(windows), options, generator)
+
+
+def predict_voices(
+    model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32
+) -> np.ndarray:
+    """Logits of the plain window of each clip, float32 (N, C)."""
+    model.eval()
+    with torch.inference_mode():
+        parts = [
+            model(plain_windows(clips[i : i + batch], samples)).numpy() for i in range(0, len(clips), batch)
+        ]
+    return np.concatenate(parts)
+
+
+def train_audio_classifier(
+    encoder_config: AudioEncoderConfig,
+    config: AudioTrainingConfig,
+    clips: Sequence[SpeechClip],
+    validation: Sequence[SpeechClip],
+    seed: int,
+) -> tuple[AudioClassifier, list[dict[str, float]]]:
+    """Averaged weights of the last step, and the validation recall of every epoch; nothing is chosen by it
+    here.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    samples = window_samples(encoder_config)
+    model = AudioClassifier(encoder_config)
+    averaged = copy.deepcopy(model)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    steps_per_epoch = len(clips) // config.batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
+    )
+    labels = torch.tensor([clip.label for clip in clips])
+    validation_labels = np.array([clip.label for clip in validation])
+    history = []
+    progress = tqdm(range(config.epochs), desc="audio", unit="epoch", mininterval=5)
+    for epoch in progress:
+        model.train()
+        order = torch.randperm(len(clips), generator=generator)
+        total_loss = 0.0
+        for step in range(steps_per_epoch):
+            chosen = order[step * config.batch : (step + 1) * config.batch]
+            windows = augmented_windows(
+                [clips[i] for i in chosen], samples, config.augmentation, rng, generator
+            )
+            log_mel = mask_spectrogram(
+                model.encoder.normalised_log_mel(windows), config.augmentation, generator
+            )
+            targets = functional.one_hot(labels[chosen], len(LABELS)).to(torch.float32)
+            log_mel, targets = _mix_up(log_mel, targets, config.mixup_alpha, rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                logits = model.classify(log_mel)
+            loss = functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"the audio loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate"
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            update_average(averaged, model, config.ema_decay, epoch * steps_per_epoch + step)
+            total_loss += loss.item()
+        predicted = predict_voices(averaged, validation, samples).argmax(axis=1)
+        recall = unweighted_average_recall(validation_labels, predicted)
+        history.append({"loss": total_loss / steps_per_epoch, "validation_uar": recall})
+        progress.set_postfix(loss=f"{history[-1]['loss']:.3f}", validation_uar=f"{recall:.3f}")
+    return averaged.eval(), history
+
+
+def _mix_up(
+    log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Each window and its target blended with the next one's; the larger part stays its own."""
+    share = rng.beta(alpha, alpha)
+    share = max(share, 1.0 - share)
+    return share * log_mel + (1.0 - share) * log_mel.roll(1, 0), share * targets + (
+        1.0 - share
+    ) * targets.roll(1, 0)

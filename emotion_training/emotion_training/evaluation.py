@@ -1,0 +1,232 @@
+"""The figures of a bundle on people and pictures that it never learnt from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .audio_training import AudioClassifier, predict_voices, window_samples
+from .calibration import fit_temperature
+from .config import BundleConfig
+from .face_training import FaceClassifier, predict_faces
+from .fer2013 import FaceSet
+from .fusion import IntermediateFusion
+from .fusion_training import run_fusion
+from .labels import LABELS
+from .metrics import (
+    accuracy,
+    bootstrap_interval,
+    expected_calibration_error,
+    macro_f1,
+    paired_bootstrap_difference,
+    softmax,
+    unweighted_average_recall,
+)
+from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
+from .speech_corpora import SpeechClip
+
+STATES = ("both", "face", "audio")
+
+
+@dataclass(frozen=True)
+class TestData:
+    faces: FaceSet
+    clips: Sequence[SpeechClip]
+    face_embeddings: FaceEmbeddings
+    voice_embeddings: VoiceEmbeddings
+    sampler: PairSampler
+
+
+class _Measure:
+    """A figure with its 95 % interval: {"value", "ci95", "n"}."""
+
+    def __init__(self, config: BundleConfig):
+        self.samples, self.seed = config.bootstrap_samples, config.seed
+
+    def __call__(
+        self,
+        metric: Callable[[np.ndarray, np.ndarray], float],
+        labels: np.ndarray,
+        predicted: np.ndarray,
+        groups: np.ndarray,
+    ) -> dict:
+        interval = bootstrap_interval(metric, labels, predicted, groups, self.samples, self.seed)
+        value = metric(labels, predicted)
+        return {"value": round(value, 4), "ci95": [round(bound, 4) for bound in interval], "n": len(labels)}
+
+
+def evaluate_bundle(
+    config: BundleConfig,
+    face: FaceClassifier,
+    audio: AudioClassifier,
+    fusion: IntermediateFusion,
+    calibration: dict[str, dict[str, float]],
+    test: TestData,
+    validation: dict[str, Pairs],
+) -> dict:
+    """All figures as plain values for model.json. Nothing was chosen by what is measured here."""
+    measure = _Measure(config)
+    rng = np.random.default_rng(config.seed)
+    labels = np.repeat(np.arange(len(LABELS)), config.fusion_training.test_pairs_per_class)
+    late_fusion = LateFusion(fusion, validation)
+    return {
+        "face": _face_figures(measure, face, fusion, test),
+        "audio": _audio_figures(measure, config, audio, fusion, test),
+        "synthetic label-matched pairs": {
+            "plain": _pair_figures(measure, fusion, late_fusion, test.sampler.both(labels, rng, plain=True)),
+            "perturbed": _pair_figures(measure, fusion, late_fusion, test.sampler.both(labels, rng)),
+        },
+        "calibration": _calibration_figures(fusion, calibration, test.sampler, len(labels), rng),
+    }
+
+
+class LateFusion:
+    """The comparison: product of the calibrated opinions of the heads per modality, each seen alone."""
+
+    def __init__(self, fusion: IntermediateFusion, validation: dict[str, Pairs]):
+        self.fusion = fusion
+        self.temperatures = {
+            state: fit_temperature(
+                run_fusion(fusion, validation["both"].only(state))[0], validation["both"].labels
+            )
+            for state in ("face", "audio")
+        }
+
+    def __call__(self, pairs: Pairs) -> np.ndarray:
+        """Logits (B, C)."""
+        return sum(
+            run_fusion(self.fusion, pairs.only(state))[0] / t for state, t in self.temperatures.items()
+        )
+
+
+def _face_figures(
+    measure: _Measure, face: FaceClassifier, fusion: IntermediateFusion, test: TestData
+) -> dict:
+    """One picture at a time: by the head that the encoder was trained with, and by the bundle in its state
+    `face`.
+    """
+    every = np.arange(len(test.faces))
+    bundle_logits = run_fusion(fusion, _single_faces(test))[0]
+    figures = {}
+    for name, logits in (("encoder", predict_faces(face, test.faces.images)), ("bundle", bundle_logits)):
+        predicted, majority, folder = (
+            logits.argmax(axis=1),
+            test.faces.majority_labels,
+            test.faces.folder_labels,
+        )
+        figures[name] = {
+            "ferplus_majority_accuracy": measure(accuracy, majority, predicted, every),
+            "ferplus_majority_uar": measure(unweighted_average_recall, majority, predicted, every),
+            "fer2013_folder_accuracy": measure(accuracy, folder, predicted, every),
+            "fer2013_folder_uar": measure(unweighted_average_recall, folder, predicted, every),
+            "ferplus_recall": _recalls(majority, predicted),
+        }
+    return figures
+
+
+def _audio_figures(
+    measure: _Measure,
+    config: BundleConfig,
+    audio: AudioClassifier,
+    fusion: IntermediateFusion,
+    test: TestData,
+) -> dict:
+    """One window a clip: by the head that the encoder was trained with, and by the bundle in its state
+    `audio`.
+    """
+    labels, speakers = test.voice_embeddings.labels, test.voice_embeddings.speaker_ids
+    corpora = np.array([clip.corpus for clip in test.clips])
+    logits = {
+        "encoder": predict_voices(audio, test.clips, window_samples(config.audio_encoder)),
+        "bundle": run_fusion(fusion, _single_voices(test))[0],
+    }
+    figures = {}
+    for name, values in logits.items():
+        predicted = values.argmax(axis=1)
+        figures[name] = {}
+        for corpus in sorted(set(corpora)):
+            of = corpora == corpus
+            figures[name][corpus] = {
+                "uar": measure(unweighted_average_recall, labels[of], predicted[of], speakers[of]),
+                "accuracy": measure(accuracy, labels[of], predicted[of], speakers[of]),
+                "recall": _recalls(labels[of], predicted[of]),
+                "speakers": sorted(set(speakers[of].tolist())),
+            }
+    return figures
+
+
+def _pair_figures(
+    measure: _Measure, fusion: IntermediateFusion, late_fusion: LateFusion, pairs: Pairs
+) -> dict:
+    """UAR of the same pairs in each state, and of late fusion; intervals over the speakers of the voices."""
+    figures = {}
+    predictions = {}
+    for state in STATES:
+        logits, weights = run_fusion(fusion, pairs.only(state))
+        predictions[state] = logits.argmax(axis=1)
+        figures[state] = {
+            "uar": measure(unweighted_average_recall, pairs.labels, predictions[state], pairs.speaker_ids),
+            "macro_f1": round(macro_f1(pairs.labels, predictions[state]), 4),
+        }
+        if state == "both":
+            figures[state]["mean_face_weight"] = round(float(weights[:, 0].mean()), 4)
+    late = late_fusion(pairs).argmax(axis=1)
+    figures["late fusion of the same encoders"] = {
+        "uar": measure(unweighted_average_recall, pairs.labels, late, pairs.speaker_ids)
+    }
+    low, high = paired_bootstrap_difference(
+        unweighted_average_recall,
+        pairs.labels,
+        predictions["both"],
+        late,
+        pairs.speaker_ids,
+        measure.samples,
+        measure.seed,
+    )
+    figures["intermediate minus late fusion, uar ci95"] = [round(low, 4), round(high, 4)]
+    return figures
+
+
+def _calibration_figures(
+    fusion: IntermediateFusion, calibration: dict, sampler: PairSampler, count: int, rng: np.random.Generator
+) -> dict:
+    """ECE on perturbed test pairs of each state, before and after the temperature."""
+    labels = np.arange(count) % len(LABELS)
+    states = (sampler.both(labels, rng), sampler.face_only(count, rng), sampler.audio_only(count, rng))
+    figures = {}
+    for state, pairs in zip(STATES, states):
+        logits, _ = run_fusion(fusion, pairs)
+        temperature = calibration[state]["temperature"]
+        figures[state] = {
+            "ece_before": round(expected_calibration_error(pairs.labels, softmax(logits)), 4),
+            "ece_after": round(expected_calibration_error(pairs.labels, softmax(logits / temperature)), 4),
+            "accuracy": round(accuracy(pairs.labels, logits.argmax(axis=1)), 4),
+            "n": count,
+        }
+    return figures
+
+
+def _single_faces(test: TestData) -> Pairs:
+    """Every test picture once, in all bins, without a voice."""
+    count, bins = len(test.faces), test.sampler.bins
+    embeddings = np.repeat(test.face_embeddings.views[0][:, None], bins, axis=1)  # (N, Tf, D)
+    audio = np.zeros((count, *test.voice_embeddings.views.shape[2:]), np.float32)
+    soft_labels, labels = test.face_embeddings.soft_labels, test.face_embeddings.labels
+    speakers = np.full(count, "")
+    return Pairs(
+        embeddings, np.ones((count, bins), bool), audio, np.zeros(count, bool), soft_labels, labels, speakers
+    )
+
+
+def _single_voices(test: TestData) -> Pairs:
+    """Every test clip once, by its plain window, without a face."""
+    voices, bins = test.voice_embeddings, test.sampler.bins
+    count = len(voices.labels)
+    faces = np.zeros((count, bins, test.face_embeddings.views.shape[2]), np.float32)
+    targets = np.eye(len(LABELS), dtype=np.float32)[voices.labels]
+    no_face, voice = np.zeros((count, bins), bool), np.ones(count, bool)
+    return Pairs(faces, no_face, voices.views[0], voice, targets, voices.labels, voices.speaker_ids)
+
+
+def _recalls(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    return {LABELS[c]: round(float((predicted[labels == c] == c).mean()), 4) for c in np.unique(labels)}

@@ -1,0 +1,222 @@
+"""Writes the model bundle: three graphs proven equal to the torch modules, and model.json."""
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from .audio_encoder import AudioEncoder
+from .config import BundleConfig
+from .face_encoder import FaceEncoder
+from .fusion import IntermediateFusion
+from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
+
+FORMAT_VERSION = 1
+OPSET = 18
+IR_VERSION = 9  # taken by every onnxruntime since 1.16
+PARITY_TOLERANCE = 1e-4  # greatest difference on embeddings, logits and weights, absolute plus relative
+PARITY_BATCHES = (1, 5)
+
+logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns at every export that torchvision is absent
+
+
+class ParityError(Exception):
+    """A graph that does not compute what its torch module computes."""
+
+
+@dataclass(frozen=True)
+class BundleModels:
+    face_encoder: FaceEncoder
+    audio_encoder: AudioEncoder
+    fusion: IntermediateFusion
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """A graph of the bundle: its module, the names of its tensors, and inputs to check it with."""
+
+    file: str
+    module: nn.Module
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    cases: tuple[tuple[Tensor, ...], ...]
+
+
+def export_bundle(
+    directory: Path,
+    models: BundleModels,
+    config: BundleConfig,
+    calibration: dict,
+    training: dict,
+    licence: str,
+    card: str,
+) -> None:
+    """Writes all files of a bundle into `directory`, or none: ParityError leaves it as it was.
+
+    calibration: {"both" | "face" | "audio": {"temperature": float}}; training: provenance and metrics, as in
+    model.json.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".bundle-") as work:
+        work_path = Path(work)
+        specs = graph_specs(models, config)
+        for spec in specs:
+            export_graph(spec, work_path / spec.file)
+        files = {
+            spec.file: {"sha256": hashlib.sha256((work_path / spec.file).read_bytes()).hexdigest()}
+            for spec in specs
+        }
+        manifest = _manifest(models, config, calibration, training, licence, files)
+        (work_path / "model.json").write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
+        (work_path / "MODEL_CARD.md").write_text(card)
+        directory.mkdir(exist_ok=True)
+        for path in sorted(work_path.iterdir()):
+            shutil.move(path, directory / path.name)
+
+
+def graph_specs(models: BundleModels, config: BundleConfig) -> tuple[GraphSpec, ...]:
+    """The three graphs with cases of every batch size; the fusion with each modality missing in turn."""
+    generator = torch.Generator().manual_seed(0)
+    size_px = config.face_encoder.size_px
+    window_samples = round(config.audio_encoder.window_s * config.audio_encoder.sample_rate_hz)
+    faces, voices, fusions = [], [], []
+    for batch in PARITY_BATCHES:
+        face = torch.randint(0, 256, (batch, size_px, size_px, 3), generator=generator, dtype=torch.uint8)
+        voice = 0.1 * torch.randn(batch, window_samples, generator=generator)
+        quiet = 0.01 * voice
+        quiet[:, : window_samples // 2] = 0.0  # a stream that began in the middle of the window
+        faces.append((face,))
+        voices.extend([(voice,), (quiet,)])
+        fusions.extend(_fusion_cases(models, config.fusion.bins, face, voice, generator))
+    return (
+        GraphSpec("face_encoder.onnx", models.face_encoder, ("face",), ("embedding",), tuple(faces)),
+        GraphSpec("audio_encoder.onnx", models.audio_encoder, ("audio",), ("embeddings",), tuple(voices)),
+        GraphSpec(
+            "fusion.onnx",
+            models.fusion,
+            ("face_embeddings", "face_mask", "audio_embeddings", "audio_mask"),
+            ("logits", "modality_weights"),
+            tuple(fusions),
+        ),
+    )
+
+
+def export_graph(spec: GraphSpec, path: Path) -> None:
+    """One self-contained ONNX file with a free batch axis; ParityError if it differs from the module."""
+    spec.module.eval()
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    program = torch.onnx.export(
+        spec.module,
+        spec.cases[-1],
+        input_names=list(spec.inputs),
+        output_names=list(spec.outputs),
+        dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    program.optimize()
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    _strip_traces(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    check_parity(spec, path)
+
+
+def check_parity(spec: GraphSpec, path: Path) -> float:
+    """Greatest difference between the file and the module over all cases; ParityError above the tolerance."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    greatest = 0.0
+    for case in spec.cases:
+        with torch.inference_mode():
+            expected = spec.module(*case)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        got = session.run(list(spec.outputs), {name: value.numpy() for name, value in zip(spec.inputs, case)})
+        for name, ours, theirs in zip(spec.outputs, expected, got):
+            difference = np.abs(ours.numpy() - theirs)
+            if not np.all(difference <= PARITY_TOLERANCE * (1.0 + np.abs(ours.numpy()))):
+                raise ParityError(
+                    f"{spec.file}: {name} differs by {difference.max():.2e} between torch and onnxruntime "
+                    f"at batch {len(case[0])}; expected at most {PARITY_TOLERANCE:.0e}"
+                )
+            greatest = max(greatest, float(difference.max()))
+    return greatest
+
+
+def _fusion_cases(
+    models: BundleModels, bins: int, face: Tensor, voice: Tensor, generator: torch.Generator
+) -> list[tuple[Tensor, ...]]:
+    """Face only, voice only, and both with one bin masked, on the embeddings of the given inputs."""
+    with torch.inference_mode():
+        audio_embeddings = models.audio_encoder.eval()(voice)  # (B, Ta, D)
+        embedding = models.face_encoder.eval()(face)  # (B, D)
+    face_embeddings = embedding.unsqueeze(1) + 0.1 * torch.randn(
+        len(face), bins, embedding.shape[1], generator=generator
+    )
+    no_face, all_faces = (
+        torch.zeros(len(face), bins, dtype=torch.bool),
+        torch.ones(len(face), bins, dtype=torch.bool),
+    )
+    no_voice, all_voices = torch.zeros(len(face), dtype=torch.bool), torch.ones(len(face), dtype=torch.bool)
+    some_faces = all_faces.clone()
+    some_faces[:, 0] = False
+    masks = ((all_faces, no_voice), (no_face, all_voices), (some_faces, all_voices))
+    return [
+        (face_embeddings, face_mask, audio_embeddings.clone(), audio_mask) for face_mask, audio_mask in masks
+    ]
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Removes what the exporter notes about the source lines: paths of this machine and most of a small
+    file.
+    """
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+
+
+def _manifest(
+    models: BundleModels, config: BundleConfig, calibration: dict, training: dict, licence: str, files: dict
+) -> dict:
+    return {
+        "format_version": FORMAT_VERSION,
+        "model_id": config.model_id,
+        "labels": list(LABELS),
+        "face": {
+            "size_px": config.face_encoder.size_px,
+            "embedding": models.face_encoder.embedding,
+            "bins": config.fusion.bins,
+            "bin_s": config.fusion.bin_s,
+        },
+        "audio": {
+            "sample_rate_hz": config.audio_encoder.sample_rate_hz,
+            "window_s": config.audio_encoder.window_s,
+            "hop_s": config.hop_s,
+            "embedding": models.audio_encoder.embedding,
+            "tokens": models.fusion.audio_position.shape[0],
+        },
+        "calibration": calibration,
+        "valence_arousal": {
+            "source": VALENCE_AROUSAL_SOURCE,
+            "coordinates": {label: list(VALENCE_AROUSAL[label]) for label in LABELS},
+        },
+        "training": training,
+        "licence": licence,
+        "files": files,
+    }

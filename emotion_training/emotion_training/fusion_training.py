@@ -1,0 +1,181 @@
+"""Trains the fusion on the embeddings of the frozen encoders."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+
+from .audio_training import AudioClassifier, augmented_windows, plain_windows, window_samples
+from .config import BundleConfig, FusionTrainingConfig
+from .face_augmentation import FaceAugmentation, augment_faces
+from .face_training import FaceClassifier, grey_batch
+from .fer2013 import FaceSet
+from .fusion import IntermediateFusion
+from .labels import LABELS
+from .pairs import Pairs, PairSampler, VoiceEmbeddings, concatenate_pairs
+from .speech_corpora import SpeechClip
+from .voice_augmentation import VoiceAugmentation
+
+
+def embed_faces(
+    model: FaceClassifier, faces: FaceSet, views: int, options: FaceAugmentation, seed: int, batch: int = 256
+) -> np.ndarray:
+    """Embeddings float32 (views, N, D): the plain picture first, then augmented ones."""
+    generator = torch.Generator().manual_seed(seed)
+    model.eval()
+    rows = []
+    with torch.inference_mode():
+        for view in tqdm(range(views), desc="face embeddings", unit="view"):
+            parts = []
+            for start in range(0, len(faces), batch):
+                grey = grey_batch(faces.images[start : start + batch])
+                grey = augment_faces(grey, options, generator) if view else grey
+                parts.append(model.encoder.embed_grey(grey).numpy())
+            rows.append(np.concatenate(parts))
+    return np.stack(rows)
+
+
+def embed_voices(
+    model: AudioClassifier,
+    clips: Sequence[SpeechClip],
+    samples: int,
+    views: int,
+    options: VoiceAugmentation,
+    seed: int,
+    batch: int = 32,
+) -> np.ndarray:
+    """Embeddings float32 (views, M, Ta, D): the plain window first, then augmented ones."""
+    generator = torch.Generator().manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model.eval()
+    rows = []
+    with torch.inference_mode():
+        for view in tqdm(range(views), desc="voice embeddings", unit="view"):
+            parts = []
+            for start in range(0, len(clips), batch):
+                chosen = clips[start : start + batch]
+                if view:
+                    windows = augmented_windows(chosen, samples, options, rng, generator)
+                else:
+                    windows = plain_windows(chosen, samples)
+                parts.append(model.encoder(windows).numpy())
+            rows.append(np.concatenate(parts))
+    return np.stack(rows)
+
+
+def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifier) -> IntermediateFusion:
+    """A fusion whose heads per modality are those that the encoders were trained by."""
+    frames = audio.encoder.log_mel(torch.zeros(1, window_samples(config.audio_encoder))).shape[2]
+    fusion = IntermediateFusion(
+        face_embedding=face.encoder.embedding,
+        face_bins=config.fusion.bins,
+        audio_embedding=audio.encoder.embedding,
+        audio_tokens=-(-frames // audio.encoder.token_frames),
+        width=config.fusion.width,
+        heads=config.fusion.heads,
+        dropout=config.fusion.dropout,
+    )
+    fusion.face_head.load_state_dict(face.head.state_dict())
+    fusion.audio_pool.load_state_dict(audio.pool.state_dict())
+    fusion.audio_head.load_state_dict(audio.head.state_dict())
+    return fusion
+
+
+def run_fusion(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (B, C) and modality weights (B, 2)."""
+    fusion.eval()
+    logits, weights = [], []
+    with torch.inference_mode():
+        for start in range(0, len(pairs.labels), batch):
+            part = fusion(*(torch.from_numpy(value[start : start + batch]) for value in pairs.inputs))
+            logits.append(part[0].numpy())
+            weights.append(part[1].numpy())
+    return np.concatenate(logits), np.concatenate(weights)
+
+
+def voice_confusion(
+    fusion: IntermediateFusion, train: VoiceEmbeddings, validation: VoiceEmbeddings
+) -> np.ndarray:
+    """From which class to draw the voice of a pair (see PairSampler), (C, C) with rows that sum to 1.
+
+    The confusion of the voice head on new speakers, mixed with the identity so that its expected accuracy on
+    the voices learnt from falls to the one on new speakers. One count is added to each cell: the speakers are
+    few.
+    """
+    train_labels, train_predicted = _predict_voice_views(fusion, train)
+    labels, predicted = _predict_voice_views(fusion, validation)
+    counts = np.ones((len(LABELS), len(LABELS)))
+    np.add.at(counts, (labels, predicted), 1.0)
+    confusion = counts / counts.sum(axis=1, keepdims=True)
+    known, new = (train_labels == train_predicted).mean(), np.diag(confusion).mean()
+    share = float(np.clip((known - new) / (known * (1.0 - new)), 0.0, 1.0))
+    return (1.0 - share) * np.eye(len(LABELS)) + share * confusion
+
+
+def train_fusion(
+    fusion: IntermediateFusion,
+    config: FusionTrainingConfig,
+    sampler: PairSampler,
+    validation: dict[str, Pairs],
+    seed: int,
+) -> list[dict[str, float]]:
+    """Trains in place with modality dropout by construction: every batch holds pairs of all three states.
+
+    validation: pairs by state; their accuracies are kept per epoch and nothing is chosen by them.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(
+        fusion.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    steps_per_epoch = config.pairs_per_epoch // config.batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
+    )
+    both_count = round(config.batch * config.both_share)
+    face_count = (config.batch - both_count) // 2
+    history = []
+    progress = tqdm(range(config.epochs), desc="fusion", unit="epoch", mininterval=5)
+    for epoch in progress:
+        total_loss = 0.0
+        for _ in range(steps_per_epoch):
+            fusion.train()
+            pairs = concatenate_pairs(
+                sampler.both(rng.integers(0, len(LABELS), both_count), rng),
+                sampler.face_only(face_count, rng),
+                sampler.audio_only(config.batch - both_count - face_count, rng),
+            )
+            logits, _ = fusion(*(torch.from_numpy(value) for value in pairs.inputs))
+            loss = functional.cross_entropy(logits, torch.from_numpy(pairs.targets))
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"the fusion loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate"
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total_loss += loss.item()
+        row = {"loss": total_loss / steps_per_epoch}
+        for state, pairs in validation.items():
+            row[f"validation_accuracy_{state}"] = float(
+                (run_fusion(fusion, pairs)[0].argmax(1) == pairs.labels).mean()
+            )
+        history.append(row)
+        progress.set_postfix(
+            {name.removeprefix("validation_accuracy_"): f"{value:.3f}" for name, value in row.items()}
+        )
+    fusion.eval()
+    return history
+
+
+def _predict_voice_views(
+    fusion: IntermediateFusion, voices: VoiceEmbeddings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predictions int (V * M,) of the voice head over all views."""
+    tokens = torch.from_numpy(voices.views).flatten(0, 1)  # (V * M, Ta, D)
+    with torch.inference_mode():
+        predicted = fusion.audio_head(fusion.audio_pool(tokens)).argmax(dim=1).numpy()
+    return np.tile(voices.labels, len(voices.views)), predicted

@@ -1,0 +1,71 @@
+"""The seven emotions in output order, and how each corpus names them."""
+
+LABELS = ("neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised")
+
+# FER2013's folders, and the vote columns of FER+ (its contempt, unknown and NF have no class here).
+FER2013_FOLDERS = {
+    "neutral": "neutral",
+    "happy": "happy",
+    "sad": "sad",
+    "angry": "angry",
+    "fear": "scared",
+    "disgust": "disgusted",
+    "surprise": "surprised",
+}
+FERPLUS_COLUMNS = {
+    "neutral": "neutral",
+    "happiness": "happy",
+    "sadness": "sad",
+    "anger": "angry",
+    "fear": "scared",
+    "disgust": "disgusted",
+    "surprise": "surprised",
+}
+
+# RAVDESS: the third field of a file name; calm (02) joins neutral.
+RAVDESS_CODES = {
+    "01": "neutral",
+    "02": "neutral",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "scared",
+    "07": "disgusted",
+    "08": "surprised",
+}
+
+# EmoDB: the sixth letter of a file name (German initials); boredom (L) has no class here and is left out.
+EMODB_CODES = {
+    "N": "neutral",
+    "F": "happy",
+    "T": "sad",
+    "W": "angry",
+    "A": "scared",
+    "E": "disgusted",
+}
+
+# Mean pleasure and arousal in [-1, 1] that raters gave to the terms "happy", "sad", "angry", "fearful",
+# "disgusted" and "surprised"; neutral is the middle of the scales.
+VALENCE_AROUSAL_SOURCE = (
+    "Russell, J. A., & Mehrabian, A. (1977). Evidence for a three-factor theory of emotions. Journal of "
+    "Research in Personality, 11(3), 273-294. doi:10.1016/0092-6566(77)90037-X. Mean pleasure and arousal of "
+    "the terms; neutral is the middle of the scales. Values on the robot are derived from class "
+    "probabilities, not measured."
+)
+VALENCE_AROUSAL = {
+    "neutral": (0.0, 0.0),
+    "happy": (0.81, 0.51),
+    "sad": (-0.63, -0.27),
+    "angry": (-0.51, 0.59),
+    "scared": (-0.64, 0.60),
+    "disgusted": (-0.60, 0.35),
+    "surprised": (0.40, 0.67),
+}
+
+
+def label_index(label: str) -> int:
+    """Position of a label in the outputs; ValueError for a label out of the set."""
+    try:
+        return LABELS.index(label)
+    except ValueError:
+        raise ValueError(f"label {label!r} is unknown; expected one of {', '.join(LABELS)}") from None

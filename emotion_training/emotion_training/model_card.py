@@ -1,0 +1,196 @@
+"""MODEL_CARD.md, filled from the run that made the bundle."""
+
+from .config import BundleConfig
+from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
+
+TRAINING_DATA = [
+    "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
+    "RAVDESS emotional speech, voice only, actors 1-20 (Livingstone & Russo 2018), CC BY-NC-SA 4.0",
+    "Berlin EmoDB without boredom (Burkhardt et al. 2005), research use",
+]
+LICENCE = (
+    "The weights inherit the non-commercial terms of their training data (RAVDESS CC BY-NC-SA 4.0; FER2013 "
+    "and EmoDB for research): research and other non-commercial use only, share alike, with attribution. The "
+    "code that made them is Apache-2.0."
+)
+
+
+def render_model_card(config: BundleConfig, training: dict, calibration: dict[str, dict[str, float]]) -> str:
+    """Markdown from what model.json holds under `training` and `calibration`."""
+    sections = (
+        _introduction(config, training),
+        _tensors(config),
+        _data(config, training),
+        _figures(training["metrics"], config),
+        _calibration(training["metrics"]["calibration"], calibration),
+        _derived(),
+        _limits(),
+        f"## Licence\n\n{LICENCE}",
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _introduction(config: BundleConfig, training: dict) -> str:
+    return f"""# {config.model_id}
+
+Estimates which of seven emotions a person shows from the face and the voice of the last seconds:
+{", ".join(LABELS)}.
+
+Three graphs: a residual network per face crop, one per window of voice, and an intermediate fusion in which
+both rows of embeddings attend to each other (bidirectional cross-attention, learned gate, either modality may
+be missing). Made by `python -m emotion_training.build_default_bundle` from commit `{training["commit"]}`
+with seed {training["seed"]}; the whole configuration is in `model.json`. What a person shows is not what a
+person feels."""
+
+
+def _tensors(config: BundleConfig) -> str:
+    size_px, face = config.face_encoder.size_px, config.face_encoder.embedding
+    rate_hz, audio = config.audio_encoder.sample_rate_hz, config.audio_encoder.embedding
+    samples = round(rate_hz * config.audio_encoder.window_s)
+    bins = config.fusion.bins
+    tensors = (
+        (
+            "`face_encoder.onnx`",
+            "in `face`",
+            f"uint8 (B, {size_px}, {size_px}, 3)",
+            "RGB crop, framed like FER2013",
+        ),
+        ("", "out `embedding`", f"float32 (B, {face})", ""),
+        ("`audio_encoder.onnx`", "in `audio`", f"float32 (B, {samples})", f"{rate_hz} Hz mono in [-1, 1]"),
+        ("", "out `embeddings`", f"float32 (B, Ta, {audio})", "tokens in time, oldest first"),
+        (
+            "`fusion.onnx`",
+            "in `face_embeddings`",
+            f"float32 (B, {bins}, {face})",
+            "a mean per bin, oldest first",
+        ),
+        ("", "in `face_mask`", f"bool (B, {bins})", "True where a face was seen"),
+        ("", "in `audio_embeddings`", f"float32 (B, Ta, {audio})", ""),
+        ("", "in `audio_mask`", "bool (B,)", "True where the voice is to be used"),
+        ("", "out `logits`", f"float32 (B, {len(LABELS)})", "to be divided by the state's temperature"),
+        ("", "out `modality_weights`", "float32 (B, 2)", "face, audio; sum to 1, 0 for a missing one"),
+    )
+    rows = "\n".join(f"| {' | '.join(tensor)} |" for tensor in tensors)
+    return f"""## Tensors
+
+| graph | tensor | type and shape | meaning |
+|---|---|---|---|
+{rows}
+
+A face bin averages the embeddings of {config.fusion.bin_s} s; the last bin ends now. Samples before a stream
+began are zeros. All preprocessing (grey, scaling, level, log-mel) is inside the graphs. What masked inputs
+hold has no influence, not even NaN. With nothing present the weights are 0 and the logits mean nothing."""
+
+
+def _data(config: BundleConfig, training: dict) -> str:
+    counts = training["counts"]
+    rows = "\n".join(f"- {item}" for item in training["data"])
+    test = ", ".join((*config.audio_training.ravdess.test, *config.audio_training.emodb.test))
+    validation = ", ".join(
+        (*config.audio_training.ravdess.validation, *config.audio_training.emodb.validation)
+    )
+    return f"""## Data
+
+{rows}
+
+Faces: {counts["faces"]["train"]} to learn from, {counts["faces"]["validation"]} to choose by,
+{counts["faces"]["test"]} to measure on (PublicTest). FER2013 holds many pictures twice, also across its
+parts: copies of test pictures were taken out of the training part, other copies merged. Votes for contempt,
+unknown and "not a face" were dropped. Voices: {counts["clips"]["train"]} clips to learn from,
+{counts["clips"]["validation"]} to choose by ({validation}),
+{counts["clips"]["test"]} to measure on ({test}); no speaker is in two parts. Calm joins neutral.
+Fusion: **synthetic label-matched pairs** of these faces and voices: nobody in them was seen and heard at
+once."""
+
+
+def _figures(metrics: dict, config: BundleConfig) -> str:
+    rows = ["| what | figure | 95 % interval | n |", "|---|---|---|---|"]
+    for name, title in (("encoder", "face encoder's own head"), ("bundle", "bundle, face only")):
+        face = metrics["face"][name]
+        rows.append(
+            _row(
+                f"{title}: accuracy against the FER+ majority, 7 classes, PublicTest",
+                face["ferplus_majority_accuracy"],
+            )
+        )
+        rows.append(_row(f"{title}: UAR against the FER+ majority", face["ferplus_majority_uar"]))
+        rows.append(
+            _row(f"{title}: accuracy against the FER2013 folder, PublicTest", face["fer2013_folder_accuracy"])
+        )
+    for name, title in (("encoder", "audio encoder's own head"), ("bundle", "bundle, voice only")):
+        for corpus, figures in metrics["audio"][name].items():
+            rows.append(
+                _row(f"{title}: UAR on {corpus}, {len(figures['speakers'])} new speakers", figures["uar"])
+            )
+    for protocol, figures in metrics["synthetic label-matched pairs"].items():
+        for state in ("both", "face", "audio", "late fusion of the same encoders"):
+            rows.append(
+                _row(f"synthetic label-matched pairs, {protocol}, {state}: UAR", figures[state]["uar"])
+            )
+    latency = metrics["latency"]
+    times = ", ".join(f"{file} {ms} ms" for file, ms in latency["median_ms_one_core"].items())
+    table = "\n".join(rows)
+    return f"""## Figures
+
+{table}
+
+Measured once, on people and pictures that were neither learnt from nor chosen by; these parts of public
+corpora, nothing else. Intervals: bootstrap ({config.bootstrap_samples} draws) over pictures for faces, over
+speakers for voices and pairs: with so few speakers they are rough. *Plain* pairs: one picture in all bins,
+one window that ends after the voice. *Perturbed* pairs: bins lost, other pictures of the class and neutral
+ones among them, augmented pictures and sound. Pairs have classes in equal numbers, and the same voice occurs
+in many of them. Recall per class is in `model.json`.
+
+One core, batch 1, median: {times} ({latency["machine"]}, onnxruntime {latency["onnxruntime"]})."""
+
+
+def _calibration(figures: dict, calibration: dict[str, dict[str, float]]) -> str:
+    rows = ["| state | temperature | ECE before | ECE after |", "|---|---|---|---|"]
+    for state, figure in figures.items():
+        temperature, before, after = (
+            calibration[state]["temperature"],
+            figure["ece_before"],
+            figure["ece_after"],
+        )
+        rows.append(f"| {state} | {temperature} | {before:.3f} | {after:.3f} |")
+    table = "\n".join(rows)
+    return f"""## Calibration
+
+One temperature per modality state, by negative log-likelihood on validation people; expected calibration
+error (15 bins) on perturbed test pairs. `both` with classes in equal numbers, `face` and `audio` with classes
+as often as in their corpora: where emotions are rarer than that, as in daily life, the confidence in them is
+too high.
+
+{table}"""
+
+
+def _derived() -> str:
+    rows = "\n".join(
+        f"| {label} | {valence} | {arousal} |" for label, (valence, arousal) in VALENCE_AROUSAL.items()
+    )
+    return f"""## Valence and arousal are derived
+
+The mean of these coordinates under the class probabilities. {VALENCE_AROUSAL_SOURCE}
+
+| emotion | valence | arousal |
+|---|---|---|
+{rows}"""
+
+
+def _limits() -> str:
+    return """## Limits
+
+- Voices are acted, English and German, in studios, by few speakers. Spontaneous, French, far or noisy speech
+  was not measured.
+- EmoDB has no surprise: a voice that sounds like EmoDB is hardly ever called surprised.
+- Faces come from a web search: disgust and fear are rare among them and their recall is low; FER2013 is not
+  balanced in age, origin or gender, and no figure per group was made.
+- Pairs of face and voice are synthetic: the figures on them say nothing about how face and voice of one
+  person go together.
+- Not for decisions about people: hiring, teaching, health, safety, law. It may steer how a robot behaves, not
+  what it concludes."""
+
+
+def _row(title: str, figure: dict) -> str:
+    low, high = figure["ci95"]
+    return f"| {title} | {figure['value']:.3f} | {low:.3f} to {high:.3f} | {figure['n']} |"

@@ -1,0 +1,176 @@
+"""Synthetic label-matched pairs: a face and a voice of the same class, from people who never met."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .config import FusionTrainingConfig
+from .labels import LABELS, label_index
+
+
+@dataclass(frozen=True)
+class FaceEmbeddings:
+    """views: float32 (V, N, D), view 0 of the plain picture; labels: int64 (N,); soft_labels: float32 (N,
+    C).
+    """
+
+    views: np.ndarray
+    labels: np.ndarray
+    soft_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class VoiceEmbeddings:
+    """views: float32 (V, M, Ta, D), view 0 of the plain window; labels: int64 (M,); speaker_ids: str (M,)."""
+
+    views: np.ndarray
+    labels: np.ndarray
+    speaker_ids: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What the fusion is given, and what it should say.
+
+    face_embeddings float32 (B, Tf, D), face_mask bool (B, Tf), audio_embeddings float32 (B, Ta, D),
+    audio_mask bool (B,), targets float32 (B, C), labels int64 (B,), speaker_ids str (B,) of the voice.
+    """
+
+    face_embeddings: np.ndarray
+    face_mask: np.ndarray
+    audio_embeddings: np.ndarray
+    audio_mask: np.ndarray
+    targets: np.ndarray
+    labels: np.ndarray
+    speaker_ids: np.ndarray
+
+    @property
+    def inputs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return self.face_embeddings, self.face_mask, self.audio_embeddings, self.audio_mask
+
+    def only(self, state: str) -> "Pairs":
+        """The same pairs as the fusion sees them in the state `both`, `face` or `audio`."""
+        return Pairs(
+            self.face_embeddings,
+            self.face_mask & (state != "audio"),
+            self.audio_embeddings,
+            self.audio_mask & (state != "face"),
+            self.targets,
+            self.labels,
+            self.speaker_ids,
+        )
+
+
+class PairSampler:
+    """Draws pairs of one split.
+
+    voice_confusion: (C, C), row y the share of each class from which the voice of a pair of class y is drawn.
+    The encoder knows the voices that it learnt from far better than new ones; with what it confuses on new
+    speakers the fusion learns how far a voice is to be trusted. The identity gives true pairs.
+    """
+
+    def __init__(
+        self,
+        faces: FaceEmbeddings,
+        voices: VoiceEmbeddings,
+        bins: int,
+        config: FusionTrainingConfig,
+        voice_confusion: np.ndarray,
+    ):
+        self.faces, self.voices, self.bins, self.config = faces, voices, bins, config
+        self.voice_confusion = voice_confusion
+        self.faces_of = [np.flatnonzero(faces.labels == c) for c in range(len(LABELS))]
+        self.voices_of = [np.flatnonzero(voices.labels == c) for c in range(len(LABELS))]
+        for label, face_indices, voice_indices in zip(LABELS, self.faces_of, self.voices_of):
+            if len(face_indices) == 0 or len(voice_indices) == 0:
+                raise ValueError(
+                    f"class {label} has {len(face_indices)} faces and {len(voice_indices)} voices; "
+                    "expected at least one of each: choose other speakers or a larger validation share"
+                )
+
+    def both(self, labels: np.ndarray, rng: np.random.Generator, plain: bool = False) -> Pairs:
+        """A pair for each of `labels`, int (B,). plain: one picture in every bin and the plain window, no
+        confusion.
+        """
+        faces = np.array([rng.choice(self.faces_of[c]) for c in labels])
+        voice_classes = (
+            labels if plain else [rng.choice(len(LABELS), p=self.voice_confusion[c]) for c in labels]
+        )
+        voices = np.array([rng.choice(self.voices_of[c]) for c in voice_classes])
+        hard = np.eye(len(LABELS), dtype=np.float32)[labels]
+        smoothing = self.config.label_smoothing
+        return self._pairs(
+            faces, voices, hard * (1.0 - smoothing) + smoothing / len(LABELS), labels, rng, plain
+        )
+
+    def face_only(self, count: int, rng: np.random.Generator, plain: bool = False) -> Pairs:
+        """Faces as often as they occur in the corpus, with their votes as targets."""
+        faces = rng.integers(0, len(self.faces.labels), count)
+        voices = np.zeros(count, np.int64)
+        return self._pairs(
+            faces, voices, self.faces.soft_labels[faces], self.faces.labels[faces], rng, plain
+        ).only("face")
+
+    def audio_only(self, count: int, rng: np.random.Generator, plain: bool = False) -> Pairs:
+        """Voices as often as they occur in the corpora."""
+        voices = rng.integers(0, len(self.voices.labels), count)
+        labels = self.voices.labels[voices]
+        faces = np.zeros(count, np.int64)
+        hard = np.eye(len(LABELS), dtype=np.float32)[labels]
+        smoothing = self.config.label_smoothing
+        targets = hard * (1.0 - smoothing) + smoothing / len(LABELS)
+        return self._pairs(faces, voices, targets, labels, rng, plain).only("audio")
+
+    def _pairs(
+        self,
+        faces: np.ndarray,
+        voices: np.ndarray,
+        targets: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+        plain: bool,
+    ) -> Pairs:
+        count = len(faces)
+        if plain:
+            face_embeddings = np.repeat(self.faces.views[0, faces][:, None], self.bins, axis=1)  # (B, Tf, D)
+            face_mask = np.ones((count, self.bins), bool)
+            audio_embeddings = self.voices.views[0, voices]  # (B, Ta, D)
+        else:
+            shown = self._face_sequences(faces, rng)  # (B, Tf)
+            face_embeddings = self.faces.views[rng.integers(0, len(self.faces.views), shown.shape), shown]
+            face_mask = self._bin_masks(count, rng)
+            audio_embeddings = self.voices.views[rng.integers(0, len(self.voices.views), count), voices]
+        return Pairs(
+            face_embeddings,
+            face_mask,
+            audio_embeddings,
+            np.ones(count, bool),
+            targets.astype(np.float32),
+            labels,
+            self.voices.speaker_ids[voices],
+        )
+
+    def _face_sequences(self, faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Which picture each bin shows, int (B, Tf): mostly the same, at times another or a neutral one."""
+        shown = np.repeat(faces[:, None], self.bins, axis=1)
+        other = rng.random(shown.shape) < self.config.other_face_probability
+        neutral = rng.random(shown.shape) < self.config.neutral_face_probability
+        for row, face in enumerate(faces):
+            shown[row, other[row]] = rng.choice(self.faces_of[self.faces.labels[face]], other[row].sum())
+        shown[neutral] = rng.choice(self.faces_of[label_index("neutral")], neutral.sum())
+        shown[:, -1] = faces  # the newest bin always shows the person
+        return shown
+
+    def _bin_masks(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """bool (B, Tf): single bins lost, half of the tracks younger than the sequence, never all masked."""
+        lost = rng.random((count, self.bins)) < self.config.masked_bin_probability
+        age = np.where(rng.random(count) < 0.5, self.bins, rng.integers(1, self.bins + 1, count))
+        mask = ~lost & (np.arange(self.bins) >= self.bins - age[:, None])
+        mask[:, -1] |= ~mask.any(axis=1)
+        return mask
+
+
+def concatenate_pairs(*parts: Pairs) -> Pairs:
+    """One batch of several."""
+    fields = Pairs.__dataclass_fields__
+    return Pairs(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})

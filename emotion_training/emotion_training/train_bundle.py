@@ -1,0 +1,229 @@
+"""All stages of a model bundle, from corpora in memory to calibrated models with their figures."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from .audio_training import AudioClassifier, train_audio_classifier, window_samples
+from .calibration import fit_temperature
+from .config import BundleConfig, configuration_hash
+from .evaluation import STATES, TestData, evaluate_bundle
+from .export import BundleModels
+from .face_training import FaceClassifier, train_face_classifier
+from .fer2013 import FaceSet
+from .fusion import IntermediateFusion
+from .fusion_training import embed_faces, embed_voices, make_fusion, run_fusion, train_fusion, voice_confusion
+from .labels import LABELS
+from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
+from .speech_corpora import SpeechClip, SpeechSplits
+from .stage_cache import StageCache
+
+VALIDATION_PAIRS = 1400  # per modality state
+
+
+@dataclass(frozen=True)
+class FaceSplits:
+    train: FaceSet
+    validation: FaceSet
+    test: FaceSet
+
+
+@dataclass(frozen=True)
+class TrainedBundle:
+    """Models in evaluation mode; calibration, metrics and history as they go into model.json."""
+
+    face: FaceClassifier
+    audio: AudioClassifier
+    fusion: IntermediateFusion
+    calibration: dict[str, dict[str, float]]
+    metrics: dict
+    history: dict[str, list[dict[str, float]]]
+    durations_s: dict[str, float]
+
+    @property
+    def models(self) -> BundleModels:
+        return BundleModels(self.face.encoder, self.audio.encoder, self.fusion)
+
+
+def train_bundle(
+    config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache
+) -> TrainedBundle:
+    """Trains the encoders, then the fusion on their embeddings; calibrates on validation, measures on test.
+
+    The result depends on the configuration and the data alone (same machine, versions and number of threads).
+    """
+    torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(True)
+    common = (config.seed, config.threads)
+    face_key = configuration_hash(
+        config.face_encoder, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
+    )
+    audio_key = configuration_hash(
+        config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
+    )
+    face, audio = FaceClassifier(config.face_encoder), AudioClassifier(config.audio_encoder)
+    face_stage = _train_encoder(
+        face,
+        cache,
+        "face",
+        face_key,
+        partial(
+            train_face_classifier,
+            config.face_encoder,
+            config.face_training,
+            faces.train,
+            faces.validation,
+            config.seed,
+        ),
+    )
+    audio_stage = _train_encoder(
+        audio,
+        cache,
+        "audio",
+        audio_key,
+        partial(
+            train_audio_classifier,
+            config.audio_encoder,
+            config.audio_training,
+            clips.train,
+            clips.validation,
+            config.seed,
+        ),
+    )
+
+    started = time.perf_counter()
+    face_views = _FaceViews(config, face, cache, face_key)
+    voice_views = _VoiceViews(config, audio, cache, audio_key)
+    train_voices, validation_voices = (
+        voice_views.of("train", clips.train),
+        voice_views.of("validation", clips.validation),
+    )
+    torch.manual_seed(config.seed)
+    fusion = make_fusion(config, face, audio)
+    confusion = voice_confusion(fusion, train_voices, validation_voices)
+    sampler = _sampler(config, face_views.of("train", faces.train), train_voices, confusion)
+    held_out = _sampler(
+        config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS))
+    )
+    validation = _validation_pairs(held_out, config.seed)
+    fusion_history = train_fusion(fusion, config.fusion_training, sampler, validation, config.seed)
+    calibration = {
+        state: {"temperature": fit_temperature(run_fusion(fusion, pairs)[0], pairs.labels)}
+        for state, pairs in validation.items()
+    }
+    fusion_seconds = time.perf_counter() - started
+
+    test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
+    test = TestData(
+        faces.test,
+        clips.test,
+        test_faces,
+        test_voices,
+        _sampler(config, test_faces, test_voices, np.eye(len(LABELS))),
+    )
+    metrics = evaluate_bundle(config, face, audio, fusion, calibration, test, validation)
+    return TrainedBundle(
+        face,
+        audio,
+        fusion,
+        calibration,
+        metrics,
+        {"face": face_stage["history"], "audio": audio_stage["history"], "fusion": fusion_history},
+        {"face": face_stage["seconds"], "audio": audio_stage["seconds"], "fusion": fusion_seconds},
+    )
+
+
+def fingerprint_faces(*sets: FaceSet) -> str:
+    """Hash of pictures and labels."""
+    digest = hashlib.sha256()
+    for faces in sets:
+        digest.update(faces.images.tobytes())
+        digest.update(faces.soft_labels.tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint_clips(*sets: Sequence[SpeechClip]) -> str:
+    """Hash of names, labels and samples."""
+    digest = hashlib.sha256()
+    for clips in sets:
+        digest.update(json.dumps([(clip.clip_id, clip.speaker_id, clip.label) for clip in clips]).encode())
+        for clip in clips:
+            digest.update(clip.samples.tobytes())
+    return digest.hexdigest()
+
+
+def _train_encoder(
+    model: nn.Module,
+    cache: StageCache,
+    name: str,
+    key: str,
+    train: Callable[[], tuple[nn.Module, list[dict]]],
+) -> dict:
+    """Fills `model` with the trained weights; returns the stage's history and seconds."""
+
+    def compute() -> dict:
+        started = time.perf_counter()
+        trained, history = train()
+        return {"state": trained.state_dict(), "history": history, "seconds": time.perf_counter() - started}
+
+    stage = cache.get(name, key, compute)
+    model.load_state_dict(stage["state"])
+    model.eval()
+    return stage
+
+
+class _FaceViews:
+    """Embeddings of the parts of the face corpus."""
+
+    def __init__(self, config: BundleConfig, model: FaceClassifier, cache: StageCache, key: str):
+        self.config, self.model, self.cache, self.key = config, model, cache, key
+
+    def of(self, part: str, faces: FaceSet) -> FaceEmbeddings:
+        views, augmentation = self.config.fusion_training.face_views, self.config.face_training.augmentation
+        embed = partial(embed_faces, self.model, faces, views, augmentation, self.config.seed)
+        key = configuration_hash(self.key, views, fingerprint_faces(faces))
+        stage = self.cache.get(f"face-embeddings-{part}", key, lambda: {"views": torch.from_numpy(embed())})
+        return FaceEmbeddings(stage["views"].numpy(), faces.majority_labels, faces.soft_labels)
+
+
+class _VoiceViews:
+    """Embeddings of the parts of the speech corpora."""
+
+    def __init__(self, config: BundleConfig, model: AudioClassifier, cache: StageCache, key: str):
+        self.config, self.model, self.cache, self.key = config, model, cache, key
+
+    def of(self, part: str, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
+        views, augmentation = self.config.fusion_training.voice_views, self.config.audio_training.augmentation
+        samples = window_samples(self.config.audio_encoder)
+        embed = partial(embed_voices, self.model, clips, samples, views, augmentation, self.config.seed)
+        key = configuration_hash(self.key, views, fingerprint_clips(clips))
+        stage = self.cache.get(f"voice-embeddings-{part}", key, lambda: {"views": torch.from_numpy(embed())})
+        labels = np.array([clip.label for clip in clips], np.int64)
+        return VoiceEmbeddings(stage["views"].numpy(), labels, np.array([clip.speaker_id for clip in clips]))
+
+
+def _sampler(
+    config: BundleConfig, faces: FaceEmbeddings, voices: VoiceEmbeddings, confusion: np.ndarray
+) -> PairSampler:
+    return PairSampler(faces, voices, config.fusion.bins, config.fusion_training, confusion)
+
+
+def _validation_pairs(sampler: PairSampler, seed: int) -> dict[str, Pairs]:
+    """Fixed pairs for each modality state: classes in equal numbers for both, as in the corpora for one
+    alone.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(VALIDATION_PAIRS) % len(LABELS)
+    pairs = (
+        sampler.both(labels, rng),
+        sampler.face_only(VALIDATION_PAIRS, rng),
+        sampler.audio_only(VALIDATION_PAIRS, rng),
+    )
+    return dict(zip(STATES, pairs))

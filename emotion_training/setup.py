@@ -1,0 +1,24 @@
+"""Installs the training of the model bundle and its configurations."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "emotion_training"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Training and export of the model bundle of emotion_perception",
+    author="Emotion suite maintainers",
+    license="Apache-2.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/config", sorted(map(str, Path("config").glob("*.yaml")))),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=False,
+    entry_points={"console_scripts": [f"build_default_bundle = {NAME}.build_default_bundle:main"]},
+)

@@ -1,0 +1,174 @@
+"""From training to files: what is exported is what was trained."""
+
+import hashlib
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
+from emotion_training.labels import LABELS
+from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
+from emotion_training.stage_cache import StageCache
+from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config
+from emotion_training.train_bundle import train_bundle
+
+from emotion_training import build_default_bundle
+
+CONFIG = tiny_config()
+
+
+def state_of(bundle):
+    return {
+        f"{name}.{key}": value
+        for name in ("face", "audio", "fusion")
+        for key, value in getattr(bundle, name).state_dict().items()
+    }
+
+
+def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
+    cache = StageCache(tmp_path)
+    again = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), cache)
+    first, second = state_of(tiny.trained), state_of(again)
+    assert first.keys() == second.keys()
+    assert [key for key in first if not torch.equal(first[key], second[key])] == []
+    assert again.metrics == tiny.trained.metrics and again.calibration == tiny.trained.calibration
+
+    from_cache = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), cache)
+    assert all(torch.equal(second[key], value) for key, value in state_of(from_cache).items())
+
+
+def test_the_tiny_bundle_learnt_its_task(tiny):
+    plain = tiny.trained.metrics["synthetic label-matched pairs"]["plain"]
+    assert plain["both"]["uar"]["value"] > 0.5
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_files_and_modules_say_the_same_in_every_state(tiny, batch):
+    sampler_rng = np.random.default_rng(0)
+    faces = sampler_rng.integers(0, 256, (batch, 48, 48, 3), dtype=np.uint8)
+    voices = sampler_rng.normal(0.0, 0.1, (batch, 48000)).astype(np.float32)
+    sessions = {
+        name: onnxruntime.InferenceSession(str(tiny.directory / f"{name}.onnx"))
+        for name in ("face_encoder", "audio_encoder", "fusion")
+    }
+    face = sessions["face_encoder"].run(["embedding"], {"face": faces})[0]
+    audio = sessions["audio_encoder"].run(["embeddings"], {"audio": voices})[0]
+    models = tiny.trained.models
+    with torch.inference_mode():
+        torch_face, torch_audio = (
+            models.face_encoder(torch.from_numpy(faces)),
+            models.audio_encoder(torch.from_numpy(voices)),
+        )
+        for face_present, audio_present in ((True, True), (True, False), (False, True)):
+            face_mask = np.full((batch, CONFIG.fusion.bins), face_present)
+            audio_mask = np.full(batch, audio_present)
+            feed = {
+                "face_embeddings": np.repeat(face[:, None], CONFIG.fusion.bins, axis=1),
+                "face_mask": face_mask,
+                "audio_embeddings": audio,
+                "audio_mask": audio_mask,
+            }
+            logits, weights = sessions["fusion"].run(["logits", "modality_weights"], feed)
+            bins = torch_face[:, None].expand(-1, CONFIG.fusion.bins, -1)
+            expected = models.fusion(
+                bins, torch.from_numpy(face_mask), torch_audio, torch.from_numpy(audio_mask)
+            )
+            np.testing.assert_allclose(logits, expected[0].numpy(), atol=1e-4)
+            np.testing.assert_allclose(weights, expected[1].numpy(), atol=1e-4)
+            assert logits.shape == (batch, len(LABELS))
+
+
+def test_masked_inputs_have_no_influence_on_the_graph(tiny):
+    session = onnxruntime.InferenceSession(str(tiny.directory / "fusion.onnx"))
+    rng = np.random.default_rng(0)
+    feed = {
+        "face_embeddings": rng.normal(size=(2, 8, CONFIG.face_encoder.embedding)).astype(np.float32),
+        "face_mask": np.array([[False] * 4 + [True] * 4, [False] * 8]),
+        "audio_embeddings": rng.normal(size=(2, 19, CONFIG.audio_encoder.embedding)).astype(np.float32),
+        "audio_mask": np.array([False, True]),
+    }
+    expected = session.run(None, feed)
+    feed["face_embeddings"][~feed["face_mask"]] = np.nan
+    feed["audio_embeddings"][0] = np.inf
+    for ours, theirs in zip(expected, session.run(None, feed)):
+        assert np.isfinite(theirs).all() and (ours == theirs).all()
+
+
+def test_the_manifest_describes_the_files(tiny):
+    manifest = json.loads((tiny.directory / "model.json").read_text())
+    assert manifest["format_version"] == 1 and manifest["labels"] == list(LABELS)
+    assert manifest["face"] == {"size_px": 48, "embedding": 24, "bins": 8, "bin_s": 0.25}
+    assert manifest["audio"]["tokens"] == 19 and manifest["audio"]["embedding"] == 32
+    assert set(manifest["calibration"]) == {"both", "face", "audio"}
+    assert set(manifest["valence_arousal"]["coordinates"]) == set(LABELS)
+    for name, entry in manifest["files"].items():
+        assert hashlib.sha256((tiny.directory / name).read_bytes()).hexdigest() == entry["sha256"]
+    assert sorted(path.name for path in tiny.directory.iterdir()) == sorted(
+        [*manifest["files"], "model.json", "MODEL_CARD.md"]
+    )
+
+
+def test_graphs_are_self_contained_and_tell_nothing_of_the_machine(tiny):
+    for path in tiny.directory.glob("*.onnx"):
+        model = onnx.load(path, load_external_data=False)
+        assert not any(tensor.external_data for tensor in model.graph.initializer)
+        assert b".py" not in path.read_bytes()
+
+
+def test_a_graph_that_differs_from_its_module_is_refused(tiny):
+    spec = graph_specs(tiny.trained.models, CONFIG)[0]
+    weight = spec.module.project.bias
+    with torch.no_grad():
+        weight.add_(0.01)
+        try:
+            with pytest.raises(ParityError, match="face_encoder.onnx: embedding differs by 1.00e-02"):
+                check_parity(spec, tiny.directory / "face_encoder.onnx")
+        finally:
+            weight.sub_(0.01)
+
+
+def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
+    def fail(spec, path):
+        raise ParityError("fusion.onnx: differs")
+
+    monkeypatch.setattr("emotion_training.export.export_graph", fail)
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "model.json").write_text("old")
+    with pytest.raises(ParityError):
+        export_bundle(out, tiny.trained.models, CONFIG, {}, {}, "", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert (out / "model.json").read_text() == "old"
+
+
+def test_the_model_card_says_what_the_figures_are(tiny):
+    part = {"train": 1, "validation": 1, "test": 1}
+    training = {
+        "data": TRAINING_DATA,
+        "counts": {"faces": part, "clips": part},
+        "commit": "abc",
+        "seed": 0,
+        "metrics": tiny.trained.metrics
+        | {
+            "latency": {
+                "median_ms_one_core": {"fusion.onnx": 0.1},
+                "machine": "a machine",
+                "onnxruntime": "1",
+            }
+        },
+    }
+    card = render_model_card(CONFIG, training, tiny.trained.calibration)
+    assert "synthetic label-matched pairs" in card and LICENCE in card and "CC BY-NC-SA 4.0" in card
+    assert "uint8 (B, 48, 48, 3)" in card and "derived" in card
+
+
+def test_one_sentence_for_a_data_folder_that_is_not_there(tmp_path, capsys):
+    status = build_default_bundle.main(
+        ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    )
+    assert status == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'fer2013.zip'} does not exist;")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,59 @@
+"""The configuration file: typed, complete, and strict about keys."""
+
+import pytest
+import yaml
+from emotion_training.build_default_bundle import DEFAULT_CONFIG
+
+from emotion_training.config import ConfigError, load_config
+
+
+@pytest.fixture
+def tree():
+    return yaml.safe_load(DEFAULT_CONFIG.read_text())
+
+
+def load(tmp_path, tree):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return load_config(path)
+
+
+def test_the_shipped_configuration_loads():
+    config = load_config(DEFAULT_CONFIG)
+    assert config.face_encoder.stages[0] == (32, 1)
+    assert config.fusion.width % config.fusion.heads == 0
+
+
+def test_an_unknown_key_fails_with_the_known_ones(tmp_path, tree):
+    tree["fusion"]["widht"] = tree["fusion"].pop("width")
+    with pytest.raises(
+        ConfigError, match=r"fusion.widht is unknown; expected one of .*width.*; fusion.width is missing"
+    ):
+        load(tmp_path, tree)
+
+
+@pytest.mark.parametrize("value", ["many", True, 1.5, None])
+def test_a_wrong_type_fails_with_the_key(tmp_path, tree, value):
+    tree["face_training"]["epochs"] = value
+    with pytest.raises(ConfigError, match="face_training.epochs is .*expected int"):
+        load(tmp_path, tree)
+
+
+def test_a_wrong_number_of_values_fails_with_the_key(tmp_path, tree):
+    tree["audio_training"]["augmentation"]["level_dbfs"] = [1.0]
+    with pytest.raises(ConfigError, match="level_dbfs .* expected 2 values"):
+        load(tmp_path, tree)
+
+
+def test_whole_numbers_are_taken_as_floats(tmp_path, tree):
+    tree["fusion"]["dropout"] = 0
+    assert load(tmp_path, tree).fusion.dropout == 0.0
+
+
+def test_a_missing_file_and_a_broken_one_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="none.yaml does not exist"):
+        load_config(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1")
+    with pytest.raises(ConfigError, match="broken.yaml is not YAML"):
+        load_config(broken)

@@ -1,0 +1,83 @@
+"""Reading FER2013 with its votes, on a small generated archive."""
+
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from emotion_training.fer2013 import FaceDataError, load_fer2013, split_faces, without_duplicates
+from emotion_training.labels import LABELS
+
+HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
+
+
+def png(value, size_px=48):
+    return cv2.imencode(".png", np.full((size_px, size_px), value, np.uint8))[1].tobytes()
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    archive, votes = tmp_path / "fer2013.zip", tmp_path / "fer2013new.csv"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("train/happy/fer0000001.png", png(10))
+        file.writestr("train/fear/fer0000000.png", png(20))
+        file.writestr("train/sad/fer0000002.png", png(30))
+        file.writestr("train/sad/fer0000003.png", png(10))
+        file.writestr("valid/surprise/fer0000009.png", png(20))
+    votes.write_text(
+        HEADER
+        + "Training,fer0000000.png,1,0,2,0,0,0,5,1,1,0\n"
+        + "Training,fer0000001.png,0,10,0,0,0,0,0,0,0,0\n"
+        + "Training,fer0000002.png,0,0,0,0,0,0,0,4,2,4\n"
+        + "Training,fer0000003.png,0,0,0,5,5,0,0,0,0,0\n"
+        + "PublicTest,fer0000009.png,0,0,10,0,0,0,0,0,0,0\n"
+    )
+    return archive, votes
+
+
+def test_votes_are_renormalised_over_the_seven_classes(corpus):
+    faces = load_fer2013(*corpus, "train", 48)
+    assert faces.names == ("fer0000000.png", "fer0000001.png", "fer0000003.png")  # 2 has no usable vote
+    expected = dict.fromkeys(LABELS, 0.0) | {"neutral": 1 / 8, "surprised": 2 / 8, "scared": 5 / 8}
+    np.testing.assert_allclose(faces.soft_labels[0], [expected[label] for label in LABELS])
+    np.testing.assert_allclose(faces.soft_labels.sum(axis=1), 1.0)
+    assert [LABELS[c] for c in faces.folder_labels] == ["scared", "happy", "sad"]
+    assert [LABELS[c] for c in faces.majority_labels] == ["scared", "happy", "sad"]
+    assert faces.images.shape == (3, 48, 48) and faces.images[1, 0, 0] == 10
+
+
+def test_copies_are_merged_and_copies_of_test_pictures_taken_out(corpus):
+    unique = without_duplicates(load_fer2013(*corpus, "train", 48), load_fer2013(*corpus, "valid", 48))
+    assert unique.names == ("fer0000001.png",)
+    assert unique.soft_labels[0].tolist() == [0.0, 0.5, 0.25, 0.25, 0.0, 0.0, 0.0]
+
+
+def test_the_validation_part_is_disjoint_and_the_same_for_a_seed(corpus):
+    faces = load_fer2013(*corpus, "train", 48)
+    train, validation = split_faces(faces, 1 / 3, seed=3)
+    assert sorted(train.names + validation.names) == sorted(faces.names) and len(validation) == 1
+    assert split_faces(faces, 1 / 3, seed=3)[1].names == validation.names
+
+
+def test_a_missing_column_is_named(corpus):
+    archive, votes = corpus
+    votes.write_text(votes.read_text().replace("disgust", "disgusting"))
+    with pytest.raises(FaceDataError, match=r"lacks the columns \['disgust'\]"):
+        load_fer2013(archive, votes, "train", 48)
+
+
+def test_a_missing_file_is_named(corpus, tmp_path):
+    with pytest.raises(FaceDataError, match="none.zip does not exist"):
+        load_fer2013(tmp_path / "none.zip", corpus[1], "train", 48)
+
+
+def test_a_picture_of_another_size_is_named(corpus):
+    with zipfile.ZipFile(corpus[0], "a") as file:
+        file.writestr("valid/happy/fer0000001.png", png(1, size_px=32))
+    with pytest.raises(FaceDataError, match=r"fer0000001.png has shape \(32, 32\)"):
+        load_fer2013(*corpus, "valid", 48)
+
+
+def test_an_empty_split_is_named(corpus):
+    with pytest.raises(FaceDataError, match="no picture under test/"):
+        load_fer2013(*corpus, "test", 48)

@@ -1,0 +1,48 @@
+"""Figures of merit on cases that can be counted by hand."""
+
+import numpy as np
+import pytest
+from emotion_training.calibration import fit_temperature
+from emotion_training.metrics import (
+    accuracy,
+    bootstrap_interval,
+    expected_calibration_error,
+    macro_f1,
+    paired_bootstrap_difference,
+    softmax,
+    unweighted_average_recall,
+)
+
+LABELS = np.array([0, 0, 0, 1])
+PREDICTED = np.array([0, 0, 1, 1])
+
+
+def test_recall_f1_and_accuracy_by_hand():
+    assert accuracy(LABELS, PREDICTED) == 0.75
+    assert unweighted_average_recall(LABELS, PREDICTED) == pytest.approx((2 / 3 + 1) / 2)
+    assert macro_f1(LABELS, PREDICTED) == pytest.approx((0.8 + 2 / 3) / 2)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    probabilities = np.tile([0.9, 0.1], (10, 1))
+    labels = np.array([0] * 6 + [1] * 4)
+    assert expected_calibration_error(labels, probabilities) == pytest.approx(0.3)
+
+
+def test_temperature_of_overconfident_logits_is_found_again():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0.0, 2.0, (4000, 7))
+    labels = np.array([rng.choice(7, p=p) for p in softmax(logits)])
+    assert fit_temperature(2.5 * logits, labels) == pytest.approx(2.5, rel=0.05)
+
+
+def test_intervals_draw_whole_groups():
+    groups = np.array(["a", "a", "a", "b"])
+    labels, predicted = np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1])
+    assert bootstrap_interval(accuracy, labels, predicted, groups, 500, 0) == (0.0, 1.0)
+
+
+def test_the_interval_of_a_difference_with_itself_is_zero():
+    groups = np.arange(4)
+    interval = paired_bootstrap_difference(accuracy, LABELS, PREDICTED, PREDICTED, groups, 50, 0)
+    assert interval == (0.0, 0.0)

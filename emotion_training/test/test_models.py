@@ -1,0 +1,122 @@
+"""The networks: finite outputs, gradients everywhere, and what must not have any influence."""
+
+import numpy as np
+import pytest
+import torch
+from emotion_training.audio_training import AudioClassifier
+from emotion_training.build_default_bundle import DEFAULT_CONFIG
+from emotion_training.face_encoder import grey_from_rgb
+from emotion_training.face_training import FaceClassifier
+from emotion_training.fusion import IntermediateFusion
+from emotion_training.labels import LABELS
+
+from emotion_training.config import load_config
+
+CONFIG = load_config(DEFAULT_CONFIG)
+BINS, TOKENS, FACE, AUDIO = 8, 19, 24, 32
+
+
+@pytest.fixture
+def fusion():
+    torch.manual_seed(0)
+    fusion = IntermediateFusion(FACE, BINS, AUDIO, TOKENS, width=16, heads=2, dropout=0.0)
+    torch.nn.init.normal_(fusion.joint_head[2].weight)  # starts at zero, which hides what comes before it
+    return fusion.eval()
+
+
+@pytest.fixture
+def inputs():
+    torch.manual_seed(1)
+    face_mask = torch.ones(4, BINS, dtype=torch.bool)
+    face_mask[:, :3] = False
+    return (
+        torch.randn(4, BINS, FACE),
+        face_mask,
+        torch.randn(4, TOKENS, AUDIO),
+        torch.ones(4, dtype=torch.bool),
+    )
+
+
+def assert_every_parameter_has_a_gradient(module, loss):
+    loss.backward()
+    without = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_face_encoder_is_finite_and_every_parameter_learns():
+    torch.manual_seed(0)
+    model = FaceClassifier(CONFIG.face_encoder)
+    face = torch.randint(0, 256, (6, 48, 48, 3), dtype=torch.uint8)
+    embedding = model.encoder(face)
+    assert embedding.shape == (6, CONFIG.face_encoder.embedding)
+    logits = model.head(embedding)
+    assert torch.isfinite(logits).all()
+    assert_every_parameter_has_a_gradient(model, (logits * torch.randn(6, len(LABELS))).sum())
+
+
+def test_audio_encoder_is_finite_and_every_parameter_learns():
+    torch.manual_seed(1)  # the narrow gates start with all units alive
+    model = AudioClassifier(CONFIG.audio_encoder)
+    audio = 0.1 * torch.randn(6, 48000)
+    assert model.encoder(audio).shape == (6, TOKENS, CONFIG.audio_encoder.embedding)
+    logits = model(audio)
+    assert torch.isfinite(logits).all()
+    assert_every_parameter_has_a_gradient(model, (logits * torch.randn(6, len(LABELS))).sum())
+
+
+def test_every_parameter_of_the_fusion_learns(fusion, inputs):
+    logits, _ = fusion(*inputs)
+    assert_every_parameter_has_a_gradient(fusion, (logits * torch.randn(4, len(LABELS))).sum())
+
+
+@pytest.mark.parametrize("face", [0, 127, 255])
+def test_a_flat_picture_gives_finite_embeddings(face):
+    encoder = FaceClassifier(CONFIG.face_encoder).eval().encoder
+    assert torch.isfinite(encoder(torch.full((1, 48, 48, 3), face, dtype=torch.uint8))).all()
+
+
+def test_grey_is_the_usual_luma():
+    face = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8).view(
+        1, 2, 2, 3
+    )
+    np.testing.assert_allclose(grey_from_rgb(face).flatten(), [0.299, 0.587, 0.114, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e30, -7.0])
+def test_what_masked_inputs_hold_has_no_influence(fusion, inputs, garbage):
+    face, face_mask, audio, _ = inputs
+    audio_mask = torch.tensor([True, False, True, False])
+    face_mask = face_mask & torch.tensor([True, True, False, True])[:, None]
+    expected = fusion(face, face_mask, audio, audio_mask)
+    soiled_face = torch.where(face_mask.unsqueeze(2), face, garbage)
+    soiled_audio = torch.where(audio_mask[:, None, None], audio, garbage)
+    got = fusion(soiled_face, face_mask, soiled_audio, audio_mask)
+    assert all(torch.equal(a, b) for a, b in zip(expected, got))
+    assert torch.isfinite(got[0]).all()
+
+
+def test_modality_weights_sum_to_one_and_are_zero_for_a_missing_modality(fusion, inputs):
+    face, face_mask, audio, audio_mask = inputs
+    none = torch.zeros_like(face_mask)
+    _, both = fusion(face, face_mask, audio, audio_mask)
+    _, face_only = fusion(face, face_mask, audio, torch.zeros_like(audio_mask))
+    _, audio_only = fusion(face, none, audio, audio_mask)
+    np.testing.assert_allclose(both.sum(dim=1).detach(), np.ones(4), atol=1e-6)
+    assert (both > 0).all()
+    assert face_only.tolist() == [[1.0, 0.0]] * 4
+    assert audio_only.tolist() == [[0.0, 1.0]] * 4
+
+
+def test_nothing_present_gives_no_nan(fusion, inputs):
+    face, face_mask, audio, audio_mask = inputs
+    logits, weights = fusion(face, torch.zeros_like(face_mask), audio, torch.zeros_like(audio_mask))
+    assert torch.isfinite(logits).all()
+    assert weights.tolist() == [[0.0, 0.0]] * 4
+
+
+def test_the_voice_changes_what_the_face_says_and_back(fusion, inputs):
+    face, face_mask, audio, audio_mask = inputs
+    both, _ = fusion(face, face_mask, audio, audio_mask)
+    other_voice, _ = fusion(face, face_mask, audio.flip(0), audio_mask)
+    other_face, _ = fusion(face.flip(0), face_mask, audio, audio_mask)
+    assert not torch.allclose(both, other_voice) and not torch.allclose(both, other_face)

@@ -1,0 +1,75 @@
+"""Synthetic label-matched pairs."""
+
+import numpy as np
+import pytest
+from emotion_training.labels import LABELS
+from emotion_training.pairs import FaceEmbeddings, PairSampler, VoiceEmbeddings, concatenate_pairs
+from emotion_training.tiny_bundle import tiny_config
+
+CONFIG = tiny_config().fusion_training
+CLASSES = len(LABELS)
+
+
+def make_sampler(confusion=None):
+    """Embeddings that hold their own class."""
+    labels = np.repeat(np.arange(CLASSES), 5)
+    faces = np.broadcast_to(labels[None, :, None], (2, len(labels), 3)).astype(np.float32)
+    voices = np.broadcast_to(labels[None, :, None, None], (2, len(labels), 4, 3)).astype(np.float32)
+    speakers = np.array([f"speaker-{i % 5}" for i in range(len(labels))])
+    return PairSampler(
+        FaceEmbeddings(faces, labels, np.eye(CLASSES, dtype=np.float32)[labels]),
+        VoiceEmbeddings(voices, labels, speakers),
+        8,
+        CONFIG,
+        np.eye(CLASSES) if confusion is None else confusion,
+    )
+
+
+def test_face_and_voice_of_a_pair_have_its_class():
+    labels = np.arange(70) % CLASSES
+    pairs = make_sampler().both(labels, np.random.default_rng(0))
+    assert (pairs.audio_embeddings[:, 0, 0] == labels).all()
+    assert (pairs.face_embeddings[:, -1, 0] == labels).all()
+    assert (pairs.targets.argmax(axis=1) == labels).all()
+    np.testing.assert_allclose(pairs.targets.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_plain_pairs_show_one_picture_in_all_bins():
+    labels = np.arange(CLASSES)
+    pairs = make_sampler().both(labels, np.random.default_rng(0), plain=True)
+    assert pairs.face_mask.all() and (pairs.face_embeddings[:, :, 0] == labels[:, None]).all()
+
+
+def test_voices_are_confused_as_told():
+    to_sad = np.tile(np.eye(CLASSES)[LABELS.index("sad")], (CLASSES, 1))
+    pairs = make_sampler(to_sad).both(np.arange(CLASSES), np.random.default_rng(0))
+    assert (pairs.audio_embeddings[:, 0, 0] == LABELS.index("sad")).all()
+
+
+def test_some_bin_is_always_there_and_some_are_masked():
+    pairs = make_sampler().face_only(500, np.random.default_rng(0))
+    assert pairs.face_mask.any(axis=1).all() and not pairs.face_mask.all()
+    assert not pairs.audio_mask.any()
+
+
+def test_states_hide_the_other_modality():
+    pairs = make_sampler().both(np.arange(CLASSES), np.random.default_rng(0))
+    assert not pairs.only("face").audio_mask.any() and pairs.only("face").face_mask.any(axis=1).all()
+    assert not pairs.only("audio").face_mask.any() and pairs.only("audio").audio_mask.all()
+    assert (pairs.only("both").face_mask == pairs.face_mask).all()
+
+
+def test_batches_join():
+    sampler, rng = make_sampler(), np.random.default_rng(0)
+    joined = concatenate_pairs(sampler.both(np.arange(3), rng), sampler.audio_only(2, rng))
+    assert len(joined.labels) == 5 and joined.face_mask.shape == (5, 8)
+
+
+def test_a_class_without_voices_is_named():
+    sampler = make_sampler()
+    of_some = sampler.voices.labels != LABELS.index("scared")
+    voices = VoiceEmbeddings(
+        sampler.voices.views[:, of_some], sampler.voices.labels[of_some], sampler.voices.speaker_ids[of_some]
+    )
+    with pytest.raises(ValueError, match="class scared has 5 faces and 0 voices"):
+        PairSampler(sampler.faces, voices, 8, CONFIG, np.eye(CLASSES))
