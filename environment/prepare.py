@@ -167,9 +167,7 @@ def run(command: list[str], failure: str) -> None:
     """Runs a command in a clean environment, its output on the terminal. Raises SetupError if it fails."""
     status = subprocess.run(command, env=clean_environment(), cwd=ROOT).returncode
     if status:
-        raise SetupError(
-            f"{failure}, then run `make setup` again (exit status {status}, the reason is above)."
-        )
+        raise SetupError(f"{failure}, then run `make setup` again (exit status {status}, the reason is above).")
 
 
 def site_packages() -> Path:

@@ -58,7 +58,11 @@ class Process:
         self._log = log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options
+                [sys.executable, *command],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                **options,
             )
 
     def has_ended(self) -> bool:
@@ -104,6 +108,14 @@ def play(start: Callable[..., Process], tiny_bundle: Path, tmp_path: Path) -> Ca
         parameters.setdefault("emotion_fusion_node", {}).setdefault("model", str(tiny_bundle))
         file = tmp_path / "parameters.yaml"
         file.write_text(yaml.safe_dump({node: {"ros__parameters": values} for node, values in parameters.items()}))
-        return start("-m", "emotion_perception.emotion_pipeline", "--source", "file", "--ros-args", "--params-file", str(file))
+        return start(
+            "-m",
+            "emotion_perception.emotion_pipeline",
+            "--source",
+            "file",
+            "--ros-args",
+            "--params-file",
+            str(file),
+        )
 
     return play_file

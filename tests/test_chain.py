@@ -55,7 +55,12 @@ def test_two_faces_that_leave_and_come_back_with_8_khz_stereo_sound(graph, play,
     astronaut = skimage.data.astronaut()
     two, black = np.hstack([astronaut, astronaut]), np.zeros((512, 1024, 3), np.uint8)
     samples = np.concatenate([np.zeros(8000, np.float32), 0.3 * voice(1.0, 8000), np.zeros(8000, np.float32)])
-    write_media(tmp_path / "clip.mkv", [two] * 20 + [black] * 30 + [two] * 20, samples=np.stack([samples] * 2, axis=1), sample_rate_hz=8000)
+    write_media(
+        tmp_path / "clip.mkv",
+        [two] * 20 + [black] * 30 + [two] * 20,
+        samples=np.stack([samples] * 2, axis=1),
+        sample_rate_hz=8000,
+    )
     everybody = graph.listen(EmotionStateArray, "/emotion/states")
     process = play(tmp_path / "clip.mkv", emotion_fusion_node={"face_limit_s": 0.3, "audio_limit_s": 0.3})
     graph.wait_for(process.has_ended, "the end of the clip")
@@ -77,7 +82,12 @@ def test_black_film_gives_nobody_and_never_an_emotion(graph, play, tmp_path):
     assert process.end() == 0
     assert len(states) > 10
     for state in states:
-        assert (state.label, state.modalities, state.confidence, state.uncertain) == (EmotionState.NOBODY, 0, 0, True)
+        assert (state.label, state.modalities, state.confidence, state.uncertain) == (
+            EmotionState.NOBODY,
+            0,
+            0,
+            True,
+        )
         assert len(state.probabilities) == 0
 
 

@@ -43,7 +43,11 @@ def test_clip_without_video_gives_no_annotated_video_and_says_so(start, tmp_path
     demo = start("-m", "emotion_bringup.demo", "--clip", str(tmp_path / "voice.wav"), "--out", str(tmp_path / "out"))
     assert demo.end() == 0, demo.output
     assert "has no video" in demo.output
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"states.jsonl", "timeline.png", "graph.log"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "states.jsonl",
+        "timeline.png",
+        "graph.log",
+    }
 
 
 def test_file_that_does_not_exist_is_one_clear_error(start, tmp_path):
@@ -54,7 +58,12 @@ def test_file_that_does_not_exist_is_one_clear_error(start, tmp_path):
 
 
 def test_without_network_and_cache_the_demo_says_what_to_do(start, tmp_path):
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(tmp_path),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+    }
     demo = start("-m", "emotion_bringup.demo", "--out", str(tmp_path / "out"), env=environment)
     assert demo.end() == 1
     assert "give a file with CLIP=" in demo.output.strip().splitlines()[-1]

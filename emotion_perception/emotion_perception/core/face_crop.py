@@ -33,17 +33,13 @@ def crop_face(image_rgb: NDArray[np.uint8], box: Box, size_px: int) -> NDArray[n
     box_side_px = (box.width_px + box.height_px) / 2.0
     side_px = round(SIDE_PER_BOX_SIDE * box_side_px)
     if not 1 <= side_px <= MAX_SIDE_PER_IMAGE_SIDE * max(height_px, width_px):
-        raise ValueError(
-            f"{box} cannot be a face in a {width_px}x{height_px} image; check where the box comes from."
-        )
+        raise ValueError(f"{box} cannot be a face in a {width_px}x{height_px} image; check where the box comes from.")
     left_px = round(box.x_px + box.width_px / 2.0 - side_px / 2.0)
     top_px = round(box.y_px + box.height_px / 2.0 - UPWARD_SHIFT_PER_BOX_SIDE * box_side_px - side_px / 2.0)
     right_px, bottom_px = left_px + side_px, top_px + side_px
 
     if not (-box.width_px < box.x_px < width_px and -box.height_px < box.y_px < height_px):
-        raise ValueError(
-            f"{box} lies outside the {width_px}x{height_px} image; check that it belongs to this image."
-        )
+        raise ValueError(f"{box} lies outside the {width_px}x{height_px} image; check that it belongs to this image.")
     inside = image_rgb[max(top_px, 0) : bottom_px, max(left_px, 0) : right_px]
     square = cv2.copyMakeBorder(
         inside,

@@ -66,9 +66,7 @@ class FaceTracker:
         if not max_lost_s >= 0.0:
             raise ValueError(f"max_lost_s is {max_lost_s}, expected seconds, 0 or more.")
         if not max_center_distance > 0.0:
-            raise ValueError(
-                f"max_center_distance is {max_center_distance}, expected face sizes, more than 0."
-            )
+            raise ValueError(f"max_center_distance is {max_center_distance}, expected face sizes, more than 0.")
         if not 0.0 < duplicate_overlap <= 1.0:
             raise ValueError(f"duplicate_overlap is {duplicate_overlap}, expected a share in (0, 1].")
         self._max_lost_s = max_lost_s
@@ -137,9 +135,7 @@ class FaceTracker:
             costs = np.minimum(costs, self._distance_costs(_edges(track.box), found))
         return costs
 
-    def _distance_costs(
-        self, expected: NDArray[np.float64], found: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _distance_costs(self, expected: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float64]:
         size_px, found_sizes_px = _size_px(expected), _size_px(found)  # (), (D,)
         offsets_px = _center_px(found) - _center_px(expected)  # (D, 2)
         distances = np.hypot(offsets_px[:, 0], offsets_px[:, 1]) * 2.0 / (size_px + found_sizes_px)

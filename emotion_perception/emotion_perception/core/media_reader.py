@@ -89,9 +89,7 @@ class MediaReader:
             if audio:
                 self._items.append(self._audio_blocks(container, audio))
             if not self._items:
-                raise MediaError(
-                    f"{self._path} has neither video nor audio that can be decoded; choose another file."
-                )
+                raise MediaError(f"{self._path} has neither video nor audio that can be decoded; choose another file.")
             self._opened = opened.pop_all()
 
     def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:

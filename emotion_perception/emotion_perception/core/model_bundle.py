@@ -134,7 +134,9 @@ def load_bundle(directory: Path) -> ModelBundle:
             sessions[name] = open_session(directory / name)
         # ONNX Runtime's own exceptions share no base class but RuntimeError and Exception.
         except Exception as error:
-            raise BundleError(f"{directory / name} is no graph that ONNX Runtime can load ({error}); export it again.") from error
+            raise BundleError(
+                f"{directory / name} is no graph that ONNX Runtime can load ({error}); export it again."
+            ) from error
     _check_graphs(directory, description, sessions)
     return ModelBundle(description, sessions)
 
@@ -144,15 +146,19 @@ def _read_description(directory: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(f"{path} does not exist; give the directory of a model bundle, which holds a model.json.") from None
+        raise BundleError(
+            f"{path} does not exist; give the directory of a model bundle, which holds a model.json."
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path} is not valid JSON ({error}); export the bundle again.") from error
 
     schema = json.loads(resources.files(__package__).joinpath("model_bundle.schema.json").read_text(encoding="utf-8"))
-    error = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(description))
-    if error is not None:
-        where = ".".join(str(part) for part in error.absolute_path) or "its top level"
-        raise BundleError(f"{path} does not follow the bundle format at {where}: {error.message}; export the bundle again.")
+    violation = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(description))
+    if violation is not None:
+        where = ".".join(str(part) for part in violation.absolute_path) or "its top level"
+        raise BundleError(
+            f"{path} does not follow the bundle format at {where}: {violation.message}; export the bundle again."
+        )
     missing = set(description["labels"]) - set(description["valence_arousal"]["coordinates"])
     if missing:
         raise BundleError(f"{path} has no valence_arousal coordinates for {', '.join(sorted(missing))}; add them.")
@@ -209,8 +215,8 @@ def _check_graphs(
                 continue
             if tensor == "logits" and tensor in found:
                 raise BundleError(
-                    f"{directory / 'model.json'} names {labels} labels but fusion.onnx gives {found[tensor][1][-1]} logits "
-                    "a person; the label list and the graph must come from one export."
+                    f"{directory / 'model.json'} names {labels} labels but fusion.onnx gives {found[tensor][1][-1]} "
+                    "logits a person; the label list and the graph must come from one export."
                 )
             raise BundleError(
                 f"{directory / name} has {tensor} {found.get(tensor, 'nowhere')} where model.json asks for {wanted}; "

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 
 STDERR_FD = 2
 # Notes and warnings in glog's format ("W0000 00:00:17... file.cc:114] ..."), and what precedes its set-up.
-CHATTER = re.compile(
-    rb"[IW]\d{4} \S+ +\d+ \S+\]|INFO: Created TensorFlow Lite|WARNING: All log messages before absl::"
-)
+CHATTER = re.compile(rb"[IW]\d{4} \S+ +\d+ \S+\]|INFO: Created TensorFlow Lite|WARNING: All log messages before absl::")
 
 
 @contextmanager

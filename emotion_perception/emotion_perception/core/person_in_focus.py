@@ -7,9 +7,8 @@ class PersonInFocus:
     """The largest face, which is the nearest; another one must be clearly larger to take over."""
 
     def __init__(self, takeover_ratio: float) -> None:
-        """
-        Args:
-            takeover_ratio: how many times larger than the present face another must be, 1 or more.
+        """Args:
+        takeover_ratio: how many times larger than the present face another must be, 1 or more.
         """
         if takeover_ratio < 1:
             raise ValueError(f"takeover_ratio is {takeover_ratio}; it must be 1 or more.")

@@ -72,9 +72,7 @@ class SpeechGate:
 class VoiceActivity:
     """Scores each frame of a stream once."""
 
-    def __init__(
-        self, model_path: Path, enter_threshold: float, leave_threshold: float, min_silence_s: float
-    ) -> None:
+    def __init__(self, model_path: Path, enter_threshold: float, leave_threshold: float, min_silence_s: float) -> None:
         """Load the model.
 
         Args:

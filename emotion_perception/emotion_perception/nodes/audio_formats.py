@@ -54,9 +54,16 @@ def _audio_data_stamped(message: Any, unstamped: Unstamped) -> Chunk:
 def _audio_stamped(message: Any, _: Unstamped) -> Chunk:
     info, data = message.audio.info, message.audio.audio_data
     # The formats are PortAudio's numbers; each has a field of its own, and a full scale.
-    fields = {1: ("float32_data", 1.0), 2: ("int32_data", 2.0**31), 8: ("int16_data", 2.0**15), 16: ("int8_data", 2.0**7)}
+    fields = {
+        1: ("float32_data", 1.0),
+        2: ("int32_data", 2.0**31),
+        8: ("int16_data", 2.0**15),
+        16: ("int8_data", 2.0**7),
+    }
     if info.format not in fields:
-        raise AudioError(f"The audio has the PortAudio format {info.format}; expected one of {', '.join(map(str, fields))}.")
+        raise AudioError(
+            f"The audio has the PortAudio format {info.format}; expected one of {', '.join(map(str, fields))}."
+        )
     name, full_scale = fields[info.format]
     samples = _by_channel(np.asarray(getattr(data, name), np.float32) / np.float32(full_scale), info.channels)
     # Its capturer stamps a chunk when the chunk has been read, so the stamp is that of the end.
@@ -86,7 +93,9 @@ def audio_format(name: str) -> tuple[type, Callable[[Any, Unstamped], Chunk]]:
     try:
         return getattr(import_module(f"{package}.msg"), message), _READERS[name]
     except ModuleNotFoundError:
-        raise ValueError(f"audio_type is {name} but {package} is not installed; install ros-$ROS_DISTRO-audio-common-msgs.") from None
+        raise ValueError(
+            f"audio_type is {name} but {package} is not installed; install ros-$ROS_DISTRO-audio-common-msgs."
+        ) from None
     except AttributeError:
         raise ValueError(
             f"audio_type is {name} but the {package} installed here has no {message}; it is the other of the two "
@@ -96,13 +105,17 @@ def audio_format(name: str) -> tuple[type, Callable[[Any, Unstamped], Chunk]]:
 
 def _signed_16_bit(data: Any, channels: int) -> NDArray[np.float32]:
     if len(data) % 2:
-        raise AudioError(f"The audio message holds {len(data)} bytes; expected 16-bit samples, an even number of bytes.")
+        raise AudioError(
+            f"The audio message holds {len(data)} bytes; expected 16-bit samples, an even number of bytes."
+        )
     return _by_channel(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(2**15), channels)
 
 
 def _by_channel(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
     if not channels or len(samples) % channels:
-        raise AudioError(f"The audio message holds {len(samples)} samples of {channels} channels; expected a whole number each.")
+        raise AudioError(
+            f"The audio message holds {len(samples)} samples of {channels} channels; expected a whole number each."
+        )
     return samples.reshape(-1, channels)  # (N, channels)
 
 

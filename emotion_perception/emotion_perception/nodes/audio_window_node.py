@@ -33,7 +33,12 @@ class AudioWindowNode(PerceptionNode):
             "Type of its messages: emotion_msgs/AudioChunk, audio_common_msgs/AudioData, "
             "audio_common_msgs/AudioDataStamped (ros-drivers) or audio_common_msgs/AudioStamped (mgonzs13)",
         ),
-        Parameter("unstamped_sample_rate_hz", "Rate of AudioData and AudioDataStamped, which do not say it", 4000, 192000),
+        Parameter(
+            "unstamped_sample_rate_hz",
+            "Rate of AudioData and AudioDataStamped, which do not say it",
+            4000,
+            192000,
+        ),
         Parameter("unstamped_channels", "Channels of AudioData and AudioDataStamped, which do not say it", 1, 32),
         Parameter("window_s", "Length of a window, in seconds", 0.1, 30.0),
         Parameter("hop_s", "Time from one window to the next, in seconds", 0.01, 10.0),
@@ -47,7 +52,10 @@ class AudioWindowNode(PerceptionNode):
 
     def configure(self) -> None:
         self._message_type, self._read = audio_format(self.value("audio_type"))
-        self._rate_hz, self._channels = self.value("unstamped_sample_rate_hz"), self.value("unstamped_channels")
+        self._rate_hz, self._channels = (
+            self.value("unstamped_sample_rate_hz"),
+            self.value("unstamped_channels"),
+        )
         voice = VoiceActivity(
             share_directory() / VOICE_MODEL,
             enter_threshold=self.value("voice_enter"),

@@ -13,7 +13,13 @@ from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceC
 from emotion_perception.core.emotion_stream import EmotionEstimate, EmotionStream, FaceSample, StreamSettings
 from emotion_perception.core.model_bundle import load_bundle
 from emotion_perception.core.probability_smoothing import SmoothingSettings
-from emotion_perception.nodes.conversions import ImageError, image_to_rgb, to_float_array, to_nanoseconds, to_stamp
+from emotion_perception.nodes.conversions import (
+    ImageError,
+    image_to_rgb,
+    to_float_array,
+    to_nanoseconds,
+    to_stamp,
+)
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.spinning import spin
 
@@ -31,7 +37,12 @@ class EmotionFusionNode(PerceptionNode):
         Parameter("min_voice_activity", "Share of an audio window with voice from which the voice is used", 0.0, 1.0),
         Parameter("uncertain_below", "Confidence below which a state is marked uncertain", 0.0, 1.0),
         Parameter("focus_takeover_ratio", "How many times larger another face must be to come into focus", 1.0, 10.0),
-        Parameter("smoothing_time_constant_s", "Of the average of the probabilities over time, in seconds; 0: none", 0.0, 10.0),
+        Parameter(
+            "smoothing_time_constant_s",
+            "Of the average of the probabilities over time, in seconds; 0: none",
+            0.0,
+            10.0,
+        ),
         Parameter("label_enter", "Probability from which another label takes over", 0.0, 1.0),
         Parameter("label_leave", "Probability below which the present label gives way to the likeliest", 0.0, 1.0),
     )
@@ -73,12 +84,13 @@ class EmotionFusionNode(PerceptionNode):
             return Diagnosis(DiagnosticStatus.ERROR, refusal, values)
         return Diagnosis(values=values)
 
-    def _is_wanted(self) -> bool:
+    def is_wanted(self) -> bool:
+        """Whether anybody listens to the states; nothing is encoded before."""
         publishers = (self._state_publisher, self._states_publisher)
         return any(publisher.get_subscription_count() for publisher in publishers)
 
     def _on_faces(self, message: FaceCropArray) -> None:
-        if not self._is_wanted():
+        if not self.is_wanted():
             return
         try:
             samples = [
@@ -92,7 +104,7 @@ class EmotionFusionNode(PerceptionNode):
         self._stream.add_faces(to_nanoseconds(message.header.stamp), samples)
 
     def _on_audio_window(self, message: AudioWindow) -> None:
-        if not self._is_wanted():
+        if not self.is_wanted():
             return
         self._microphone_frame_id = message.header.frame_id
         try:
@@ -106,7 +118,7 @@ class EmotionFusionNode(PerceptionNode):
             self._refusal = f"/emotion/audio_window: {error}"
 
     def _on_tick(self) -> None:
-        if not self._is_wanted():
+        if not self.is_wanted():
             return
         now_ns = self.get_clock().now().nanoseconds
         states = [self._to_message(estimate) for estimate in self._stream.estimate(now_ns)]

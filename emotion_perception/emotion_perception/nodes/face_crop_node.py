@@ -25,12 +25,28 @@ class FaceCropNode(PerceptionNode):
     """Finds and follows the faces of every image that comes while somebody wants them."""
 
     PARAMETERS = (
-        Parameter("image_topic", "Topic of the camera images; with image_transport compressed, of the compressed images"),
-        Parameter("image_transport", "Form of the images: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)"),
+        Parameter(
+            "image_topic",
+            "Topic of the camera images; with image_transport compressed, of the compressed images",
+        ),
+        Parameter(
+            "image_transport",
+            "Form of the images: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)",
+        ),
         Parameter("min_score", "Score from which the detector's finding is a face", 0.0, 1.0),
         Parameter("max_lost_s", "A face unseen for longer gets a new track id, in seconds", 0.0, 60.0),
-        Parameter("max_center_distance", "A face is the known one if its centre is at most so many face sizes from where that is expected", 0.0, 10.0),
-        Parameter("duplicate_overlap", "Of two findings that share more than this part of the smaller one, the weaker is dropped", 0.0, 1.0),
+        Parameter(
+            "max_center_distance",
+            "A face is the known one if its centre is at most so many face sizes from where that is expected",
+            0.0,
+            10.0,
+        ),
+        Parameter(
+            "duplicate_overlap",
+            "Of two findings that share more than this part of the smaller one, the weaker is dropped",
+            0.0,
+            1.0,
+        ),
         Parameter("crop_px", "Side of the published crops in pixels", 16, 512),
     )
 

@@ -31,9 +31,8 @@ class MediaPlayerNode(PerceptionNode):
     )
 
     def __init__(self, on_end: Callable[[], None] = lambda: None) -> None:
-        """
-        Args:
-            on_end: called from the player's thread when the clip has ended and is not to be looped.
+        """Args:
+        on_end: called from the player's thread when the clip has ended and is not to be looped.
         """
         super().__init__("media_player_node")
         self._on_end = on_end
@@ -68,7 +67,11 @@ class MediaPlayerNode(PerceptionNode):
 
     def diagnose(self) -> Diagnosis:
         return Diagnosis(
-            values={"frames": self._frames, "audio_blocks": self._blocks, "corrupt_packets": self._corrupt_packets}
+            values={
+                "frames": self._frames,
+                "audio_blocks": self._blocks,
+                "corrupt_packets": self._corrupt_packets,
+            }
         )
 
     def _play(self) -> None:

@@ -17,7 +17,10 @@ class MicrophoneNode(PerceptionNode):
     """Publishes what PortAudio captures, at the device's own rate."""
 
     PARAMETERS = (
-        Parameter("device", "Name of the microphone or a part of it, as python -m sounddevice lists it; empty: the default"),
+        Parameter(
+            "device",
+            "Name of the microphone or a part of it, as python -m sounddevice lists it; empty: the default",
+        ),
         Parameter("channels", "Channels to capture", 1, 32),
         Parameter("chunk_s", "Length of a published chunk, in seconds", 0.005, 1.0),
         Parameter("audio_topic", "Topic of the sound"),
@@ -50,8 +53,8 @@ class MicrophoneNode(PerceptionNode):
             )
         except (ValueError, sounddevice.PortAudioError) as error:
             raise ValueError(
-                f"The microphone {device or '(default)'!r} does not open with {self.value('channels')} channels ({error}); "
-                "expected an input device that python -m sounddevice lists."
+                f"The microphone {device or '(default)'!r} does not open with {self.value('channels')} channels "
+                f"({error}); expected an input device that python -m sounddevice lists."
             ) from None
         self._channels = self.value("channels")
         self._frame_id = self.value("frame_id")

@@ -211,10 +211,9 @@ class Arrivals:
     """Counts what comes from a source, and notices when nothing does."""
 
     def __init__(self, source: str, remedy: str) -> None:
-        """
-        Args:
-            source: what should give something, as a user knows it.
-            remedy: what to look at when it gives nothing.
+        """Args:
+        source: what should give something, as a user knows it.
+        remedy: what to look at when it gives nothing.
         """
         self._source = source
         self._remedy = remedy
@@ -254,7 +253,9 @@ def _describe(parameter: Parameter, default: Any) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=parameter.description)
     if parameter.minimum is not None and parameter.maximum is not None:
         if isinstance(default, int):
-            descriptor.integer_range = [IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))]
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))
+            ]
         else:
             descriptor.floating_point_range = [
                 FloatingPointRange(from_value=float(parameter.minimum), to_value=float(parameter.maximum))

@@ -1,1 +1,1 @@
-"""What tests of this suite, and of behaviours built on it, need: a tiny model, generated media, a graph to listen to."""
+"""What tests of this suite, and of behaviours built on it, need: a tiny model, generated media, a graph."""

@@ -72,7 +72,11 @@ def _description() -> dict[str, Any]:
         "labels": list(LABELS),
         "face": {"size_px": SIDE_PX, "embedding": 3, "bins": BINS, "bin_s": 0.25},
         "audio": {"sample_rate_hz": 16000, "window_s": 0.1, "hop_s": 0.05, "embedding": 1, "tokens": TOKENS},
-        "calibration": {"both": {"temperature": 2.0}, "face": {"temperature": 1.0}, "audio": {"temperature": 0.5}},
+        "calibration": {
+            "both": {"temperature": 2.0},
+            "face": {"temperature": 1.0},
+            "audio": {"temperature": 0.5},
+        },
         "valence_arousal": {
             "source": "invented for tests",
             "coordinates": {"neutral": [0.0, 0.0], "happy": [1.0, 0.5], "sad": [-1.0, -0.5]},

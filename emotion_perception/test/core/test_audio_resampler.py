@@ -19,7 +19,8 @@ def tone(frequency_hz, sample_rate_hz, channels=1):
 
 
 @pytest.mark.parametrize(
-    ("sample_rate_hz", "channels"), [(8_000, 2), (16_000, 1), (16_000, 4), (22_050, 1), (44_100, 2), (48_000, 1)]
+    ("sample_rate_hz", "channels"),
+    [(8_000, 2), (16_000, 1), (16_000, 4), (22_050, 1), (44_100, 2), (48_000, 1)],
 )
 class TestAnyRateAndChannelCount:
     def test_keeps_a_tone_in_pitch_phase_and_loudness(self, sample_rate_hz, channels):

@@ -217,11 +217,7 @@ def test_hears_the_voice_of_a_clip(talking_clip, voice_model_path):
     windower = AudioWindower(0.3, 0.1, VoiceActivity(voice_model_path, 0.5, 0.35, 0.1))
     with MediaReader(talking_clip.path) as reader:
         blocks = [item for item in reader if isinstance(item, AudioBlock)]
-    windows = [
-        window
-        for block in blocks
-        for window in windower.add(block.samples, block.sample_rate_hz, block.time_s)
-    ]
+    windows = [window for block in blocks for window in windower.add(block.samples, block.sample_rate_hz, block.time_s)]
     begin_s, end_s = talking_clip.voice_s
     before = [window for window in windows if window.stamp_s < begin_s - 0.1]
     during = [window for window in windows if begin_s + 0.4 < window.stamp_s < end_s - 0.1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from emotion_perception.core.face_box import Box
 from emotion_perception.core.face_crop import SIDE_PER_BOX_SIDE, UPWARD_SHIFT_PER_BOX_SIDE, crop_face
 
@@ -25,7 +26,9 @@ def test_frames_the_face_as_measured(ramps):
     assert crop[-1, -1, :2] == pytest.approx((left_px + side_px, top_px + side_px), abs=2)
 
 
-@pytest.mark.parametrize("box", [Box(-40, 60, 80, 80), Box(210, 60, 80, 80), Box(80, -40, 80, 80), Box(80, 160, 80, 80)])
+@pytest.mark.parametrize(
+    "box", [Box(-40, 60, 80, 80), Box(210, 60, 80, 80), Box(80, -40, 80, 80), Box(80, 160, 80, 80)]
+)
 def test_repeats_the_border_beyond_the_image(ramps, box):
     crop = crop_face(ramps, box, size_px=89)
     columns = np.clip(np.arange(89) + round(box.x_px + 40 - 89.6 / 2), 0, 249)
@@ -55,7 +58,9 @@ def test_leaves_the_image_alone(ramps):
     assert np.array_equal(ramps, before)
 
 
-@pytest.mark.parametrize("box", [Box(251, 50, 100, 100), Box(-100, 50, 100, 100), Box(50, 200, 100, 100), Box(50, -101, 100, 100)])
+@pytest.mark.parametrize(
+    "box", [Box(251, 50, 100, 100), Box(-100, 50, 100, 100), Box(50, 200, 100, 100), Box(50, -101, 100, 100)]
+)
 def test_refuses_a_box_outside_the_image(ramps, box):
     with pytest.raises(ValueError, match="lies outside the 250x200 image"):
         crop_face(ramps, box, size_px=48)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
+
 from emotion_perception.core.face_box import Box
 from emotion_perception.core.face_detector import FaceDetector
 
@@ -27,9 +28,7 @@ def test_finds_the_face_of_the_astronaut(detector, astronaut):
     assert 0.5 <= face.score <= 1.0
 
 
-def test_box_is_in_pixels_of_an_image_that_is_not_square(
-    detector, astronaut
-):
+def test_box_is_in_pixels_of_an_image_that_is_not_square(detector, astronaut):
     wide = np.zeros((512, 900, 3), np.uint8)
     wide[:, 388:] = astronaut
     (face,) = detector.detect(wide)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from emotion_perception.core.face_box import Box, FaceDetection
 from emotion_perception.core.face_tracker import FaceTracker
 

@@ -7,7 +7,14 @@ import onnx
 import pytest
 
 from emotion_perception.core.model_bundle import BundleError, load_bundle
-from emotion_perception.testing.tiny_bundle import BINS, LABELS, SIDE_PX, TOKENS, WINDOW_SAMPLES, write_tiny_bundle
+from emotion_perception.testing.tiny_bundle import (
+    BINS,
+    LABELS,
+    SIDE_PX,
+    TOKENS,
+    WINDOW_SAMPLES,
+    write_tiny_bundle,
+)
 
 
 def refusal(directory):
@@ -91,7 +98,10 @@ def test_tensor_of_another_size_is_named(tmp_path):
     [
         (lambda content: content.pop("labels"), "'labels' is a required property"),
         (lambda content: content.update(format_version=2), "format_version"),
-        (lambda content: content["calibration"]["face"].update(temperature=0), "calibration.face.temperature"),
+        (
+            lambda content: content["calibration"]["face"].update(temperature=0),
+            "calibration.face.temperature",
+        ),
         (lambda content: content.update(colour="red"), "colour"),
         (lambda content: content["audio"].update(window_s="long"), "audio.window_s"),
     ],

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from emotion_perception.core.native_stderr import without_native_chatter
 
 CHATTER = b"""INFO: Created TensorFlow Lite XNNPACK delegate for CPU.

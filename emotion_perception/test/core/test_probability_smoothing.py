@@ -46,7 +46,9 @@ def test_smoothed_probabilities_still_sum_to_one():
         assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize("bad", [dict(enter=0.3, leave=0.6), dict(enter=1.2), dict(leave=-0.1), dict(time_constant_s=-1)])
+@pytest.mark.parametrize(
+    "bad", [dict(enter=0.3, leave=0.6), dict(enter=1.2), dict(leave=-0.1), dict(time_constant_s=-1)]
+)
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(ValueError, match="must"):
         smoother(**bad)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, SpeechGate, VoiceActivity, VoiceModelError
+from emotion_perception.testing.media import voice
 
 FRAMES_PER_S = 16_000 / FRAME_SAMPLES
 
@@ -37,7 +38,7 @@ def test_without_minimal_silence_speech_ends_at_once():
     assert advance(SpeechGate(0.5, 0.3, 0), [0.9, 0.1, 0.9]) == "x.x"
 
 
-def test_hears_the_voice_in_the_middle_only(activity, voice):
+def test_hears_the_voice_in_the_middle_only(activity):
     silence = np.zeros(16_000, np.float32)
     flags = activity.add(np.concatenate([silence, voice(1.2, 16_000), silence]))
     begin, end = round(1.0 * FRAMES_PER_S), round(2.2 * FRAMES_PER_S)
@@ -52,7 +53,7 @@ def test_noise_is_no_voice(activity):
     assert not any(activity.add(noise))
 
 
-def test_each_frame_is_scored_once_whatever_the_chunks(activity, voice):
+def test_each_frame_is_scored_once_whatever_the_chunks(activity):
     samples = voice(1.0, 16_000)
     at_once = activity.add(samples)
     activity.reset()
@@ -61,7 +62,7 @@ def test_each_frame_is_scored_once_whatever_the_chunks(activity, voice):
     assert len(at_once) == len(samples) // FRAME_SAMPLES
 
 
-def test_reset_forgets_the_voice(activity, voice):
+def test_reset_forgets_the_voice(activity):
     activity.add(voice(0.5, 16_000))
     assert activity.speaking
     activity.reset()
@@ -84,7 +85,11 @@ def test_refuses_a_file_that_is_no_model(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [((0.3, 0.5, 0.1), "leave_threshold is 0.5"), ((1.5, 0.5, 0.1), "1.5"), ((0.5, 0.3, -1.0), "min_silence_s is -1")],
+    [
+        ((0.3, 0.5, 0.1), "leave_threshold is 0.5"),
+        ((1.5, 0.5, 0.1), "1.5"),
+        ((0.5, 0.3, -1.0), "min_silence_s is -1"),
+    ],
 )
 def test_refuses_impossible_settings(voice_model_path, settings, message):
     with pytest.raises(ValueError, match=message):

@@ -61,7 +61,12 @@ def test_stamped_audio_data_of_ros_drivers_keeps_its_stamp(installed):
 
 @pytest.mark.parametrize(
     ("number", "field", "values"),
-    [(1, "float32_data", STEREO), (2, "int32_data", STEREO * 2**31), (8, "int16_data", STEREO * 2**15), (16, "int8_data", STEREO * 2**7)],
+    [
+        (1, "float32_data", STEREO),
+        (2, "int32_data", STEREO * 2**31),
+        (8, "int16_data", STEREO * 2**15),
+        (16, "int8_data", STEREO * 2**7),
+    ],
 )
 def test_audio_of_mgonzs13_is_stamped_at_its_end(installed, number, field, values):
     installed("AudioStamped")

@@ -31,7 +31,12 @@ def test_life_cycle_can_be_gone_round_twice_and_leaves_nothing_behind(graph, nod
 
     before = entities()
     for _ in range(2):
-        for transition in (node.trigger_configure, node.trigger_activate, node.trigger_deactivate, node.trigger_cleanup):
+        for transition in (
+            node.trigger_configure,
+            node.trigger_activate,
+            node.trigger_deactivate,
+            node.trigger_cleanup,
+        ):
             assert transition() == TransitionCallbackReturn.SUCCESS
         assert entities() == before
 
@@ -81,7 +86,9 @@ def test_camera_that_does_not_exist_is_refused(graph, capfd):
 
 
 def test_unknown_image_transport_is_refused(graph, capfd):
-    assert "'theora'; expected one of raw, compressed" in refusal(graph.add(FaceCropNode, image_transport="theora"), capfd)
+    assert "'theora'; expected one of raw, compressed" in refusal(
+        graph.add(FaceCropNode, image_transport="theora"), capfd
+    )
 
 
 def test_unknown_audio_type_is_refused(graph, capfd):

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from rclpy.parameter import Parameter
 
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.camera_node import CameraNode
@@ -10,7 +11,6 @@ from emotion_perception.nodes.face_crop_node import FaceCropNode
 from emotion_perception.nodes.media_player_node import MediaPlayerNode
 from emotion_perception.nodes.microphone_node import MicrophoneNode
 from emotion_perception.nodes.perception_node import share_directory
-from rclpy.parameter import Parameter
 
 NODES = (AudioWindowNode, CameraNode, EmotionFusionNode, FaceCropNode, MediaPlayerNode, MicrophoneNode)
 

@@ -85,7 +85,8 @@ def test_compressed_images_are_understood(graph, astronaut):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [(dict(encoding="mystery8"), "'mystery8'"), (dict(height=400), "holds 786432 bytes; expected")]
+    ("change", "said"),
+    [(dict(encoding="mystery8"), "'mystery8'"), (dict(height=400), "holds 786432 bytes; expected")],
 )
 def test_bad_image_is_said_in_the_diagnostics_and_the_next_one_is_looked_at(graph, camera, astronaut, change, said):
     diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
