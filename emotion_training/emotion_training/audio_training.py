@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from .audio_encoder import AttentivePooling, AudioEncoder
 from .config import AudioEncoderConfig, AudioTrainingConfig
 from .face_training import update_average
 from .labels import LABELS
 from .metrics import unweighted_average_recall
+from .models.audio_encoder import AudioEncoder
+from .models.unimodal_heads import AttentivePooling
 from .speech_corpora import SpeechClip
 from .voice_augmentation import (
     VoiceAugmentation,

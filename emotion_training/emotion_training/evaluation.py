@@ -10,7 +10,7 @@ from .calibration import fit_temperature
 from .config import BundleConfig
 from .face_training import FaceClassifier, predict_faces
 from .fer2013 import FaceSet
-from .fusion import IntermediateFusion
+from .models.fusion import IntermediateFusion
 from .fusion_training import run_fusion
 from .labels import LABELS
 from .metrics import (

@@ -14,10 +14,10 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from .audio_encoder import AudioEncoder
+from .models.audio_encoder import AudioEncoder
 from .config import BundleConfig
-from .face_encoder import FaceEncoder
-from .fusion import IntermediateFusion
+from .models.face_encoder import FaceEncoder
+from .models.fusion import IntermediateFusion
 from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
 
 FORMAT_VERSION = 1

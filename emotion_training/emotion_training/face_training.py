@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from .config import FaceEncoderConfig, FaceTrainingConfig
 from .face_augmentation import augment_faces
-from .face_encoder import FaceEncoder
+from .models.face_encoder import FaceEncoder
 from .fer2013 import FaceSet
 from .labels import LABELS
 

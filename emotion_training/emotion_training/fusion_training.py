@@ -12,7 +12,7 @@ from .config import BundleConfig, FusionTrainingConfig
 from .face_augmentation import FaceAugmentation, augment_faces
 from .face_training import FaceClassifier, grey_batch
 from .fer2013 import FaceSet
-from .fusion import IntermediateFusion
+from .models.fusion import IntermediateFusion
 from .labels import LABELS
 from .pairs import Pairs, PairSampler, VoiceEmbeddings, concatenate_pairs
 from .speech_corpora import SpeechClip
@@ -67,12 +67,12 @@ def embed_voices(
 
 def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifier) -> IntermediateFusion:
     """A fusion whose heads per modality are those that the encoders were trained by."""
-    frames = audio.encoder.log_mel(torch.zeros(1, window_samples(config.audio_encoder))).shape[2]
     fusion = IntermediateFusion(
         face_embedding=face.encoder.embedding,
         face_bins=config.fusion.bins,
         audio_embedding=audio.encoder.embedding,
-        audio_tokens=-(-frames // audio.encoder.token_frames),
+        audio_tokens=audio.encoder.token_count(window_samples(config.audio_encoder)),
+        classes=len(LABELS),
         width=config.fusion.width,
         heads=config.fusion.heads,
         dropout=config.fusion.dropout,

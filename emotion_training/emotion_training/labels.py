@@ -1,6 +1,13 @@
-"""The seven emotions in output order, and how each corpus names them."""
+"""The names of the emotions in output order, and how each corpus codes them."""
 
+# What the robot's model gives out.
 LABELS = ("neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised")
+
+# The eight emotions of RAVDESS; calm, its second baseline, is a class of its own.
+RAVDESS_LABELS = ("neutral", "calm", "happy", "sad", "angry", "scared", "disgusted", "surprised")
+
+# Every name that a clip may carry; bored is EmoDB's.
+KNOWN_LABELS = (*LABELS, "calm", "bored")
 
 # FER2013's folders, and the vote columns of FER+ (its contempt, unknown and NF have no class here).
 FER2013_FOLDERS = {
@@ -22,7 +29,18 @@ FERPLUS_COLUMNS = {
     "surprise": "surprised",
 }
 
-# RAVDESS: the third field of a file name; calm (02) joins neutral.
+# The numbers in the column `emotion` of the official fer2013.csv.
+FER2013_NUMBERS = {
+    "0": "angry",
+    "1": "disgusted",
+    "2": "scared",
+    "3": "happy",
+    "4": "sad",
+    "5": "surprised",
+    "6": "neutral",
+}
+
+# RAVDESS: the third field of a file name; calm (02) joins neutral in the seven classes.
 RAVDESS_CODES = {
     "01": "neutral",
     "02": "neutral",
@@ -33,8 +51,31 @@ RAVDESS_CODES = {
     "07": "disgusted",
     "08": "surprised",
 }
+RAVDESS_EIGHT_CODES = RAVDESS_CODES | {"02": "calm"}
 
-# EmoDB: the sixth letter of a file name (German initials); boredom (L) has no class here and is left out.
+# CREMA-D: the third field of a file name, and the vote columns of its tables.
+CREMA_D_CODES = {
+    "NEU": "neutral",
+    "HAP": "happy",
+    "SAD": "sad",
+    "ANG": "angry",
+    "FEA": "scared",
+    "DIS": "disgusted",
+}
+CREMA_D_VOTES = {code[0]: label for code, label in CREMA_D_CODES.items()}
+
+# SAVEE: the letters that a file name begins with.
+SAVEE_CODES = {
+    "n": "neutral",
+    "h": "happy",
+    "sa": "sad",
+    "a": "angry",
+    "f": "scared",
+    "d": "disgusted",
+    "su": "surprised",
+}
+
+# EmoDB: the sixth letter of a file name (German initials); boredom (L) has no class among the seven.
 EMODB_CODES = {
     "N": "neutral",
     "F": "happy",
@@ -43,6 +84,7 @@ EMODB_CODES = {
     "A": "scared",
     "E": "disgusted",
 }
+EMODB_CODES_WITH_BOREDOM = EMODB_CODES | {"L": "bored"}
 
 # Mean pleasure and arousal in [-1, 1] that raters gave to the terms "happy", "sad", "angry", "fearful",
 # "disgusted" and "surprised"; neutral is the middle of the scales.

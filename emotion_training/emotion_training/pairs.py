@@ -162,7 +162,7 @@ class PairSampler:
         return shown
 
     def _bin_masks(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """bool (B, Tf): single bins lost, half of the tracks younger than the sequence, never all masked."""
+        """Bool (B, Tf): single bins lost, half of the tracks younger than the sequence, never all masked."""
         lost = rng.random((count, self.bins)) < self.config.masked_bin_probability
         age = np.where(rng.random(count) < 0.5, self.bins, rng.integers(1, self.bins + 1, count))
         mask = ~lost & (np.arange(self.bins) >= self.bins - age[:, None])

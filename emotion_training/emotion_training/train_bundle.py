@@ -18,7 +18,7 @@ from .evaluation import STATES, TestData, evaluate_bundle
 from .export import BundleModels
 from .face_training import FaceClassifier, train_face_classifier
 from .fer2013 import FaceSet
-from .fusion import IntermediateFusion
+from .models.fusion import IntermediateFusion
 from .fusion_training import embed_faces, embed_voices, make_fusion, run_fusion, train_fusion, voice_confusion
 from .labels import LABELS
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+
 from emotion_training.tiny_bundle import make_tiny_bundle
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from emotion_training.face_augmentation import augment_faces
 from emotion_training.speech_corpora import SpeechClip
 from emotion_training.tiny_bundle import tiny_config

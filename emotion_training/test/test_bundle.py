@@ -8,14 +8,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+
+from emotion_training import build_default_bundle
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config
 from emotion_training.train_bundle import train_bundle
-
-from emotion_training import build_default_bundle
 
 CONFIG = tiny_config()
 

@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
-from emotion_training.build_default_bundle import DEFAULT_CONFIG
 
+from emotion_training.build_default_bundle import DEFAULT_CONFIG
 from emotion_training.config import ConfigError, load_config
 
 

@@ -5,6 +5,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+
 from emotion_training.fer2013 import FaceDataError, load_fer2013, split_faces, without_duplicates
 from emotion_training.labels import LABELS
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from emotion_training.log_mel import DYNAMIC_RANGE, FFT_SAMPLES, LogMel, hz_to_mel, mel_filters, mel_to_hz
 from scipy.signal import stft
+
+from emotion_training.models.log_mel import DYNAMIC_RANGE, FFT_SAMPLES, LogMel, hz_to_mel, mel_filters, mel_to_hz
 
 RATE_HZ, MELS, FRAME, HOP = 16000, 64, 400, 160
 

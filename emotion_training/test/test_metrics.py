@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from emotion_training.calibration import fit_temperature
 from emotion_training.metrics import (
     accuracy,

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
+
 from emotion_training.audio_training import AudioClassifier
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
-from emotion_training.face_encoder import grey_from_rgb
-from emotion_training.face_training import FaceClassifier
-from emotion_training.fusion import IntermediateFusion
-from emotion_training.labels import LABELS
-
 from emotion_training.config import load_config
+from emotion_training.models.face_encoder import grey_from_rgb
+from emotion_training.face_training import FaceClassifier
+from emotion_training.models.fusion import IntermediateFusion
+from emotion_training.labels import LABELS
 
 CONFIG = load_config(DEFAULT_CONFIG)
 BINS, TOKENS, FACE, AUDIO = 8, 19, 24, 32
@@ -19,7 +19,7 @@ BINS, TOKENS, FACE, AUDIO = 8, 19, 24, 32
 @pytest.fixture
 def fusion():
     torch.manual_seed(0)
-    fusion = IntermediateFusion(FACE, BINS, AUDIO, TOKENS, width=16, heads=2, dropout=0.0)
+    fusion = IntermediateFusion(FACE, BINS, AUDIO, TOKENS, len(LABELS), width=16, heads=2, dropout=0.0)
     torch.nn.init.normal_(fusion.joint_head[2].weight)  # starts at zero, which hides what comes before it
     return fusion.eval()
 

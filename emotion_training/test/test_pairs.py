@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from emotion_training.labels import LABELS
 from emotion_training.pairs import FaceEmbeddings, PairSampler, VoiceEmbeddings, concatenate_pairs
 from emotion_training.tiny_bundle import tiny_config

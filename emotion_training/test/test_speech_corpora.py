@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import soundfile
+
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
+from emotion_training.config import load_config
 from emotion_training.labels import LABELS
 from emotion_training.speech_corpora import (
     SpeakerSplit,
@@ -13,8 +15,6 @@ from emotion_training.speech_corpora import (
     split_by_speaker,
     voiced_span,
 )
-
-from emotion_training.config import load_config
 
 RATE_HZ = 16000
 

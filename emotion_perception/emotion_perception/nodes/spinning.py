@@ -12,6 +12,7 @@ from rclpy.signals import SignalHandlerOptions
 from emotion_perception.nodes.perception_node import PerceptionNode
 
 END_S = 1.0  # the longest that the end waits for a callback
+SIGNAL_LOOK_S = 0.1  # how often the main thread looks whether a signal came
 
 
 def leave_to_life_cycle(nodes: Sequence[PerceptionNode]) -> bool:
@@ -63,7 +64,9 @@ def spin(
         thread.start()
         started = start(nodes)
         if started:
-            stop.wait()
+            # The system may give a signal to any thread, and only a main thread that wakes up handles it.
+            while not stop.wait(SIGNAL_LOOK_S):
+                pass
     finally:
         executor.shutdown(timeout_sec=END_S)  # first: no callback may run while what it uses is taken apart
         if thread.is_alive():
