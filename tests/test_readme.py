@@ -1,0 +1,51 @@
+"""The README says what is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+import rclpy
+
+from emotion_perception.nodes.audio_window_node import AudioWindowNode
+from emotion_perception.nodes.camera_node import CameraNode
+from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
+from emotion_perception.nodes.face_crop_node import FaceCropNode
+from emotion_perception.nodes.media_player_node import MediaPlayerNode
+from emotion_perception.nodes.microphone_node import MicrophoneNode
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NODES = (AudioWindowNode, CameraNode, EmotionFusionNode, FaceCropNode, MediaPlayerNode, MicrophoneNode)
+TYPES = {bool: "bool", int: "int", float: "double", str: "string"}
+
+
+def row(node, parameter):
+    """The line of a parameter in the README's table."""
+    value = node.value(parameter.name)
+    default = f'"{value}"' if value == "" else str(value).lower() if isinstance(value, bool) else value
+    limits = "" if parameter.minimum is None else f"{parameter.minimum:g} to {parameter.maximum:g}"
+    return f"| `{parameter.name}` | {TYPES[type(value)]} | `{default}` | {limits} | {parameter.description} |"
+
+
+@pytest.mark.parametrize("node_class", NODES)
+def test_parameter_table_is_that_of_the_node(node_class):
+    rclpy.init()
+    try:
+        node = node_class()
+        expected = [row(node, parameter) for parameter in node.PARAMETERS]
+        section = README.split(f"**{node.get_name()}**")[1].split("**")[0]
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    assert [line for line in section.splitlines() if line.startswith("| `")] == expected
+
+
+def test_every_linked_file_exists():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_make_target_named_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", README)) | set(re.findall(r"^\$? ?make ([a-z-]+)", README, re.MULTILINE))
+    assert {"demo", "test"} <= named <= targets
