@@ -29,8 +29,9 @@ test: test-setup  ## run all tests
 bench: test-setup  ## measure latency and speed
 	@ROS_DOMAIN_ID=$$(($$$$ % 100 + 1)) $(RUN) python -m pytest -m bench -s
 
-lint: test-setup  ## ruff, and mypy on the core
+lint: test-setup  ## ruff, its format, and mypy on the core
 	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 
 clean:  ## remove everything that the other targets made

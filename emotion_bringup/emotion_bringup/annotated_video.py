@@ -92,7 +92,7 @@ def _annotate(
             round((face.y_px + face.height_px) * scale),
         )
         cv2.rectangle(picture[:, :width_px], (left, top), (right, bottom), ink, 2, cv2.LINE_AA)
-        _write(picture[:, :width_px], face.track_id, left, top - 6, ink, 0.45)
+        _write_sign(picture[:, :width_px], face.track_id, left, top, ink)
     _draw_panel(picture[:, width_px:], state, colour)
     return picture
 
@@ -128,6 +128,16 @@ def _bar(panel: Pixels, x_px: int, y_px: int, length_px: int, share: float, ink:
     cv2.rectangle(panel, (x_px, y_px), (x_px + length_px, y_px + 8), TRACK, cv2.FILLED)
     if share > 0:
         cv2.rectangle(panel, (x_px, y_px), (x_px + round(length_px * share), y_px + 8), ink, cv2.FILLED)
+
+
+def _write_sign(picture: Pixels, text: str, left_px: int, bottom_px: int, ground: tuple[int, int, int]) -> None:
+    """Text on a ground of its own, readable whatever the picture shows."""
+    (width_px, height_px), _ = cv2.getTextSize(text, FONT, 0.45, 1)
+    bottom_px = max(bottom_px, height_px + 8)
+    cv2.rectangle(
+        picture, (left_px, bottom_px - height_px - 8), (left_px + width_px + 8, bottom_px), ground, cv2.FILLED
+    )
+    _write(picture, text, left_px + 4, bottom_px - 5, BACKGROUND, 0.45)
 
 
 def _write(picture: Pixels, text: str, x_px: int, y_px: int, ink: tuple[int, int, int], size: float) -> None:

@@ -48,7 +48,7 @@ def draw_timeline(recording: Recording, title: str, path: Path) -> None:
     likely.set(ylabel="probability", ylim=(0, 1))
     likely.grid(alpha=0.3)
     if labels:
-        likely.legend(ncols=len(labels), loc="upper center", fontsize="small", frameon=False)
+        likely.legend(ncols=len(labels), loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small", frameon=False)
 
     for time_s, width_s, state in zip(times_s, widths_s, states, strict=True):
         span = [(time_s, width_s)]
