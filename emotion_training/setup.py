@@ -17,8 +17,15 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/config", sorted(map(str, Path("config").glob("*.yaml")))),
+        (f"share/{NAME}/splits", sorted(map(str, Path("splits").glob("*.json")))),
     ],
     install_requires=["setuptools"],
     zip_safe=False,
-    entry_points={"console_scripts": [f"build_default_bundle = {NAME}.build_default_bundle:main"]},
+    entry_points={
+        "console_scripts": [
+            f"build_default_bundle = {NAME}.build_default_bundle:main",
+            f"from-bag = {NAME}.from_bag:main",
+            f"prepare = {NAME}.prepare:main",
+        ]
+    },
 )

@@ -1,0 +1,245 @@
+"""Cuts the clips of one recording out of it in a single pass: face crops, found as the robot finds them, and sound."""
+
+import heapq
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from ament_index_python.packages import get_package_share_directory
+
+from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler
+from emotion_perception.core.face_crop import crop_face
+from emotion_perception.core.face_detector import FaceDetector
+from emotion_perception.core.face_tracker import FaceTracker
+from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
+
+from .clip import Clip
+
+SILENT_BELOW = 1e-4  # peak, of full scale: less than four steps of 16-bit sound
+MAX_GAP_S = 0.05  # a longer one between blocks is filled with silence; a shorter one is the file's rounding
+PERIOD_TOLERANCE = 1e-6  # times are sums of fractions; a picture that is due may seem a little early
+SETTLE_S = 0.5  # after a clip's end, for the resampler to give all of its sound
+
+NO_FACE = "no face"
+NO_SOUND = "no sound"
+SILENT = "silent"
+UNREADABLE = "unreadable"
+NOTHING = "nothing in the clip's span"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a clip, or one side of it, cannot be used: a reason that is counted, and the particulars."""
+
+    reason: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class MediaClip:
+    """What was cut out for a clip.
+
+    Attributes:
+        faces: uint8 (T, S, S, 3) RGB, of one person; T is 0 without a face.
+        times_s: float64 (T,), since the clip's beginning.
+        audio: float32 (N,) at 16 kHz in [-1, 1]; N is 0 without sound or where all is silent.
+        problems: what is missing and why.
+    """
+
+    faces: np.ndarray
+    times_s: np.ndarray
+    audio: np.ndarray
+    problems: tuple[Problem, ...]
+
+
+@cache
+def robot_face_parameters() -> dict[str, Any]:
+    """The parameters of the robot's face_crop_node, from its own file, so that training sees what the robot sees."""
+    share = Path(get_package_share_directory("emotion_perception"))
+    return yaml.safe_load((share / "config" / "emotion_perception.yaml").read_text())["face_crop_node"][
+        "ros__parameters"
+    ]
+
+
+def cut_clips(
+    clips: Sequence[Clip], detector: FaceDetector, rate_hz: float, crop_px: int
+) -> Iterator[tuple[Clip, MediaClip]]:
+    """Reads the recording that all of `clips` are of, and gives each clip as soon as it is complete.
+
+    A clip's face is that of the track with the largest sum of areas: large, and there for long. If the recording
+    cannot be read, each clip that is not complete has that problem.
+
+    Args:
+        clips: with the same `video` and the same `audio`.
+        detector: of faces.
+        rate_hz: crops a second; more than the film has gives what it has.
+        crop_px: side of the crops.
+    """
+    waiting = [_ClipCutter(clip, rate_hz, crop_px) for clip in clips]
+    sound = _Sound()
+    try:
+        with ExitStack() as opened:
+            for item in _items(clips[0], opened):
+                if isinstance(item, AudioBlock):
+                    sound.add(item)
+                else:
+                    _add_image(waiting, detector, item)
+                complete = [cutter for cutter in waiting if item.time_s >= cutter.end_s + SETTLE_S]
+                for cutter in complete:
+                    yield cutter.clip, cutter.finish(sound)
+                waiting = [cutter for cutter in waiting if cutter not in complete]
+                if not waiting:
+                    return
+                if complete:
+                    sound.forget(min(cutter.start_s for cutter in waiting))
+        sound.finish()
+        for cutter in waiting:
+            yield cutter.clip, cutter.finish(sound)
+    except ValueError as error:  # MediaError, AudioError, or a face that MediaPipe sees outside the picture
+        for cutter in waiting:
+            yield cutter.clip, unreadable(str(error), crop_px)
+
+
+def unreadable(details: str, crop_px: int) -> MediaClip:
+    """A clip of which nothing can be had."""
+    faces, audio = np.zeros((0, crop_px, crop_px, 3), np.uint8), np.zeros(0, np.float32)
+    return MediaClip(faces, np.zeros(0), audio, (Problem(UNREADABLE, details),))
+
+
+def _items(clip: Clip, opened: ExitStack) -> Iterator[VideoFrame | AudioBlock]:
+    """The pictures of the clip's video and its sound, by time."""
+    pictures = opened.enter_context(MediaReader(clip.video)) if clip.video else ()
+    if clip.audio is None:
+        return iter(pictures)
+    sound = opened.enter_context(MediaReader(clip.audio))
+    return heapq.merge(
+        (item for item in pictures if isinstance(item, VideoFrame)),
+        (item for item in sound if isinstance(item, AudioBlock)),
+        key=lambda item: item.time_s,
+    )
+
+
+def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: VideoFrame) -> None:
+    wanting = [cutter for cutter in cutters if cutter.wants(frame.time_s)]
+    if wanting:
+        detections = detector.detect(frame.image_rgb)
+        for cutter in wanting:
+            cutter.add(frame, detections)
+
+
+class _Sound:
+    """The sound of the recording so far, 16 kHz mono, on the recording's time axis."""
+
+    def __init__(self) -> None:
+        self.has_blocks = False
+        self._resampler: AudioResampler | None = None
+        self._pieces: list[np.ndarray] = []
+        self._forgotten_samples = 0
+
+    def add(self, block: AudioBlock) -> None:
+        self.has_blocks = True
+        channels = block.samples.shape[1]
+        if self._resampler is None:
+            self._resampler = AudioResampler(block.sample_rate_hz, channels)
+        if (self._resampler.sample_rate_hz, self._resampler.channels) != (block.sample_rate_hz, channels):
+            raise AudioError(
+                f"The sound changes from {self._resampler.sample_rate_hz} Hz, {self._resampler.channels} channels to "
+                f"{block.sample_rate_hz} Hz, {channels} channels at {block.time_s:.2f} s; convert the file."
+            )
+        gap_s = block.time_s - self._resampler.received_s
+        if gap_s > MAX_GAP_S:
+            silence = np.zeros((round(gap_s * block.sample_rate_hz), channels), np.float32)
+            self._pieces.append(self._resampler.add(silence))
+        self._pieces.append(self._resampler.add(block.samples))
+
+    def finish(self) -> None:
+        if self._resampler is not None:
+            self._pieces.append(self._resampler.finish())
+
+    def cut(self, start_s: float, end_s: float) -> np.ndarray:
+        """float32 (N,) in [-1, 1]."""
+        joined = self._joined()
+        start = round(start_s * SAMPLE_RATE_HZ) - self._forgotten_samples
+        end = len(joined) if math.isinf(end_s) else round(end_s * SAMPLE_RATE_HZ) - self._forgotten_samples
+        return np.clip(joined[start:end], -1.0, 1.0)
+
+    def forget(self, before_s: float) -> None:
+        """Free what no clip needs any more: recordings last hours."""
+        joined = self._joined()
+        n_samples = max(min(round(before_s * SAMPLE_RATE_HZ) - self._forgotten_samples, len(joined)), 0)
+        self._pieces = [joined[n_samples:].copy()]
+        self._forgotten_samples += n_samples
+
+    def _joined(self) -> np.ndarray:
+        self._pieces = [np.concatenate(self._pieces)] if self._pieces else [np.zeros(0, np.float32)]
+        return self._pieces[0]
+
+
+@dataclass
+class _Track:
+    crops: list[np.ndarray] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    area_px2: float = 0.0  # summed over the crops
+
+
+class _ClipCutter:
+    """Collects the faces of one clip by track."""
+
+    def __init__(self, clip: Clip, rate_hz: float, crop_px: int) -> None:
+        parameters = robot_face_parameters()
+        self.clip = clip
+        self.start_s = clip.start_s or 0.0
+        self.end_s = math.inf if clip.end_s is None else clip.end_s
+        self._period_s = 1.0 / rate_hz
+        self._crop_px = crop_px
+        self._images = 0  # that were looked at
+        self._due = 0  # of the next, in periods since the beginning
+        self._tracks: dict[str, _Track] = {}
+        self._tracker = FaceTracker(
+            parameters["max_lost_s"], parameters["max_center_distance"], parameters["duplicate_overlap"]
+        )
+
+    def wants(self, time_s: float) -> bool:
+        """Whether the picture of that time is due: the first one at or after each multiple of the period."""
+        return self._due <= self._periods(time_s) and time_s < self.end_s
+
+    def add(self, frame: VideoFrame, detections: Sequence[Any]) -> None:
+        self._images += 1
+        self._due = math.floor(self._periods(frame.time_s)) + 1
+        for face in self._tracker.update(detections, frame.time_s):
+            track = self._tracks.setdefault(face.track_id, _Track())
+            track.crops.append(crop_face(frame.image_rgb, face.box, self._crop_px))
+            track.times_s.append(frame.time_s - self.start_s)
+            track.area_px2 += face.box.width_px * face.box.height_px
+
+    def _periods(self, time_s: float) -> float:
+        return (time_s - self.start_s) / self._period_s + PERIOD_TOLERANCE
+
+    def finish(self, sound: _Sound) -> MediaClip:
+        faces, times_s = np.zeros((0, self._crop_px, self._crop_px, 3), np.uint8), np.zeros(0)
+        if self._tracks:
+            track = max(self._tracks.values(), key=lambda track: track.area_px2)
+            faces, times_s = np.stack(track.crops), np.array(track.times_s)  # (T, S, S, 3), (T,)
+        audio = sound.cut(self.start_s, self.end_s)
+        problems = tuple(self._problems(audio, sound.has_blocks))
+        if any(problem.reason == SILENT for problem in problems):
+            audio = audio[:0]
+        return MediaClip(faces, times_s, audio, problems)
+
+    def _problems(self, audio: np.ndarray, has_sound: bool) -> Iterator[Problem]:
+        if self._images == 0 and len(audio) == 0:
+            yield Problem(NOTHING, f"{self.start_s:g} s to {self.end_s:g} s")
+            return
+        if self.clip.video and not self._tracks:
+            yield Problem(NO_FACE, f"in {self._images} pictures of {self.clip.video.name}")
+        source = self.clip.audio or self.clip.video
+        if not has_sound:
+            yield Problem(NO_SOUND, f"in {source.name}")
+        elif np.abs(audio).max(initial=0.0) < SILENT_BELOW:
+            yield Problem(SILENT, f"{len(audio) / SAMPLE_RATE_HZ:.2f} s of {source.name}")

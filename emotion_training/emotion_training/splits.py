@@ -1,0 +1,241 @@
+"""Splits by speaker or session, kept in files, so that everybody tests on the same people."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .clip import Clip
+
+PARTS = ("train", "validation", "test")
+
+
+class SplitError(Exception):
+    """A split that does not hold, or does not fit the clips; the message names the fold and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Speakers by their use; SplitError if one is in two parts or a part is empty."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for part in PARTS:
+            if not getattr(self, part):
+                raise SplitError(f"{part} has no speaker; expected one or more")
+        for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
+            if both:
+                raise SplitError(f"speakers {', '.join(both)} are in {a} and in {b}; expected each in one part")
+
+    @property
+    def speakers(self) -> frozenset[str]:
+        return frozenset(self.train + self.validation + self.test)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Folds over the same speakers.
+
+    Attributes:
+        name: of the split, that of its file.
+        corpus: the corpus whose speakers these are.
+        protocol: in words, how it came about.
+        seed: what the order of the speakers was drawn with; None where nothing was drawn.
+        folds: each with all speakers; SplitError otherwise.
+    """
+
+    name: str
+    corpus: str
+    protocol: str
+    seed: int | None
+    folds: tuple[Fold, ...]
+
+    def __post_init__(self) -> None:
+        if not self.folds:
+            raise SplitError(f"{self.name} has no fold; expected one or more")
+        for number, fold in enumerate(self.folds):
+            unequal = sorted(fold.speakers ^ self.speakers)
+            if unequal:
+                raise SplitError(
+                    f"{self.name}, fold {number}: speakers {', '.join(unequal)} are not in every fold; "
+                    "expected the same speakers in all"
+                )
+
+    @property
+    def speakers(self) -> frozenset[str]:
+        return self.folds[0].speakers
+
+    def among(self, speakers: Iterable[str]) -> "Split":
+        """The split as far as it concerns `speakers`, for a corpus of which only a part is at hand.
+
+        Folds that lose all they test on are left out. Figures on it are not those of the published protocol, and the
+        protocol says so.
+
+        Raises:
+            SplitError: a speaker that the split does not have, or a fold left without training or validation.
+        """
+        present = set(speakers)
+        unknown = sorted(present - self.speakers)
+        if unknown:
+            raise SplitError(
+                f"{self.name} does not have the speakers {', '.join(unknown)}; use the split of their corpus"
+            )
+        if present == self.speakers:
+            return self
+        kept = [[tuple(s for s in getattr(fold, part) if s in present) for part in PARTS] for fold in self.folds]
+        folds = tuple(Fold(*parts) for parts in kept if parts[PARTS.index("test")])
+        absent = ", ".join(sorted(self.speakers - present))
+        return Split(self.name, self.corpus, f"{self.protocol}; without {absent}", self.seed, folds)
+
+
+@dataclass(frozen=True)
+class ClipParts:
+    """The clips of one fold by their use."""
+
+    train: tuple[Clip, ...]
+    validation: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+
+
+def split_clips(clips: Sequence[Clip], fold: Fold, every_class_tested: bool = True) -> ClipParts:
+    """Puts the clips of whole speakers into the parts of `fold`, in the order of `clips`.
+
+    Args:
+        clips: of one corpus.
+        fold: of a split of that corpus.
+        every_class_tested: the test part must have every class. Give False where one speaker or session is left out,
+            which need not show every emotion: such folds are judged together.
+
+    Raises:
+        SplitError: a speaker of the clips who is not in the fold, or of the fold who has no clip; a class of the clips
+            that the training part, or the test part, does not have.
+    """
+    speakers = {clip.speaker_id for clip in clips}
+    for found, missing, remedy in (
+        (speakers - fold.speakers, "in no part of the fold", "use the split of this corpus"),
+        (fold.speakers - speakers, "without a clip", "complete the corpus, or reduce the split with Split.among"),
+    ):
+        if found:
+            raise SplitError(f"speakers {', '.join(sorted(found))} are {missing}; {remedy}")
+    parts = {part: tuple(clip for clip in clips if clip.speaker_id in getattr(fold, part)) for part in PARTS}
+    labels = {clip.label for clip in clips} - {None}
+    for part in ("train", "test") if every_class_tested else ("train",):
+        empty = sorted(labels - {clip.label for clip in parts[part]})
+        if empty:
+            raise SplitError(
+                f"the {part} part has no clip of {', '.join(empty)}; expected every class, so choose other speakers "
+                f"(now {', '.join(getattr(fold, part))}) or leave the class out"
+            )
+    return ClipParts(**parts)
+
+
+def k_fold(name: str, corpus: str, groups: Mapping[str, str], folds: int, seed: int) -> Split:
+    """Tests on each speaker once; the folds are balanced by group, such as gender.
+
+    The order of the speakers is drawn by hashing seed and name, so it depends neither on the order of files nor on a
+    library's version. One speaker of each group, a test speaker of the next fold that has one, is for validation.
+
+    Args:
+        name: of the split.
+        corpus: whose speakers these are.
+        groups: the group of each speaker.
+        folds: how many, from 2 to the number of speakers.
+        seed: of the order.
+    """
+    if not 2 <= folds <= len(groups):
+        raise SplitError(f"{name}: {folds} folds of {len(groups)} speakers; expected 2 to {len(groups)}")
+    ordered = sorted(groups, key=lambda speaker: (groups[speaker], _draw(seed, speaker)))
+    tests = [ordered[number::folds] for number in range(folds)]
+    return Split(
+        name,
+        corpus,
+        f"speaker-disjoint {folds}-fold, balanced by group",
+        seed,
+        tuple(_fold(test, _one_of_each(groups, _after(tests, number)), groups) for number, test in enumerate(tests)),
+    )
+
+
+def leave_one_speaker_out(name: str, corpus: str, groups: Mapping[str, str], seed: int) -> Split:
+    """One fold a speaker; validation as in `k_fold`."""
+    split = k_fold(name, corpus, groups, len(groups), seed)
+    return Split(name, corpus, "leave one speaker out", seed, split.folds)
+
+
+def leave_one_session_out(name: str, corpus: str, sessions: Mapping[str, str], seed: int) -> Split:
+    """One fold a session: all its speakers are tested, those of the session drawn next are for validation.
+
+    Args:
+        name: of the split.
+        corpus: whose speakers these are.
+        sessions: the session of each speaker, as `speaker_sessions` gives it.
+        seed: of the order.
+    """
+    members = defaultdict(list)
+    for speaker, session in sessions.items():
+        members[session].append(speaker)
+    if len(members) < 3:
+        raise SplitError(f"{name}: {len(members)} sessions; expected 3 or more, for training, validation and test")
+    tests = [members[session] for session in sorted(members, key=lambda session: _draw(seed, session))]
+    folds = tuple(_fold(test, tests[(number + 1) % len(tests)], sessions) for number, test in enumerate(tests))
+    return Split(name, corpus, "leave one session out", seed, folds)
+
+
+def speaker_sessions(clips: Iterable[Clip]) -> dict[str, str]:
+    """The session of each speaker; SplitError for a speaker of two, who would be in two parts, or of none."""
+    sessions: dict[str, str] = {}
+    for clip in clips:
+        if clip.session_id is None:
+            raise SplitError(f"clip {clip.clip_id} has no session; split {clip.corpus} by speaker")
+        if sessions.setdefault(clip.speaker_id, clip.session_id) != clip.session_id:
+            raise SplitError(
+                f"speaker {clip.speaker_id} is in the sessions {sessions[clip.speaker_id]} and {clip.session_id} and "
+                "would be in two parts; split by speaker"
+            )
+    return sessions
+
+
+def load_split(path: Path) -> Split:
+    """Reads what `save_split` wrote, and checks it; SplitError names the file and what is wrong."""
+    try:
+        tree = json.loads(path.read_text())
+        folds = tuple(Fold(**{part: tuple(fold[part]) for part in PARTS}) for fold in tree.pop("folds"))
+        return Split(**tree, folds=folds)
+    except FileNotFoundError:
+        raise SplitError(f"{path} does not exist; expected a split file") from None
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise SplitError(f"{path} is no split file ({error!r}); write it with save_split") from None
+    except SplitError as error:
+        raise SplitError(f"{path}: {error}") from None
+
+
+def save_split(split: Split, path: Path) -> None:
+    path.write_text(json.dumps(asdict(split), indent=2) + "\n")
+
+
+def _draw(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _after(tests: Sequence[Sequence[str]], number: int) -> list[str]:
+    """The test speakers of the other folds, beginning with the next."""
+    return [speaker for step in range(1, len(tests)) for speaker in tests[(number + step) % len(tests)]]
+
+
+def _one_of_each(groups: Mapping[str, str], candidates: Sequence[str]) -> list[str]:
+    """The first of the candidates of each group."""
+    first: dict[str, str] = {}
+    for speaker in candidates:
+        first.setdefault(groups[speaker], speaker)
+    return list(first.values())
+
+
+def _fold(test: Iterable[str], validation: Iterable[str], speakers: Iterable[str]) -> Fold:
+    held_out = {*test, *validation}
+    train = sorted(speaker for speaker in speakers if speaker not in held_out)
+    return Fold(tuple(train), tuple(sorted(validation)), tuple(sorted(test)))

@@ -1,0 +1,269 @@
+"""Recordings of the robot become a corpus: written with rosbags, read back through the manifest."""
+
+import sqlite3
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
+from emotion_perception.testing.media import voice
+from emotion_training.bag_messages import message_types
+from emotion_training.corpora import read_corpus
+from emotion_training.from_bag import main
+
+RATE_HZ = 16_000
+START_NS = 1_700_000_000_123_456_789
+IMAGES, SOUND = "/camera/image", "/microphone/audio"
+
+
+def header(types, stamp_ns):
+    stamp = types.types["builtin_interfaces/msg/Time"](stamp_ns // 10**9, stamp_ns % 10**9)
+    return types.types["std_msgs/msg/Header"](stamp, "robot")
+
+
+def image(types, pixels, stamp_ns, encoding="rgb8"):
+    height, width = pixels.shape[:2]
+    data = pixels.reshape(-1)
+    return types.types["sensor_msgs/msg/Image"](
+        header(types, stamp_ns), height, width, encoding, 0, data.size // height, data
+    )
+
+
+def compressed(types, pixels, stamp_ns):
+    data = cv2.imencode(".png", pixels[..., ::-1])[1].reshape(-1)
+    return types.types["sensor_msgs/msg/CompressedImage"](header(types, stamp_ns), "png", data)
+
+
+def audio_chunk(types, samples, stamp_ns):
+    return types.types["emotion_msgs/msg/AudioChunk"](header(types, stamp_ns), RATE_HZ, 1, samples)
+
+
+def int16_bytes(samples):
+    return np.frombuffer((samples * 2**15).astype("<i2").tobytes(), np.uint8)
+
+
+def audio_data(types, samples, _):
+    return types.types["audio_common_msgs/msg/AudioData"](int16_bytes(samples))
+
+
+def audio_data_stamped(types, samples, stamp_ns):
+    return types.types["audio_common_msgs/msg/AudioDataStamped"](
+        header(types, stamp_ns), audio_data(types, samples, stamp_ns)
+    )
+
+
+def audio_stamped(types, samples, stamp_ns):
+    none = [np.zeros(0, kind) for kind in (np.float32, np.int32, np.int8, np.uint8)]
+    named = {name: types.types[f"audio_common_msgs/msg/{name}"] for name in ("AudioData", "AudioInfo", "Audio")}
+    data = named["AudioData"](none[0], none[1], (samples * 2**15).astype(np.int16), none[2], none[3])
+    info = named["AudioInfo"](8, 1, RATE_HZ, len(samples))
+    end_ns = stamp_ns + len(samples) * 10**9 // RATE_HZ
+    return types.types["audio_common_msgs/msg/AudioStamped"](header(types, end_ns), named["Audio"](data, info))
+
+
+AUDIO = {
+    "emotion_msgs/msg/AudioChunk": audio_chunk,
+    "audio_common_msgs/msg/AudioData": audio_data,
+    "audio_common_msgs/msg/AudioDataStamped": audio_data_stamped,
+    "audio_common_msgs/msg/AudioStamped": audio_stamped,
+}
+
+
+def write_bag(path, messages, audio_type="emotion_msgs/msg/AudioChunk", storage=StoragePlugin.SQLITE3):
+    """Writes (topic, type, message, received_ns) in the order given."""
+    types = message_types(audio_type)
+    with Writer(path, version=9, storage_plugin=storage) as writer:
+        connections = {}
+        for topic, kind, message, received_ns in messages:
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=types)
+            writer.write(connections[topic], received_ns, types.serialize_cdr(message, kind))
+    return path
+
+
+def pictures(count=20, shape=(96, 128)):
+    """Grey pictures, each a little lighter."""
+    return [np.full((*shape, 3), 40 + 8 * index, np.uint8) for index in range(count)]
+
+
+def conversation(
+    duration_s=2.0, image_start_s=0.25, audio_type="emotion_msgs/msg/AudioChunk", image_type="Image", lost=()
+):
+    """Sound from the beginning, pictures from `image_start_s`; chunks with an index in `lost` are missing."""
+    types = message_types(audio_type)
+    samples = voice(duration_s, RATE_HZ)
+    messages = []
+    for index in range(round(duration_s * 10)):
+        stamp_ns = START_NS + index * 10**8
+        chunk = samples[index * 1600 : (index + 1) * 1600]
+        if index not in lost:
+            received_ns = stamp_ns + 10**8  # when its last sample was captured
+            messages.append((SOUND, audio_type, AUDIO[audio_type](types, chunk, stamp_ns), received_ns))
+    for index, pixels in enumerate(pictures()):
+        stamp_ns = START_NS + round(image_start_s * 1e9) + index * 5 * 10**7
+        make = {"Image": image, "CompressedImage": compressed}[image_type]
+        messages.append((IMAGES, f"sensor_msgs/msg/{image_type}", make(types, pixels, stamp_ns), stamp_ns + 10**7))
+    return sorted(messages, key=lambda message: message[3])
+
+
+def read_media(path):
+    """Pictures' times and brightness, and the sound (N,)."""
+    with MediaReader(path) as reader:
+        items = list(reader)
+    frames = [item for item in items if isinstance(item, VideoFrame)]
+    blocks = [item.samples[:, 0] for item in items if isinstance(item, AudioBlock)]
+    return (
+        np.array([frame.time_s for frame in frames]),
+        np.array([frame.image_rgb.mean() for frame in frames]),
+        np.concatenate(blocks) if blocks else np.zeros(0),
+    )
+
+
+@pytest.mark.parametrize("audio_type", AUDIO)
+@pytest.mark.parametrize("image_type", ["Image", "CompressedImage"])
+def test_pictures_and_sound_keep_their_capture_times(tmp_path, audio_type, image_type):
+    bag = write_bag(tmp_path / "talk", conversation(audio_type=audio_type, image_type=image_type), audio_type)
+    assert main([str(bag), "--out", str(tmp_path / "corpus")]) == 0
+    times_s, brightness, sound = read_media(tmp_path / "corpus" / "talk.mkv")
+    np.testing.assert_allclose(times_s, 0.25 + 0.05 * np.arange(20), atol=0.002)
+    np.testing.assert_allclose(brightness, 40 + 8 * np.arange(20), atol=3)
+    np.testing.assert_allclose(sound, voice(2.0, RATE_HZ), atol=3 / 2**15)
+
+
+def without_definitions(bag):
+    """The recording as Humble makes it, which does not write the types of its messages down."""
+    with sqlite3.connect(next(bag.glob("*.db3"))) as database:
+        database.execute("DELETE FROM message_definitions")
+    return bag
+
+
+@pytest.mark.parametrize("audio_type", AUDIO)
+def test_recordings_that_do_not_bring_their_types_can_be_read(tmp_path, audio_type):
+    bag = without_definitions(write_bag(tmp_path / "talk", conversation(audio_type=audio_type), audio_type))
+    with AnyReader([bag], default_typestore=message_types(audio_type)) as reader:
+        assert {connection.msgdef.format for connection in reader.connections} == {MessageDefinitionFormat.NONE}
+    assert main([str(bag), "--out", str(tmp_path / "corpus")]) == 0
+    np.testing.assert_allclose(read_media(tmp_path / "corpus" / "talk.mkv")[2], voice(2.0, RATE_HZ), atol=3 / 2**15)
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_segments_become_clips_of_the_manifest(tmp_path, storage):
+    bag = write_bag(tmp_path / "talk", conversation(), storage=storage)
+    segments = tmp_path / "segments.csv"
+    segments.write_text("start_s,end_s,label,speaker_id\n0.25,1.0,happy,anne\n1.0,1.75,,luc\n")
+    assert main([str(bag), "--out", str(tmp_path / "corpus"), "--segments", str(segments)]) == 0
+    anne, luc = read_corpus("manifest", tmp_path / "corpus", corpus="robot")
+    assert (anne.clip_id, anne.speaker_id, anne.label, anne.start_s, anne.end_s) == (
+        "talk-0001",
+        "robot-anne",
+        "happy",
+        0.25,
+        1.0,
+    )
+    assert (luc.speaker_id, luc.label, luc.session_id) == ("robot-luc", None, "robot-talk")
+    assert anne.video == luc.video == tmp_path / "corpus" / "talk.mkv" and anne.audio is None
+
+
+def test_recordings_without_segments_are_clips_of_their_own(tmp_path):
+    bags = [str(write_bag(tmp_path / name, conversation())) for name in ("monday", "tuesday")]
+    assert main([*bags, "--out", str(tmp_path / "corpus")]) == 0
+    found = [(clip.clip_id, clip.speaker_id, clip.label) for clip in read_corpus("manifest", tmp_path / "corpus")]
+    assert found == [("monday", "manifest-monday", None), ("tuesday", "manifest-tuesday", None)]
+
+
+def test_lost_sound_becomes_silence(tmp_path):
+    bag = write_bag(tmp_path / "talk", conversation(lost=(8, 9, 10)))
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    _, _, sound = read_media(tmp_path / "talk.mkv")
+    expected = voice(2.0, RATE_HZ)
+    expected[8 * 1600 : 11 * 1600] = 0.0
+    np.testing.assert_allclose(sound, expected, atol=3 / 2**15)
+
+
+def test_pictures_that_come_again_are_left_out(tmp_path, capsys):
+    messages = [message for message in conversation() if message[0] == IMAGES]
+    bag = write_bag(tmp_path / "talk", [*messages, *messages[5:8]])
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    assert len(read_media(tmp_path / "talk.mkv")[0]) == 20
+    assert "3 images that were not newer than the last are left out" in capsys.readouterr().out
+
+
+def test_sound_alone_is_a_corpus_too(tmp_path):
+    bag = write_bag(tmp_path / "talk", [message for message in conversation() if message[0] == SOUND])
+    assert main([str(bag), "--out", str(tmp_path / "corpus")]) == 0
+    (clip,) = read_corpus("manifest", tmp_path / "corpus")
+    assert clip.video is None and clip.audio.name == "talk.mkv"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pixel", "expected"),
+    [
+        ("rgb8", [200, 100, 50], [200, 100, 50]),
+        ("bgr8", [50, 100, 200], [200, 100, 50]),
+        ("rgba8", [200, 100, 50, 255], [200, 100, 50]),
+        ("bgra8", [50, 100, 200, 255], [200, 100, 50]),
+        ("mono8", [90], [90, 90, 90]),
+    ],
+)
+def test_colours_of_every_encoding_come_through(tmp_path, encoding, pixel, expected):
+    types = message_types(None)
+    pixels = np.tile(np.array(pixel, np.uint8), (65, 97, 1))  # odd sides
+    messages = [
+        (IMAGES, "sensor_msgs/msg/Image", image(types, pixels, START_NS + index * 10**8, encoding), START_NS + index)
+        for index in range(3)
+    ]
+    bag = write_bag(tmp_path / "talk", messages)
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    with MediaReader(tmp_path / "talk.mkv") as reader:
+        found = next(iter(reader)).image_rgb
+    assert found.shape == (64, 96, 3)
+    np.testing.assert_allclose(found.reshape(-1, 3).mean(axis=0), expected, atol=6)
+
+
+def test_several_topics_must_be_chosen_from(tmp_path, capsys):
+    messages = conversation()
+    others = [("/other/image", *message[1:]) for message in messages if message[0] == IMAGES]
+    bag = write_bag(tmp_path / "talk", messages + others)
+    assert main([str(bag), "--out", str(tmp_path)]) == 1
+    assert "choose with --image-topic one of /camera/image, /other/image" in capsys.readouterr().err
+    assert main([str(bag), "--out", str(tmp_path), "--image-topic", "/other/image"]) == 0
+    assert main([str(bag), "--out", str(tmp_path), "--image-topic", "/none"]) == 1
+    assert "has no message on /none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0,1,glad,anne", "segments.csv:2: label is 'glad'"),
+        ("0,60,happy,anne", "segments.csv:2: end_s is 60, but talk lasts 2.00 s"),
+        ("1,0.5,happy,anne", "segments.csv:2: end_s is 0.5; expected more than start_s"),
+        ("0,1,happy,", "segments.csv:2: speaker_id is empty"),
+    ],
+)
+def test_a_segment_that_does_not_fit_is_named_with_its_line(tmp_path, capsys, row, message):
+    bag = write_bag(tmp_path / "talk", conversation())
+    segments = tmp_path / "segments.csv"
+    segments.write_text(f"start_s,end_s,label,speaker_id\n{row}\n")
+    assert main([str(bag), "--out", str(tmp_path), "--segments", str(segments)]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_no_recording_is_named(tmp_path, capsys):
+    assert main([str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
+    assert "none" in capsys.readouterr().err
+    Path(tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty"), "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_damaged_message_is_named(tmp_path, capsys):
+    types = message_types(None)
+    bad = types.types["sensor_msgs/msg/CompressedImage"](header(types, START_NS), "jpeg", np.zeros(9, np.uint8))
+    bag = write_bag(tmp_path / "talk", [(IMAGES, "sensor_msgs/msg/CompressedImage", bad, START_NS)])
+    assert main([str(bag), "--out", str(tmp_path)]) == 1
+    assert "talk: a compressed image of format 'jpeg' cannot be decoded" in capsys.readouterr().err

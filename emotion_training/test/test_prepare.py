@@ -1,0 +1,279 @@
+"""From raw media to crops and sound: what is kept, what is reported, and going on after a stop."""
+
+import errno
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.data
+import soundfile
+
+from emotion_perception.testing.media import voice, write_media
+from emotion_training.corpora import CorpusError
+from emotion_training.media_clips import robot_face_parameters
+from emotion_training.prepare import main
+from emotion_training.prepared_corpus import PreparedCorpus
+
+RATE_HZ = 16_000
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    """(256, 256, 3) with one face."""
+    return np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+
+
+def face_film(path, astronaut, duration_s=1.0):
+    """A film of one face that moves, with a voice from beginning to end."""
+    images = [np.roll(astronaut, index, axis=1) for index in range(round(25 * duration_s))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_media(path, images, samples=voice(duration_s, 48_000)[:, None])
+
+
+def run(root, out, *more, corpus="ravdess"):
+    arguments = ["--corpus", corpus, "--root", str(root), "--out", str(out), "--workers", "1", *more]
+    return main(arguments)
+
+
+@pytest.fixture(scope="module")
+def ravdess(tmp_path_factory, astronaut):
+    """One clip of each kind of trouble, and one without."""
+    root = tmp_path_factory.mktemp("ravdess")
+    face_film(root / "Actor_01" / "01-01-03-01-01-01-01.mp4", astronaut)
+    write_media(
+        root / "Actor_01" / "01-01-04-01-01-01-01.mp4",
+        [np.full((128, 128, 3), 90, np.uint8)] * 25,
+        samples=voice(1.0, 48_000)[:, None],
+    )
+    write_media(root / "Actor_01" / "02-01-05-01-01-01-01.mp4", [astronaut] * 10)
+    soundfile.write(root / "Actor_01" / "03-01-06-01-01-01-01.wav", np.zeros(RATE_HZ), RATE_HZ)
+    (root / "Actor_01" / "01-01-07-01-01-01-01.mp4").write_bytes(b"this is no film")
+    soundfile.write(root / "Actor_01" / "03-01-08-01-01-01-01.wav", 0.5 * voice(1.0, RATE_HZ), RATE_HZ)
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(ravdess, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared")
+    assert run(ravdess, out) == 0
+    return out
+
+
+def clips_by_label(out):
+    return {clip.label: clip for clip in PreparedCorpus(out).clips}
+
+
+def test_a_film_becomes_crops_and_sound(prepared):
+    corpus = PreparedCorpus(prepared)
+    clip = clips_by_label(prepared)["happy"]
+    faces, times_s = corpus.load_faces(clip)
+    size_px = robot_face_parameters()["crop_px"]
+    assert faces.shape == (10, size_px, size_px, 3) and faces.dtype == np.uint8
+    np.testing.assert_allclose(times_s, np.arange(0.0, 1.0, 0.1), atol=0.021)  # the film has 25 pictures a second
+    audio = corpus.load_audio(clip)
+    assert audio.dtype == np.float32 and abs(len(audio) - RATE_HZ) < 0.07 * RATE_HZ  # AAC pads the sound
+    assert 0.1 < np.abs(audio).max() <= 1.0
+    assert (clip.speaker_id, clip.intensity, clip.clip_id) == ("ravdess-01", "normal", "01-03-01-01-01-01")
+
+
+def test_one_side_alone_is_kept(prepared):
+    corpus, clips = PreparedCorpus(prepared), clips_by_label(prepared)
+    assert sorted(clips) == ["angry", "happy", "sad", "surprised"]
+    assert clips["sad"].video is None and len(corpus.load_audio(clips["sad"])) > 0
+    assert len(corpus.load_faces(clips["sad"])[0]) == 0
+    assert clips["angry"].audio is None and len(corpus.load_faces(clips["angry"])[0]) > 0
+    assert len(corpus.load_audio(clips["angry"])) == 0
+    original = 0.5 * voice(1.0, RATE_HZ)
+    np.testing.assert_allclose(corpus.load_audio(clips["surprised"]), original, atol=2 / 2**15)
+
+
+def test_the_report_says_what_cannot_be_used_and_why(prepared):
+    report = json.loads((prepared / "report.json").read_text())
+    assert {(problem["clip_id"][3:5], problem["reason"], problem["used"]) for problem in report["problems"]} == {
+        ("04", "no face", "sound"),
+        ("05", "no sound", "face"),
+        ("06", "silent", "nothing"),
+        ("07", "unreadable", "nothing"),
+    }
+    assert (report["clips"], report["usable"], report["with_face"], report["with_sound"]) == (6, 4, 2, 3)
+    text = (prepared / "report.md").read_text()
+    assert "4 of 6 clips can be used" in text and "cannot be read as media" in text
+
+
+def modification_times(out):
+    return {path.name: path.stat().st_mtime_ns for path in (out / "clips").glob("*")}
+
+
+def test_finished_clips_are_not_made_again(ravdess, tmp_path):
+    assert run(ravdess, tmp_path) == 0
+    before, report = modification_times(tmp_path), json.loads((tmp_path / "report.json").read_text())
+    assert run(ravdess, tmp_path) == 0
+    assert modification_times(tmp_path) == before
+    assert json.loads((tmp_path / "report.json").read_text())["problems"] == report["problems"]
+
+
+def changed(before, after):
+    return {name for name in after if after[name] != before.get(name)}
+
+
+def test_what_changed_or_broke_is_made_again(tmp_path):
+    root, out = tmp_path / "emodb", tmp_path / "out"
+    root.mkdir()
+    for name in ("03a01Fa", "03a01Wa", "03a02Fa"):
+        soundfile.write(root / f"{name}.wav", 0.5 * voice(0.5, RATE_HZ), RATE_HZ)
+    assert run(root, out, corpus="emodb") == 0
+    before = modification_times(out)
+
+    soundfile.write(root / "03a01Wa.wav", 0.5 * voice(0.7, RATE_HZ), RATE_HZ)
+    (out / "clips" / "03a02Fa.npz").write_bytes(b"half")
+    before["03a02Fa.npz"] = 0
+    assert run(root, out, corpus="emodb") == 0
+    assert changed(before, modification_times(out)) == {"03a01Wa.npz", "03a02Fa.npz"}
+
+    before = modification_times(out)
+    assert run(root, out, "--rate-hz", "5", corpus="emodb") == 0
+    assert changed(before, modification_times(out)) == set(before)
+
+
+def test_several_processes_make_the_same_files(ravdess, prepared, tmp_path):
+    assert run(ravdess, tmp_path, "--workers", "2") == 0
+    for path in (prepared / "clips").glob("*.npz"):
+        with np.load(path) as expected, np.load(tmp_path / "clips" / path.name) as found:
+            for name in ("faces", "times_s", "audio", "outcome"):
+                np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_segments_are_cut_out_of_one_reading(tmp_path, astronaut):
+    face_film(tmp_path / "talk.mp4", astronaut, duration_s=3.0)
+    (tmp_path / "manifest.csv").write_text(
+        "clip_id,speaker_id,video,start_s,end_s,label\n"
+        "whole,anne,talk.mp4,,,happy\n"
+        "first,anne,talk.mp4,0.5,1.0,happy\n"
+        "last,anne,talk.mp4,2.04,2.6,sad\n"
+        "beyond,anne,talk.mp4,7,8,sad\n"
+    )
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+    corpus = PreparedCorpus(tmp_path / "out")
+    clips = {clip.clip_id: clip for clip in corpus.clips}
+    whole = corpus.load_audio(clips["whole"])
+    for name, start_s, end_s in (("first", 0.5, 1.0), ("last", 2.04, 2.6)):
+        expected = whole[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)]
+        np.testing.assert_allclose(corpus.load_audio(clips[name]), expected, atol=1e-4)
+        faces, times_s = corpus.load_faces(clips[name])
+        assert len(faces) == round((end_s - start_s) * 10 + 0.4) and 0.0 <= times_s[0] < 0.04
+        assert clips[name].start_s is None and clips[name].end_s is None
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [(p["clip_id"], p["reason"]) for p in report["problems"]] == [("beyond", "nothing in the clip's span")]
+
+
+def test_the_larger_of_two_faces_is_the_clips(tmp_path, astronaut):
+    small = astronaut[::2, ::2] // 3
+    image = np.zeros((256, 400, 3), np.uint8)
+    image[:128, :128], image[:, 144:] = small, astronaut
+    write_media(tmp_path / "two.mp4", [image] * 10, samples=voice(0.4, 48_000)[:, None])
+    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,video\ntwo,anne,two.mp4\n")
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+    corpus = PreparedCorpus(tmp_path / "out")
+    faces, _ = corpus.load_faces(corpus.clips[0])
+    assert len(faces) == 4 and faces.mean() > 80  # the small face is dark
+
+
+def test_separate_sound_goes_before_that_of_the_film(tmp_path, astronaut):
+    face_film(tmp_path / "film.mp4", astronaut)
+    soundfile.write(tmp_path / "sound.wav", 0.25 * np.sin(np.arange(RATE_HZ) * 0.1), RATE_HZ)
+    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,video,audio\na,anne,film.mp4,sound.wav\n")
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+    corpus = PreparedCorpus(tmp_path / "out")
+    audio = corpus.load_audio(corpus.clips[0])
+    np.testing.assert_allclose(audio, 0.25 * np.sin(np.arange(RATE_HZ) * 0.1), atol=3 / 2**15)
+    assert len(corpus.load_faces(corpus.clips[0])[0]) == 10
+
+
+def test_late_sound_stays_in_step_with_the_pictures(tmp_path, astronaut):
+    path = tmp_path / "late.mkv"
+    write_media(path, [astronaut] * 25, samples=voice(0.5, RATE_HZ)[:, None], sample_rate_hz=RATE_HZ, audio_start_s=0.5)
+    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,video\na,anne,late.mkv\n")
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+    corpus = PreparedCorpus(tmp_path / "out")
+    audio = corpus.load_audio(corpus.clips[0])
+    assert len(audio) == pytest.approx(RATE_HZ, abs=32) and not audio[:7900].any() and audio[8000:].any()
+
+
+def test_all_that_a_clip_knows_comes_back(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.5 * voice(0.5, RATE_HZ), RATE_HZ)
+    (tmp_path / "manifest.csv").write_text(
+        "clip_id,speaker_id,session_id,label,valence,arousal,intensity,audio,vote_happy,vote_sad,feature_au12\n"
+        "a/1,anne,s1,happy,0.5,-0.25,strong,a.wav,3,1,0.75\n"
+        "b,luc,,,,,,a.wav,,,\n"
+    )
+    assert run(tmp_path, tmp_path / "out", "--option", "corpus=cafe", corpus="manifest") == 0
+    first, second = PreparedCorpus(tmp_path / "out").clips
+    assert (first.clip_id, first.corpus, first.speaker_id, first.session_id) == ("a/1", "cafe", "cafe-anne", "cafe-s1")
+    assert (first.label, first.valence, first.arousal, first.intensity) == ("happy", 0.5, -0.25, "strong")
+    assert (first.votes, first.face_features) == ({"happy": 3.0, "sad": 1.0}, (0.75,))
+    assert (second.label, second.votes, second.face_features, second.session_id) == (None,) * 4
+
+
+def test_the_folder_can_be_moved(prepared, tmp_path):
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for path in (prepared / "clips.parquet", *(prepared / "clips").iterdir()):
+        target = moved / path.relative_to(prepared)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    corpus = PreparedCorpus(moved)
+    assert len(corpus.load_audio(corpus.clips[0])) > 0
+
+
+def test_pictures_need_no_preparation(tmp_path, capsys):
+    (tmp_path / "train" / "happy").mkdir(parents=True)
+    (tmp_path / "train" / "happy" / "a.png").write_bytes(b"picture")
+    assert run(tmp_path, tmp_path / "out", corpus="fer2013") == 1
+    assert "face_images.load_images reads them" in capsys.readouterr().err
+
+
+def test_a_wrong_corpus_folder_is_one_sentence(tmp_path, capsys):
+    assert run(tmp_path / "none", tmp_path / "out") == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(ravdess, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(ravdess, tmp_path / "file") == 1
+    assert "file cannot be made" in capsys.readouterr().err
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(ravdess, tmp_path, capsys, monkeypatch):
+    save, saved = np.savez, []
+
+    def save_two(file, **arrays):
+        if len(saved) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(file.name)
+        save(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", save_two)
+    assert run(ravdess, tmp_path) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    before = {name: time for name, time in modification_times(tmp_path).items() if name.endswith(".npz")}
+    assert len(before) == 2
+
+    monkeypatch.setattr(np, "savez", save)
+    assert run(ravdess, tmp_path) == 0
+    after = modification_times(tmp_path)
+    assert len(after) == 6 and not changed(before, {name: after[name] for name in before})
+
+
+def test_a_folder_that_was_not_prepared_is_named(tmp_path):
+    with pytest.raises(CorpusError, match="clips.parquet does not exist; run `prepare`"):
+        PreparedCorpus(tmp_path)
+
+
+def test_a_damaged_clip_is_named(prepared, tmp_path):
+    corpus = PreparedCorpus(prepared)
+    broken = tmp_path / "clip.npz"
+    broken.write_bytes(b"half")
+    clip = replace(corpus.clips[0], audio=broken)
+    with pytest.raises(CorpusError, match="clip.npz cannot be read"):
+        corpus.load_audio(clip)

@@ -1,0 +1,169 @@
+"""Splits: nobody is in two parts, whatever the order of the files."""
+
+import json
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from emotion_training.clip import Clip
+from emotion_training.committed_splits import committed_splits
+from emotion_training.splits import (
+    Fold,
+    Split,
+    SplitError,
+    k_fold,
+    leave_one_session_out,
+    leave_one_speaker_out,
+    load_split,
+    save_split,
+    speaker_sessions,
+    split_clips,
+)
+
+FILES = sorted((Path(__file__).parents[1] / "splits").glob("*.json"))
+ACTORS = {f"ravdess-{actor:02d}": "male" if actor % 2 else "female" for actor in range(1, 21)}
+
+
+def clip(speaker, label, session=None):
+    return Clip(f"{speaker}-{label}-{session}", "test", speaker, session_id=session, label=label)
+
+
+def test_all_published_splits_are_committed():
+    assert [path.stem for path in FILES] == [split.name for split in committed_splits()]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_speaker_is_in_two_parts_and_nobody_is_missing(path):
+    folds = json.loads(path.read_text())["folds"]
+    everybody = {speaker for part in folds[0].values() for speaker in part}
+    assert len(folds) >= 5 and len(everybody) >= 10
+    for fold in folds:
+        assert set(fold) == {"train", "validation", "test"}
+        for a, b in combinations(fold.values(), 2):
+            assert not set(a) & set(b)
+        assert sum(map(len, fold.values())) == len(everybody) == len(set().union(*fold.values()))
+
+
+@pytest.mark.parametrize("split", committed_splits(), ids=lambda split: split.name)
+def test_the_committed_files_are_what_the_code_makes(split):
+    assert load_split(next(path for path in FILES if path.stem == split.name)) == split
+
+
+@pytest.mark.parametrize("name", ["ravdess_5fold_20actors", "ravdess_loso_20actors", "emodb_loso"])
+def test_everybody_is_tested_once(name):
+    split = next(split for split in committed_splits() if split.name == name)
+    assert Counter(speaker for fold in split.folds for speaker in fold.test) == Counter(split.speakers)
+
+
+def test_the_folds_of_ravdess_are_balanced_by_gender():
+    split = next(split for split in committed_splits() if split.name == "ravdess_5fold_20actors")
+    for fold in split.folds:
+        assert Counter(ACTORS[speaker] for speaker in fold.test) == {"male": 2, "female": 2}
+        assert Counter(ACTORS[speaker] for speaker in fold.validation) == {"male": 1, "female": 1}
+
+
+def test_katerynach_tests_the_actors_that_the_repository_names():
+    split = next(split for split in committed_splits() if split.name == "ravdess_katerynach")
+    assert split.folds[0].test == tuple(f"ravdess-{actor:02d}" for actor in (1, 2, 3, 4))
+    assert split.folds[0].validation == tuple(f"ravdess-{actor:02d}" for actor in (5, 6, 7, 8))
+    assert split.folds[4].validation == tuple(f"ravdess-{actor:02d}" for actor in (21, 22, 23, 24))
+
+
+def test_the_split_depends_on_the_seed_and_not_on_the_order():
+    backwards = dict(reversed(ACTORS.items()))
+    assert k_fold("a", "ravdess", ACTORS, 5, 0) == k_fold("a", "ravdess", backwards, 5, 0)
+    assert k_fold("a", "ravdess", ACTORS, 5, 0).folds != k_fold("a", "ravdess", ACTORS, 5, 1).folds
+
+
+def test_a_session_is_left_out_as_a_whole():
+    sessions = speaker_sessions([clip(f"p{n}", "happy", f"s{n // 2}") for n in range(8)])
+    split = leave_one_session_out("a", "test", sessions, seed=0)
+    assert len(split.folds) == 4
+    for fold in split.folds:
+        assert len({sessions[speaker] for speaker in fold.test}) == 1 and len(fold.test) == 2
+        assert len({sessions[speaker] for speaker in fold.validation}) == 1 and len(fold.train) == 4
+
+
+def test_a_speaker_of_two_sessions_is_refused():
+    with pytest.raises(SplitError, match="speaker a is in the sessions s1 and s2"):
+        speaker_sessions([clip("a", "happy", "s1"), clip("a", "happy", "s2")])
+    with pytest.raises(SplitError, match="has no session"):
+        speaker_sessions([clip("a", "happy")])
+
+
+def test_a_speaker_in_two_parts_is_named():
+    with pytest.raises(SplitError, match="speakers b are in validation and in test"):
+        Fold(("a",), ("b",), ("b", "c"))
+    with pytest.raises(SplitError, match="train has no speaker"):
+        Fold((), ("b",), ("c",))
+
+
+def test_folds_over_different_speakers_are_refused():
+    with pytest.raises(SplitError, match="x, fold 1: speakers d are not in every fold"):
+        Split("x", "test", "", None, (Fold(("a",), ("b",), ("c",)), Fold(("a",), ("b",), ("c", "d"))))
+
+
+def test_a_split_file_that_was_changed_by_hand_is_named(tmp_path):
+    path = tmp_path / "split.json"
+    save_split(leave_one_speaker_out("x", "test", dict.fromkeys("abc", ""), 0), path)
+    assert load_split(path).folds[0].test[0] in "abc"
+    tree = json.loads(path.read_text())
+    tree["folds"][1]["train"] = tree["folds"][1]["test"]
+    path.write_text(json.dumps(tree))
+    with pytest.raises(SplitError, match=r"split.json: speakers . are in train and in test"):
+        load_split(path)
+    path.write_text("{}")
+    with pytest.raises(SplitError, match=r"split.json is no split file"):
+        load_split(path)
+    with pytest.raises(SplitError, match=r"none.json does not exist"):
+        load_split(tmp_path / "none.json")
+
+
+FOLD = Fold(("a", "b"), ("c",), ("d",))
+
+
+def test_clips_follow_their_speakers():
+    clips = [clip(speaker, label) for speaker in "dcba" for label in ("happy", "sad")]
+    parts = split_clips(clips, FOLD)
+    assert {part: {c.speaker_id for c in getattr(parts, part)} for part in ("train", "validation", "test")} == {
+        "train": {"a", "b"},
+        "validation": {"c"},
+        "test": {"d"},
+    }
+    assert len(parts.train) + len(parts.validation) + len(parts.test) == len(clips)
+
+
+def test_speakers_that_do_not_fit_the_split_are_named():
+    clips = [clip(speaker, "happy") for speaker in "abcd"]
+    with pytest.raises(SplitError, match="speakers e are in no part of the fold"):
+        split_clips([*clips, clip("e", "happy")], FOLD)
+    with pytest.raises(SplitError, match="speakers d are without a clip"):
+        split_clips(clips[:3], FOLD)
+
+
+def test_an_empty_class_is_named():
+    clips = [clip(speaker, "happy") for speaker in "abcd"]
+    with pytest.raises(SplitError, match="the train part has no clip of sad"):
+        split_clips([*clips, clip("d", "sad")], FOLD)
+    with pytest.raises(SplitError, match="the test part has no clip of sad"):
+        split_clips([*clips, clip("a", "sad")], FOLD)
+    assert len(split_clips([*clips, clip("a", "sad")], FOLD, every_class_tested=False).test) == 1
+
+
+def test_a_split_can_be_reduced_to_the_speakers_at_hand():
+    split = leave_one_speaker_out("x", "test", ACTORS, 0)
+    reduced = split.among(set(ACTORS) - {"ravdess-07"})
+    assert len(reduced.folds) == 19 and "ravdess-07" not in reduced.speakers
+    assert reduced.protocol == "leave one speaker out; without ravdess-07"
+    assert split.among(ACTORS) is split
+    with pytest.raises(SplitError, match="x does not have the speakers anna"):
+        split.among({"anna"})
+
+
+def test_too_few_speakers_are_refused():
+    with pytest.raises(SplitError, match="5 folds of 3 speakers"):
+        k_fold("x", "test", dict.fromkeys("abc", ""), 5, 0)
+    with pytest.raises(SplitError, match="2 sessions; expected 3 or more"):
+        leave_one_session_out("x", "test", {"a": "s1", "b": "s2"}, 0)
