@@ -10,7 +10,6 @@ from .calibration import fit_temperature
 from .config import BundleConfig
 from .face_training import FaceClassifier, predict_faces
 from .fer2013 import FaceSet
-from .models.fusion import IntermediateFusion
 from .fusion_training import run_fusion
 from .labels import LABELS
 from .metrics import (
@@ -22,6 +21,7 @@ from .metrics import (
     softmax,
     unweighted_average_recall,
 )
+from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .speech_corpora import SpeechClip
 

@@ -14,11 +14,11 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from .models.audio_encoder import AudioEncoder
 from .config import BundleConfig
+from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
+from .models.audio_encoder import AudioEncoder
 from .models.face_encoder import FaceEncoder
 from .models.fusion import IntermediateFusion
-from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
 
 FORMAT_VERSION = 1
 OPSET = 18

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from .config import FaceEncoderConfig, FaceTrainingConfig
 from .face_augmentation import augment_faces
-from .models.face_encoder import FaceEncoder
 from .fer2013 import FaceSet
 from .labels import LABELS
+from .models.face_encoder import FaceEncoder
 
 
 class FaceClassifier(nn.Module):

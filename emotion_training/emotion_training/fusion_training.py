@@ -12,8 +12,8 @@ from .config import BundleConfig, FusionTrainingConfig
 from .face_augmentation import FaceAugmentation, augment_faces
 from .face_training import FaceClassifier, grey_batch
 from .fer2013 import FaceSet
-from .models.fusion import IntermediateFusion
 from .labels import LABELS
+from .models.fusion import IntermediateFusion
 from .pairs import Pairs, PairSampler, VoiceEmbeddings, concatenate_pairs
 from .speech_corpora import SpeechClip
 from .voice_augmentation import VoiceAugmentation

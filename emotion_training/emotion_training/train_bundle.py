@@ -18,9 +18,9 @@ from .evaluation import STATES, TestData, evaluate_bundle
 from .export import BundleModels
 from .face_training import FaceClassifier, train_face_classifier
 from .fer2013 import FaceSet
-from .models.fusion import IntermediateFusion
 from .fusion_training import embed_faces, embed_voices, make_fusion, run_fusion, train_fusion, voice_confusion
 from .labels import LABELS
+from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .speech_corpora import SpeechClip, SpeechSplits
 from .stage_cache import StageCache

@@ -7,10 +7,10 @@ import torch
 from emotion_training.audio_training import AudioClassifier
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
 from emotion_training.config import load_config
-from emotion_training.models.face_encoder import grey_from_rgb
 from emotion_training.face_training import FaceClassifier
-from emotion_training.models.fusion import IntermediateFusion
 from emotion_training.labels import LABELS
+from emotion_training.models.face_encoder import grey_from_rgb
+from emotion_training.models.fusion import IntermediateFusion
 
 CONFIG = load_config(DEFAULT_CONFIG)
 BINS, TOKENS, FACE, AUDIO = 8, 19, 24, 32
@@ -76,9 +76,7 @@ def test_a_flat_picture_gives_finite_embeddings(face):
 
 
 def test_grey_is_the_usual_luma():
-    face = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8).view(
-        1, 2, 2, 3
-    )
+    face = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8).view(1, 2, 2, 3)
     np.testing.assert_allclose(grey_from_rgb(face).flatten(), [0.299, 0.587, 0.114, 1.0], atol=1e-6)
 
 
@@ -91,7 +89,7 @@ def test_what_masked_inputs_hold_has_no_influence(fusion, inputs, garbage):
     soiled_face = torch.where(face_mask.unsqueeze(2), face, garbage)
     soiled_audio = torch.where(audio_mask[:, None, None], audio, garbage)
     got = fusion(soiled_face, face_mask, soiled_audio, audio_mask)
-    assert all(torch.equal(a, b) for a, b in zip(expected, got))
+    assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
     assert torch.isfinite(got[0]).all()
 
 

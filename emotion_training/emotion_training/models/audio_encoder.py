@@ -1,0 +1,38 @@
+"""Compact residual network from a window of voice to a row of embeddings in time."""
+
+from torch import Tensor, nn
+
+from .registry import audio_encoders
+from .residual_block import ResidualBlock
+from .spectrogram_encoder import SpectrogramEncoder
+
+
+@audio_encoders.register("log_mel_cnn")
+class AudioEncoder(SpectrogramEncoder):
+    """The robot's own: a few residual blocks over the spectrogram as a picture.
+
+    channels: of the stages; each halves time and frequency, so that with four a token stands for 160 ms.
+    """
+
+    def __init__(self, sample_rate_hz: int, mels: int, channels: tuple[int, ...], embedding: int, dropout: float):
+        super().__init__(sample_rate_hz, mels)
+        stages, channels_in = [], 1
+        for channels_out in channels:
+            stages.append(ResidualBlock(channels_in, channels_out, stride=2))
+            channels_in = channels_out
+        self.network = nn.Sequential(*stages)
+        self.token_frames = 2 ** len(channels)
+        bands = mels // self.token_frames
+        self.dropout = nn.Dropout(dropout)
+        self.join_bands = nn.Sequential(
+            nn.Conv1d(channels_in * bands, embedding, 1, bias=False), nn.BatchNorm1d(embedding), nn.ReLU()
+        )
+        self.context = nn.Conv1d(embedding, embedding, 3, padding=1)
+        self.embedding = embedding
+
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
+        features = self.network(self.whole_tokens(log_mel).unsqueeze(1))  # (B, C, mels / 16, Ta)
+        features = self.dropout(features.flatten(1, 2))  # (B, C * mels / 16, Ta)
+        joined = self.join_bands(features)  # (B, D, Ta)
+        return (joined + self.context(joined)).transpose(1, 2)

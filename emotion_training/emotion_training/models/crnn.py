@@ -1,0 +1,42 @@
+"""Convolutions over the spectrogram, then a recurrent layer over time in both directions."""
+
+from torch import Tensor, nn
+
+from .registry import audio_encoders
+from .residual_block import ResidualBlock
+from .spectrogram_encoder import SpectrogramEncoder
+
+
+@audio_encoders.register("crnn")
+class ConvolutionalRecurrentEncoder(SpectrogramEncoder):
+    """channels: of the convolution stages; each halves time and frequency, so that with three a token stands
+    for 80 ms.
+
+    embedding: of a token, even: half from each direction.
+    """
+
+    def __init__(
+        self,
+        sample_rate_hz: int,
+        mels: int = 64,
+        channels: tuple[int, ...] = (16, 32, 64),
+        embedding: int = 128,
+        dropout: float = 0.3,
+    ):
+        super().__init__(sample_rate_hz, mels)
+        stages, channels_in = [], 1
+        for channels_out in channels:
+            stages.append(ResidualBlock(channels_in, channels_out, stride=2))
+            channels_in = channels_out
+        self.network = nn.Sequential(*stages)
+        self.token_frames = 2 ** len(channels)
+        self.join_bands = nn.Linear(channels_in * (mels // self.token_frames), embedding)
+        self.dropout = nn.Dropout(dropout)
+        self.recurrent = nn.GRU(embedding, embedding // 2, batch_first=True, bidirectional=True)
+        self.embedding = embedding
+
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
+        features = self.network(self.whole_tokens(log_mel).unsqueeze(1))  # (B, C, mels / 8, Ta)
+        tokens = self.join_bands(features.flatten(1, 2).transpose(1, 2))  # (B, Ta, D)
+        return self.recurrent(self.dropout(tokens))[0]

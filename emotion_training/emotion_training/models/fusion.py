@@ -1,0 +1,109 @@
+"""Intermediate fusion: the embeddings of face and voice attend to each other inside the network.
+
+A masked part is replaced by zeros before anything is computed from it, so that what it holds (stale values,
+NaN) cannot reach the output, and nobody reads its tokens: each stream can always read a learned token for
+"nothing there" instead.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .attention import attention_weights, split_heads
+from .masking import masked_mean, masked_softmax, present_modalities, without_masked
+from .registry import fusions
+from .unimodal_heads import UnimodalHeads
+
+
+class CrossAttention(nn.Module):
+    """Tokens of one modality read those of the other; then a feed-forward step. Both with a shortcut."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 2 * width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, width),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
+        """Tokens (B, T, W), context (B, S, W), context_mask (B, S) True where readable -> (B, T, W)."""
+        query = split_heads(self.query(self.norm(tokens)), self.heads)  # (B, H, T, W / H)
+        key, value = self.key_value(context).chunk(2, dim=2)
+        weights = attention_weights(query, split_heads(key, self.heads), context_mask)  # (B, H, T, S)
+        read = torch.matmul(weights, split_heads(value, self.heads))  # (B, H, T, W / H)
+        tokens = tokens + self.dropout(self.out(read.transpose(1, 2).flatten(2)))
+        return tokens + self.dropout(self.feed_forward(tokens))
+
+
+@fusions.register("cross_attention")
+class IntermediateFusion(UnimodalHeads):
+    """Logits = gated sum of a head per modality, corrected by a head on what both streams say together.
+
+    The heads per modality see their own modality only, so that nothing is lost where the other one is
+    missing. With both present and equal weights their sum is the product of two independent opinions, where
+    training starts from.
+
+    modality_weights: the gates, a softmax over what is present.
+    """
+
+    def __init__(
+        self,
+        face_embedding: int,
+        face_bins: int,
+        audio_embedding: int,
+        audio_tokens: int,
+        classes: int,
+        width: int,
+        heads: int,
+        dropout: float,
+    ):
+        super().__init__(face_embedding, audio_embedding, classes)
+        self.face_in = nn.Sequential(nn.Linear(face_embedding, width), nn.LayerNorm(width))
+        self.audio_in = nn.Sequential(nn.Linear(audio_embedding, width), nn.LayerNorm(width))
+        self.face_position = nn.Parameter(0.02 * torch.randn(face_bins, width))
+        self.audio_position = nn.Parameter(0.02 * torch.randn(audio_tokens, width))
+        self.absent = nn.Parameter(0.02 * torch.randn(2, width))  # tokens for "no face here" and "no voice here"
+        self.face_reads_audio = CrossAttention(width, heads, dropout)
+        self.audio_reads_face = CrossAttention(width, heads, dropout)
+        self.face_gate = nn.Linear(width, 1)
+        self.audio_gate = nn.Linear(width, 1)
+        self.joint_head = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, classes))
+        nn.init.zeros_(self.joint_head[2].weight)  # starts as the gated sum of the two heads, and learns to do better
+        nn.init.zeros_(self.joint_head[2].bias)
+
+    def forward(
+        self, face_embeddings: Tensor, face_mask: Tensor, audio_embeddings: Tensor, audio_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, Tf, Df), bool (B, Tf), (B, Ta, Da), bool (B,) -> logits (B, C), modality_weights (B, 2)."""
+        face, audio = without_masked(face_embeddings, face_mask, audio_embeddings, audio_mask)
+        face_logits, audio_logits = self.unimodal_logits(face, face_mask, audio, audio_mask)  # (B, C) each
+
+        face_tokens = self.face_in(face) + self.face_position  # (B, Tf, W)
+        audio_tokens = self.audio_in(audio) + self.audio_position  # (B, Ta, W)
+        audio_tokens_mask = audio_mask.unsqueeze(1).expand(-1, audio_tokens.shape[1])  # (B, Ta)
+        face_joint = self.face_reads_audio(face_tokens, *self._with_absent(audio_tokens, audio_tokens_mask, 1))
+        audio_joint = self.audio_reads_face(audio_tokens, *self._with_absent(face_tokens, face_mask, 0))
+        face_summary = masked_mean(face_joint, face_mask)  # (B, W)
+        audio_summary = audio_joint.mean(dim=1)  # (B, W)
+
+        present = present_modalities(face_mask, audio_mask)  # (B, 2)
+        gates = torch.cat([self.face_gate(face_summary), self.audio_gate(audio_summary)], dim=1)  # (B, 2)
+        weights = masked_softmax(gates, present)
+        face_weight, audio_weight = weights.chunk(2, dim=1)  # (B, 1) each
+        joint = self.joint_head(face_weight * face_summary + audio_weight * audio_summary)
+        opinions = present.to(weights.dtype).sum(dim=1, keepdim=True)  # (B, 1)
+        return opinions * (face_weight * face_logits + audio_weight * audio_logits) + joint, weights
+
+    def _with_absent(self, tokens: Tensor, mask: Tensor, which: int) -> tuple[Tensor, Tensor]:
+        """Adds the always readable token: (B, T, W), (B, T) -> (B, T + 1, W), (B, T + 1)."""
+        absent = self.absent[which].expand(tokens.shape[0], 1, -1)
+        readable = torch.ones_like(mask[:, :1])
+        return torch.cat([tokens, absent], dim=1), torch.cat([mask, readable], dim=1)

@@ -1,0 +1,66 @@
+"""Log-mel spectrogram as a network layer, so that the exported graph takes samples."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+FRAME_S = 0.025
+FRAME_HOP_S = 0.010
+FFT_SAMPLES = 512  # frames are padded to it, which makes the narrow low bands smooth
+LOWEST_HZ = 50.0
+HIGHEST_HZ = 7600.0
+DYNAMIC_RANGE = 1e-6  # of the reference power: 60 dB below it everything is silence
+SILENCE = 1e-12  # reference power of a window without any sound
+
+
+def hz_to_mel(frequency_hz: np.ndarray) -> np.ndarray:
+    return 2595.0 * np.log10(1.0 + np.asarray(frequency_hz) / 700.0)
+
+
+def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    return 700.0 * (10.0 ** (np.asarray(mel) / 2595.0) - 1.0)
+
+
+def mel_filters(mels: int, sample_rate_hz: int) -> np.ndarray:
+    """Triangular filters of equal height, float64 (mels, FFT_SAMPLES // 2 + 1)."""
+    edges_hz = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), mels + 2))
+    bins_hz = np.fft.rfftfreq(FFT_SAMPLES, 1.0 / sample_rate_hz)
+    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
+    rising = (bins_hz - low) / (centre - low)
+    falling = (high - bins_hz) / (high - centre)
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def fourier_basis(frame_samples: int) -> np.ndarray:
+    """Hann-windowed cosines and sines, float64 (2 * (FFT_SAMPLES // 2 + 1), frame_samples)."""
+    time = np.arange(frame_samples)
+    angle = 2.0 * np.pi * np.outer(np.arange(FFT_SAMPLES // 2 + 1), time) / FFT_SAMPLES
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * time / frame_samples)
+    return np.concatenate([np.cos(angle), -np.sin(angle)]) * hann
+
+
+class LogMel(nn.Module):
+    """Samples -> log-mel energies relative to the loud part of the window.
+
+    The reference is the mean frame power weighted by itself: it follows the voice, ignores zeros before a
+    stream began, and makes the output the same at every recording level.
+    """
+
+    def __init__(self, sample_rate_hz: int, mels: int):
+        super().__init__()
+        frame_samples = round(FRAME_S * sample_rate_hz)
+        self.hop_samples = round(FRAME_HOP_S * sample_rate_hz)
+        basis = torch.from_numpy(fourier_basis(frame_samples)).to(torch.float32)
+        filters = torch.from_numpy(mel_filters(mels, sample_rate_hz)).to(torch.float32)
+        self.register_buffer("basis", basis.unsqueeze(1), persistent=False)  # (2 F, 1, frame_samples)
+        self.register_buffer("filters", filters, persistent=False)  # (mels, F)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, N) in [-1, 1] -> (B, mels, T), natural logarithm."""
+        spectrum = nn.functional.conv1d(audio.unsqueeze(1), self.basis, stride=self.hop_samples)  # (B, 2 F, T)
+        real, imaginary = spectrum.chunk(2, dim=1)
+        mel = torch.matmul(self.filters, real * real + imaginary * imaginary)  # (B, mels, T)
+        power = mel.sum(dim=1)  # (B, T)
+        reference = (power * power).sum(dim=1) / (power.sum(dim=1) + SILENCE)  # (B,)
+        relative = mel / (reference[:, None, None] + SILENCE)
+        return torch.log(relative + DYNAMIC_RANGE)

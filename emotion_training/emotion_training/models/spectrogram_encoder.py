@@ -1,0 +1,45 @@
+"""What all audio encoders share: log-mel layer, normalisation, and the way samples become tokens."""
+
+from torch import Tensor, nn
+
+from .log_mel import FRAME_HOP_S, FRAME_S, LogMel
+
+
+class SpectrogramEncoder(nn.Module):
+    """`forward` takes what the robot sends; `encode`, of a subclass, is the network after the log-mel layer.
+
+    Attributes:
+        embedding: width D of a token.
+        token_frames: spectrogram frames (10 ms) that make a token.
+    """
+
+    embedding: int
+    token_frames: int
+
+    def __init__(self, sample_rate_hz: int, mels: int):
+        super().__init__()
+        self.sample_rate_hz = sample_rate_hz
+        self.log_mel = LogMel(sample_rate_hz, mels)
+        self.band_norm = nn.BatchNorm1d(mels)
+
+    def token_count(self, samples: int) -> int:
+        """Tokens Ta that `forward` makes of N samples."""
+        frame, hop = round(FRAME_S * self.sample_rate_hz), round(FRAME_HOP_S * self.sample_rate_hz)
+        frames = 1 + (samples - frame) // hop
+        return -(-frames // self.token_frames)
+
+    def normalised_log_mel(self, audio: Tensor) -> Tensor:
+        """(B, N) -> (B, mels, T), about zero mean and unit deviation in every band over the training data."""
+        return self.band_norm(self.log_mel(audio))
+
+    def whole_tokens(self, log_mel: Tensor) -> Tensor:
+        """(B, mels, T) -> (B, mels, token_frames * Ta): mean frames added at the old end."""
+        return nn.functional.pad(log_mel, (-log_mel.shape[2] % self.token_frames, 0))
+
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
+        raise NotImplementedError
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, N) mono in [-1, 1] -> (B, Ta, D)."""
+        return self.encode(self.normalised_log_mel(audio))

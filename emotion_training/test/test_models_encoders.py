@@ -1,0 +1,227 @@
+"""Every registered encoder: shapes, gradients, independence of the batch; EmoNeXt's attention and weights."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from emotion_training.export import GraphSpec, export_graph
+from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt
+from emotion_training.models.imagenet_weights import CheckpointError, load_imagenet_convnext
+from emotion_training.models.registry import audio_encoders, face_encoders, feature_encoders
+
+SAMPLES = 8000
+FACES = {
+    "compact_cnn": {"stem_channels": 8, "stages": [[8, 1], [16, 1]], "embedding": 12, "dropout": 0.0},
+    "emonext": {"size": "T", "size_px": 64, "stochastic_depth": 0.0},
+}
+AUDIOS = {
+    "log_mel_cnn": {"mels": 64, "channels": [8, 8, 8, 16], "embedding": 16, "dropout": 0.0},
+    "conformer": {"embedding": 16, "blocks": 1, "heads": 2, "dropout": 0.0},
+    "crnn": {"channels": [8, 8, 16], "embedding": 16, "dropout": 0.0},
+}
+
+
+def build_face(name):
+    torch.manual_seed(0)
+    return face_encoders.build(name, FACES[name])
+
+
+def build_audio(name):
+    torch.manual_seed(0)
+    encoder = audio_encoders.build(name, AUDIOS[name], sample_rate_hz=16000)
+    for parameter_name, parameter in encoder.named_parameters():
+        if parameter_name.endswith("gate.0.bias"):
+            nn.init.ones_(parameter)  # the narrow gates of so small a network start with their units alive
+    return encoder
+
+
+def faces(batch, size_px=48):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (batch, size_px, size_px, 3), generator=generator, dtype=torch.uint8)
+
+
+def voices(batch):
+    return 0.1 * torch.randn(batch, SAMPLES, generator=torch.Generator().manual_seed(0))
+
+
+def assert_every_parameter_gets_a_gradient(module, output):
+    (output * torch.randn(output.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
+    without = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_all_registered_encoders_are_tested():
+    assert set(FACES) == set(face_encoders.names) and set(AUDIOS) == set(audio_encoders.names)
+    assert feature_encoders.names == ("action_units",)
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_face_encoders_give_one_finite_embedding_that_is_independent_of_the_batch(name):
+    encoder = build_face(name).eval()
+    with torch.inference_mode():
+        together = encoder(faces(3))
+        assert together.shape == (3, encoder.embedding) and torch.isfinite(together).all()
+        np.testing.assert_allclose(encoder(faces(3)[1:2]), together[1:2], atol=1e-4)
+        assert torch.isfinite(encoder(torch.zeros(1, 48, 48, 3, dtype=torch.uint8))).all()
+
+
+@pytest.mark.parametrize("name", AUDIOS)
+def test_audio_encoders_give_the_tokens_that_they_announce(name):
+    encoder = build_audio(name).eval()
+    with torch.inference_mode():
+        together = encoder(voices(3))
+        assert together.shape == (3, encoder.token_count(SAMPLES), encoder.embedding)
+        assert torch.isfinite(together).all()
+        np.testing.assert_allclose(encoder(voices(3)[1:2]), together[1:2], atol=1e-4)
+        assert torch.isfinite(encoder(torch.zeros(1, SAMPLES))).all()
+
+
+@pytest.mark.parametrize("name", AUDIOS)
+def test_every_parameter_of_an_audio_encoder_learns(name):
+    encoder = build_audio(name)
+    assert_every_parameter_gets_a_gradient(encoder, encoder(voices(4)))
+
+
+@pytest.mark.parametrize("name", ["conformer", "crnn"])
+def test_audio_encoders_export(name, tmp_path):
+    short = voices(3)[:, :2000]  # the recurrent layer is unrolled, so that its graph grows with the window
+    spec = GraphSpec("audio.onnx", build_audio(name), ("audio",), ("embeddings",), ((short[:1],), (short,)))
+    export_graph(spec, tmp_path / spec.file)
+
+
+@pytest.mark.parametrize("tokens", [1, 4])
+def test_action_units_become_tokens_standardised_by_the_training_data(tokens):
+    torch.manual_seed(0)
+    encoder = feature_encoders.build("action_units", {"tokens": tokens, "dropout": 0.0}, features=5)
+    training = torch.randn(100, 5) * torch.tensor([1.0, 10.0, 0.1, 3.0, 0.0]) + 7.0
+    encoder.standardise.fit(training)
+    standardised = encoder.standardise(training)
+    np.testing.assert_allclose(standardised.mean(dim=0), np.zeros(5), atol=1e-4)
+    np.testing.assert_allclose(standardised.std(dim=0, correction=0)[:4], np.ones(4), atol=1e-4)
+    assert encoder(training).shape == (100, tokens, encoder.embedding)
+    assert "standardise.mean" in encoder.state_dict()
+    assert_every_parameter_gets_a_gradient(encoder, encoder(training))
+
+
+def test_features_that_do_not_fit_are_refused():
+    encoder = feature_encoders.build("action_units", {}, features=5)
+    with pytest.raises(ValueError, match=r"training features are \(3, 4\); expected \(clips, 5\)"):
+        encoder.standardise.fit(torch.zeros(3, 4))
+    with pytest.raises(ValueError, match="clip 1 are not finite"):
+        encoder.standardise.fit(torch.tensor([[0.0] * 5, [float("nan")] * 5]))
+
+
+def test_emonext_tiny_trains_a_step_and_exports(tmp_path):
+    model = build_face("emonext")
+    nn.init.normal_(model.spatial_transformer.affine[2].weight, std=0.01)  # zero hides the layers before it
+    nn.init.normal_(model.spatial_transformer.affine[0].bias)  # some units are alive
+    head = nn.Linear(model.embedding, 7)
+    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=1e-4)
+    embeddings, regularisation = model.forward_regularised(faces(2))
+    loss = nn.functional.cross_entropy(head(embeddings), torch.tensor([0, 3])) + regularisation.mean()
+    loss.backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+    optimizer.step()
+    spec = GraphSpec("face.onnx", model.eval(), ("face",), ("embedding",), ((faces(1),), (faces(3),)))
+    export_graph(spec, tmp_path / spec.file)
+
+
+def test_attention_regularisation_is_of_each_sample_alone():
+    model = build_face("emonext").eval()
+    with torch.inference_mode():
+        _, together = model.forward_regularised(faces(3))
+        _, alone = model.forward_regularised(faces(3)[:1])
+    assert alone > 0.0  # the official code gives 0 at batch 1
+    np.testing.assert_allclose(alone, together[:1], rtol=1e-3)
+
+
+def test_emonext_starts_without_warping_and_refuses_too_small_a_picture():
+    transformer = build_face("emonext").spatial_transformer
+    picture = torch.rand(2, 3, 64, 64)
+    np.testing.assert_allclose(transformer(picture).detach(), picture, atol=1e-5)
+    with pytest.raises(ValueError, match="size_px is 48; expected at least 64"):
+        EmoNeXt("T", size_px=48)
+
+
+@pytest.mark.parametrize("size, millions", [("T", 29), ("S", 51), ("B", 91), ("L", 202), ("XL", 358)])
+def test_emonext_sizes_are_those_of_convnext(size, millions):
+    with torch.device("meta"):
+        parameters = sum(
+            p.numel()
+            for name, p in EmoNeXt(size, 64).named_parameters()
+            if name.startswith(("stages", "downsampling", "norm")) and ".gate." not in name
+        )
+    classifier = 1000 * (ARCHITECTURES[size].widths[-1] + 1)
+    assert parameters + classifier == pytest.approx(millions * 1e6, rel=0.03)
+
+
+def official_names(state):
+    parts = {"depthwise": "dwconv", "expand": "pwconv1", "reduce": "pwconv2", "layer_scale": "gamma"}
+    for name, value in convnext_part(state):
+        for ours, theirs in parts.items():
+            name = name.replace(f".{ours}", f".{theirs}")
+        yield name.replace("downsampling.", "downsample_layers."), value
+
+
+def torchvision_names(state):
+    parts = {"depthwise": "block.0", "norm": "block.2", "expand": "block.3", "reduce": "block.5"}
+    for name, value in convnext_part(state):
+        first, *rest = name.split(".")
+        if first == "norm":
+            yield f"classifier.0.{rest[0]}", value
+        elif first == "downsampling":
+            yield f"features.{2 * int(rest[0])}.{'.'.join(rest[1:])}", value
+        else:
+            place = f"features.{2 * int(rest[0]) + 1}.{rest[1]}"
+            part = ".".join([parts.get(rest[2], rest[2]), *rest[3:]])
+            yield f"{place}.{part}", value.view(-1, 1, 1) if part == "layer_scale" else value
+
+
+def convnext_part(state):
+    own = ("spatial_transformer.", "attention.")
+    return [(n, v) for n, v in state.items() if not n.startswith(own) and ".gate." not in n]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    torch.manual_seed(5)
+    return EmoNeXt("T", 64).state_dict()
+
+
+@pytest.mark.parametrize(
+    "layout, names, head", [("official", official_names, "head"), ("torchvision", torchvision_names, "classifier.2")]
+)
+def test_imagenet_weights_of_both_layouts_arrive(layout, names, head, trained, tmp_path):
+    weights = dict(names(trained)) | {f"{head}.weight": torch.zeros(1000, 768)}
+    path = tmp_path / "convnext.pth"
+    torch.save({"model": weights} if layout == "official" else weights, path)
+    model = build_face("emonext")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    report = load_imagenet_convnext(model, path)
+    after = model.state_dict()
+    assert report.layout == layout and report.unused == (f"{head}.weight",)
+    assert all(torch.equal(after[name], trained[name]) for name in report.loaded)
+    assert set(report.loaded) == {name for name, _ in convnext_part(trained)}
+    assert all(torch.equal(after[name], before[name]) for name in report.untouched)
+    assert set(report.loaded) | set(report.untouched) == set(after)
+
+
+def test_imagenet_weights_that_do_not_fit_change_nothing(trained, tmp_path):
+    model, path = build_face("emonext"), tmp_path / "convnext.pth"
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    weights = dict(official_names(trained))
+    del weights["stages.2.8.gamma"]
+    torch.save({"model": weights}, path)
+    with pytest.raises(CheckpointError, match=r"stages\.2\.8\.layer_scale is missing; take the checkpoint of"):
+        load_imagenet_convnext(model, path)
+    torch.save({"model": {"stem.weight": torch.zeros(1)}}, path)
+    with pytest.raises(CheckpointError, match=r"'stem\.weight'; expected a ConvNeXt checkpoint"):
+        load_imagenet_convnext(model, path)
+    path.write_text("no weights")
+    with pytest.raises(CheckpointError, match="is no file of weights"):
+        load_imagenet_convnext(model, path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_imagenet_convnext(model, tmp_path / "nothing.pth")
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
