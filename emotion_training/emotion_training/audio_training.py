@@ -67,15 +67,11 @@ def augmented_windows(
     return augment_windows(torch.from_numpy(windows), options, generator)
 
 
-def predict_voices(
-    model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32
-) -> np.ndarray:
+def predict_voices(model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32) -> np.ndarray:
     """Logits of the plain window of each clip, float32 (N, C)."""
     model.eval()
     with torch.inference_mode():
-        parts = [
-            model(plain_windows(clips[i : i + batch], samples)).numpy() for i in range(0, len(clips), batch)
-        ]
+        parts = [model(plain_windows(clips[i : i + batch], samples)).numpy() for i in range(0, len(clips), batch)]
     return np.concatenate(parts)
 
 
@@ -95,9 +91,7 @@ def train_audio_classifier(
     samples = window_samples(encoder_config)
     model = AudioClassifier(encoder_config)
     averaged = copy.deepcopy(model)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps_per_epoch = len(clips) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
@@ -112,21 +106,15 @@ def train_audio_classifier(
         total_loss = 0.0
         for step in range(steps_per_epoch):
             chosen = order[step * config.batch : (step + 1) * config.batch]
-            windows = augmented_windows(
-                [clips[i] for i in chosen], samples, config.augmentation, rng, generator
-            )
-            log_mel = mask_spectrogram(
-                model.encoder.normalised_log_mel(windows), config.augmentation, generator
-            )
+            windows = augmented_windows([clips[i] for i in chosen], samples, config.augmentation, rng, generator)
+            log_mel = mask_spectrogram(model.encoder.normalised_log_mel(windows), config.augmentation, generator)
             targets = functional.one_hot(labels[chosen], len(LABELS)).to(torch.float32)
             log_mel, targets = _mix_up(log_mel, targets, config.mixup_alpha, rng)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
                 logits = model.classify(log_mel)
             loss = functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
             if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the audio loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate"
-                )
+                raise FloatingPointError(f"the audio loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -140,12 +128,8 @@ def train_audio_classifier(
     return averaged.eval(), history
 
 
-def _mix_up(
-    log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def _mix_up(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Each window and its target blended with the next one's; the larger part stays its own."""
     share = rng.beta(alpha, alpha)
     share = max(share, 1.0 - share)
-    return share * log_mel + (1.0 - share) * log_mel.roll(1, 0), share * targets + (
-        1.0 - share
-    ) * targets.roll(1, 0)
+    return share * log_mel + (1.0 - share) * log_mel.roll(1, 0), share * targets + (1.0 - share) * targets.roll(1, 0)

@@ -87,9 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with fer2013.zip, fer2013new.csv, ravdess/, emodb/"
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the bundle; its files are replaced"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
     parser.add_argument("--seed", type=int, help="instead of the configuration's")
     parser.add_argument(

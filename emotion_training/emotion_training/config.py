@@ -139,7 +139,7 @@ def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> ty
         kinds = [kinds[0]] * len(value) if len(kinds) == 2 and kinds[1] is Ellipsis else kinds
         if len(kinds) != len(value):
             problems.append(f"{key} is {value!r}; expected {len(kinds)} values")
-        return tuple(_build(item_kind, item, key, problems) for item_kind, item in zip(kinds, value))
+        return tuple(_build(item_kind, item, key, problems) for item_kind, item in zip(kinds, value, strict=False))
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
@@ -157,7 +157,5 @@ def _build_dataclass(kind: type, value: object, key: str, problems: list[str]) -
         problems.append(f"{prefix}{unknown} is unknown; expected one of {', '.join(sorted(kinds))}")
     for missing in sorted(set(kinds) - set(value)):
         problems.append(f"{prefix}{missing} is missing")
-    fields = {
-        name: _build(kinds[name], value[name], prefix + name, problems) for name in kinds if name in value
-    }
+    fields = {name: _build(kinds[name], value[name], prefix + name, problems) for name in kinds if name in value}
     return None if problems else kind(**fields)

@@ -86,22 +86,16 @@ class LateFusion:
     def __init__(self, fusion: IntermediateFusion, validation: dict[str, Pairs]):
         self.fusion = fusion
         self.temperatures = {
-            state: fit_temperature(
-                run_fusion(fusion, validation["both"].only(state))[0], validation["both"].labels
-            )
+            state: fit_temperature(run_fusion(fusion, validation["both"].only(state))[0], validation["both"].labels)
             for state in ("face", "audio")
         }
 
     def __call__(self, pairs: Pairs) -> np.ndarray:
         """Logits (B, C)."""
-        return sum(
-            run_fusion(self.fusion, pairs.only(state))[0] / t for state, t in self.temperatures.items()
-        )
+        return sum(run_fusion(self.fusion, pairs.only(state))[0] / t for state, t in self.temperatures.items())
 
 
-def _face_figures(
-    measure: _Measure, face: FaceClassifier, fusion: IntermediateFusion, test: TestData
-) -> dict:
+def _face_figures(measure: _Measure, face: FaceClassifier, fusion: IntermediateFusion, test: TestData) -> dict:
     """One picture at a time: by the head that the encoder was trained with, and by the bundle in its state
     `face`.
     """
@@ -155,9 +149,7 @@ def _audio_figures(
     return figures
 
 
-def _pair_figures(
-    measure: _Measure, fusion: IntermediateFusion, late_fusion: LateFusion, pairs: Pairs
-) -> dict:
+def _pair_figures(measure: _Measure, fusion: IntermediateFusion, late_fusion: LateFusion, pairs: Pairs) -> dict:
     """UAR of the same pairs in each state, and of late fusion; intervals over the speakers of the voices."""
     figures = {}
     predictions = {}
@@ -194,7 +186,7 @@ def _calibration_figures(
     labels = np.arange(count) % len(LABELS)
     states = (sampler.both(labels, rng), sampler.face_only(count, rng), sampler.audio_only(count, rng))
     figures = {}
-    for state, pairs in zip(STATES, states):
+    for state, pairs in zip(STATES, states, strict=True):
         logits, _ = run_fusion(fusion, pairs)
         temperature = calibration[state]["temperature"]
         figures[state] = {
@@ -213,9 +205,7 @@ def _single_faces(test: TestData) -> Pairs:
     audio = np.zeros((count, *test.voice_embeddings.views.shape[2:]), np.float32)
     soft_labels, labels = test.face_embeddings.soft_labels, test.face_embeddings.labels
     speakers = np.full(count, "")
-    return Pairs(
-        embeddings, np.ones((count, bins), bool), audio, np.zeros(count, bool), soft_labels, labels, speakers
-    )
+    return Pairs(embeddings, np.ones((count, bins), bool), audio, np.zeros(count, bool), soft_labels, labels, speakers)
 
 
 def _single_voices(test: TestData) -> Pairs:

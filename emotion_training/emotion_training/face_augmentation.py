@@ -64,9 +64,7 @@ def _lower_resolution(grey: Tensor, options: FaceAugmentation, generator: torch.
     small_px = int(torch.randint(options.low_resolution_min_px, size_px, (1,), generator=generator))
     small = functional.interpolate(grey[chosen], size=(small_px, small_px), mode="area")
     changed = grey.clone()
-    changed[chosen] = functional.interpolate(
-        small, size=(size_px, size_px), mode="bilinear", align_corners=False
-    )
+    changed[chosen] = functional.interpolate(small, size=(size_px, size_px), mode="bilinear", align_corners=False)
     return changed
 
 

@@ -84,9 +84,7 @@ def train_face_classifier(
                 logits = model(grey)
             loss = functional.cross_entropy(logits.float(), soft_labels[chosen])
             if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the face loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate"
-                )
+                raise FloatingPointError(f"the face loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -95,9 +93,7 @@ def train_face_classifier(
             total_loss += loss.item()
         accuracy = (predict_faces(averaged, validation.images).argmax(1) == validation.majority_labels).mean()
         history.append({"loss": total_loss / steps_per_epoch, "validation_accuracy": float(accuracy)})
-        tqdm.write(
-            f"face epoch {epoch + 1}: loss {history[-1]['loss']:.4f}, validation accuracy {accuracy:.4f}"
-        )
+        tqdm.write(f"face epoch {epoch + 1}: loss {history[-1]['loss']:.4f}, validation accuracy {accuracy:.4f}")
     return averaged.eval(), history
 
 
@@ -107,7 +103,7 @@ def update_average(averaged: nn.Module, model: nn.Module, decay: float, step: in
     """
     decay = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
-        for mean, value in zip(averaged.state_dict().values(), model.state_dict().values()):
+        for mean, value in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
             if mean.dtype.is_floating_point:
                 mean.lerp_(value, 1.0 - decay)
             else:

@@ -50,9 +50,7 @@ def read_ferplus_votes(path: Path) -> dict[str, np.ndarray]:
         rows = csv.DictReader(file)
         missing = {"Image name", *FERPLUS_COLUMNS} - set(rows.fieldnames or ())
         if missing:
-            raise FaceDataError(
-                f"{path} lacks the columns {sorted(missing)}; expected the FER+ file fer2013new.csv"
-            )
+            raise FaceDataError(f"{path} lacks the columns {sorted(missing)}; expected the FER+ file fer2013new.csv")
         for row in rows:
             counts = np.zeros(len(LABELS), np.float32)
             for column, label in FERPLUS_COLUMNS.items():
@@ -73,21 +71,13 @@ def load_fer2013(zip_path: Path, votes_path: Path, split: str, size_px: int) -> 
     votes = read_ferplus_votes(votes_path)
     names, images, soft_labels, folder_labels = [], [], [], []
     with zipfile.ZipFile(zip_path) as archive:
-        entries = sorted(
-            name for name in archive.namelist() if name.startswith(f"{split}/") and name.endswith(".png")
-        )
+        entries = sorted(name for name in archive.namelist() if name.startswith(f"{split}/") and name.endswith(".png"))
         if not entries:
-            raise FaceDataError(
-                f"{zip_path} has no picture under {split}/; expected {split}/<class>/<name>.png"
-            )
-        for entry in tqdm(
-            sorted(entries, key=lambda name: Path(name).name), desc=f"FER2013 {split}", unit="face"
-        ):
+            raise FaceDataError(f"{zip_path} has no picture under {split}/; expected {split}/<class>/<name>.png")
+        for entry in tqdm(sorted(entries, key=lambda name: Path(name).name), desc=f"FER2013 {split}", unit="face"):
             folder, name = Path(entry).parts[-2:]
             if folder not in FER2013_FOLDERS:
-                raise FaceDataError(
-                    f"{zip_path}: {entry} is in an unknown class; expected {sorted(FER2013_FOLDERS)}"
-                )
+                raise FaceDataError(f"{zip_path}: {entry} is in an unknown class; expected {sorted(FER2013_FOLDERS)}")
             counts = votes.get(name)
             if counts is None or counts.sum() == 0:
                 continue

@@ -95,9 +95,7 @@ def run_fusion(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> tu
     return np.concatenate(logits), np.concatenate(weights)
 
 
-def voice_confusion(
-    fusion: IntermediateFusion, train: VoiceEmbeddings, validation: VoiceEmbeddings
-) -> np.ndarray:
+def voice_confusion(fusion: IntermediateFusion, train: VoiceEmbeddings, validation: VoiceEmbeddings) -> np.ndarray:
     """From which class to draw the voice of a pair (see PairSampler), (C, C) with rows that sum to 1.
 
     The confusion of the voice head on new speakers, mixed with the identity so that its expected accuracy on
@@ -127,9 +125,7 @@ def train_fusion(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    optimizer = torch.optim.AdamW(
-        fusion.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.AdamW(fusion.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps_per_epoch = config.pairs_per_epoch // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
@@ -150,9 +146,7 @@ def train_fusion(
             logits, _ = fusion(*(torch.from_numpy(value) for value in pairs.inputs))
             loss = functional.cross_entropy(logits, torch.from_numpy(pairs.targets))
             if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the fusion loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate"
-                )
+                raise FloatingPointError(f"the fusion loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -160,20 +154,14 @@ def train_fusion(
             total_loss += loss.item()
         row = {"loss": total_loss / steps_per_epoch}
         for state, pairs in validation.items():
-            row[f"validation_accuracy_{state}"] = float(
-                (run_fusion(fusion, pairs)[0].argmax(1) == pairs.labels).mean()
-            )
+            row[f"validation_accuracy_{state}"] = float((run_fusion(fusion, pairs)[0].argmax(1) == pairs.labels).mean())
         history.append(row)
-        progress.set_postfix(
-            {name.removeprefix("validation_accuracy_"): f"{value:.3f}" for name, value in row.items()}
-        )
+        progress.set_postfix({name.removeprefix("validation_accuracy_"): f"{value:.3f}" for name, value in row.items()})
     fusion.eval()
     return history
 
 
-def _predict_voice_views(
-    fusion: IntermediateFusion, voices: VoiceEmbeddings
-) -> tuple[np.ndarray, np.ndarray]:
+def _predict_voice_views(fusion: IntermediateFusion, voices: VoiceEmbeddings) -> tuple[np.ndarray, np.ndarray]:
     """Labels and predictions int (V * M,) of the voice head over all views."""
     tokens = torch.from_numpy(voices.views).flatten(0, 1)  # (V * M, Ta, D)
     with torch.inference_mode():

@@ -30,7 +30,7 @@ def _median_ms(spec: GraphSpec, path: Path) -> float:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     case = next(case for case in spec.cases if len(case[0]) == 1)
-    feed = {name: value.numpy() for name, value in zip(spec.inputs, case)}
+    feed = {name: value.numpy() for name, value in zip(spec.inputs, case, strict=True)}
     durations_s = []
     for _ in range(RUNS):
         started_s = time.perf_counter()

@@ -86,9 +86,7 @@ def _data(config: BundleConfig, training: dict) -> str:
     counts = training["counts"]
     rows = "\n".join(f"- {item}" for item in training["data"])
     test = ", ".join((*config.audio_training.ravdess.test, *config.audio_training.emodb.test))
-    validation = ", ".join(
-        (*config.audio_training.ravdess.validation, *config.audio_training.emodb.validation)
-    )
+    validation = ", ".join((*config.audio_training.ravdess.validation, *config.audio_training.emodb.validation))
     return f"""## Data
 
 {rows}
@@ -114,19 +112,13 @@ def _figures(metrics: dict, config: BundleConfig) -> str:
             )
         )
         rows.append(_row(f"{title}: UAR against the FER+ majority", face["ferplus_majority_uar"]))
-        rows.append(
-            _row(f"{title}: accuracy against the FER2013 folder, PublicTest", face["fer2013_folder_accuracy"])
-        )
+        rows.append(_row(f"{title}: accuracy against the FER2013 folder, PublicTest", face["fer2013_folder_accuracy"]))
     for name, title in (("encoder", "audio encoder's own head"), ("bundle", "bundle, voice only")):
         for corpus, figures in metrics["audio"][name].items():
-            rows.append(
-                _row(f"{title}: UAR on {corpus}, {len(figures['speakers'])} new speakers", figures["uar"])
-            )
+            rows.append(_row(f"{title}: UAR on {corpus}, {len(figures['speakers'])} new speakers", figures["uar"]))
     for protocol, figures in metrics["synthetic label-matched pairs"].items():
         for state in ("both", "face", "audio", "late fusion of the same encoders"):
-            rows.append(
-                _row(f"synthetic label-matched pairs, {protocol}, {state}: UAR", figures[state]["uar"])
-            )
+            rows.append(_row(f"synthetic label-matched pairs, {protocol}, {state}: UAR", figures[state]["uar"]))
     latency = metrics["latency"]
     times = ", ".join(f"{file} {ms} ms" for file, ms in latency["median_ms_one_core"].items())
     table = "\n".join(rows)
@@ -165,9 +157,7 @@ too high.
 
 
 def _derived() -> str:
-    rows = "\n".join(
-        f"| {label} | {valence} | {arousal} |" for label, (valence, arousal) in VALENCE_AROUSAL.items()
-    )
+    rows = "\n".join(f"| {label} | {valence} | {arousal} |" for label, (valence, arousal) in VALENCE_AROUSAL.items())
     return f"""## Valence and arousal are derived
 
 The mean of these coordinates under the class probabilities. {VALENCE_AROUSAL_SOURCE}

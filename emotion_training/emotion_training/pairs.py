@@ -81,7 +81,7 @@ class PairSampler:
         self.voice_confusion = voice_confusion
         self.faces_of = [np.flatnonzero(faces.labels == c) for c in range(len(LABELS))]
         self.voices_of = [np.flatnonzero(voices.labels == c) for c in range(len(LABELS))]
-        for label, face_indices, voice_indices in zip(LABELS, self.faces_of, self.voices_of):
+        for label, face_indices, voice_indices in zip(LABELS, self.faces_of, self.voices_of, strict=True):
             if len(face_indices) == 0 or len(voice_indices) == 0:
                 raise ValueError(
                     f"class {label} has {len(face_indices)} faces and {len(voice_indices)} voices; "
@@ -93,23 +93,19 @@ class PairSampler:
         confusion.
         """
         faces = np.array([rng.choice(self.faces_of[c]) for c in labels])
-        voice_classes = (
-            labels if plain else [rng.choice(len(LABELS), p=self.voice_confusion[c]) for c in labels]
-        )
+        voice_classes = labels if plain else [rng.choice(len(LABELS), p=self.voice_confusion[c]) for c in labels]
         voices = np.array([rng.choice(self.voices_of[c]) for c in voice_classes])
         hard = np.eye(len(LABELS), dtype=np.float32)[labels]
         smoothing = self.config.label_smoothing
-        return self._pairs(
-            faces, voices, hard * (1.0 - smoothing) + smoothing / len(LABELS), labels, rng, plain
-        )
+        return self._pairs(faces, voices, hard * (1.0 - smoothing) + smoothing / len(LABELS), labels, rng, plain)
 
     def face_only(self, count: int, rng: np.random.Generator, plain: bool = False) -> Pairs:
         """Faces as often as they occur in the corpus, with their votes as targets."""
         faces = rng.integers(0, len(self.faces.labels), count)
         voices = np.zeros(count, np.int64)
-        return self._pairs(
-            faces, voices, self.faces.soft_labels[faces], self.faces.labels[faces], rng, plain
-        ).only("face")
+        return self._pairs(faces, voices, self.faces.soft_labels[faces], self.faces.labels[faces], rng, plain).only(
+            "face"
+        )
 
     def audio_only(self, count: int, rng: np.random.Generator, plain: bool = False) -> Pairs:
         """Voices as often as they occur in the corpora."""

@@ -88,9 +88,7 @@ def split_by_speaker(clips: Sequence[SpeechClip], split: SpeakerSplit) -> Speech
     """Puts whole speakers into validation and test; SpeechDataError for one in both or without a clip."""
     both = set(split.validation) & set(split.test)
     if both:
-        raise SpeechDataError(
-            f"speakers {sorted(both)} are in validation and in test; expected each speaker once"
-        )
+        raise SpeechDataError(f"speakers {sorted(both)} are in validation and in test; expected each speaker once")
     absent = (set(split.validation) | set(split.test)) - {clip.speaker_id for clip in clips}
     if absent:
         raise SpeechDataError(
@@ -118,9 +116,7 @@ def voiced_span(samples: np.ndarray, sample_rate_hz: int) -> tuple[int, int]:
     frame.
     """
     frame_samples = round(FRAME_S * sample_rate_hz)
-    frames = (
-        samples[: len(samples) // frame_samples * frame_samples].astype(np.float32).reshape(-1, frame_samples)
-    )
+    frames = samples[: len(samples) // frame_samples * frame_samples].astype(np.float32).reshape(-1, frame_samples)
     power = (frames * frames).mean(axis=1)  # (T,)
     voiced = np.flatnonzero(power >= power.max(initial=0.0) * 10.0 ** (-VOICED_RANGE_DB / 10.0))
     if len(voiced) == 0:
@@ -143,7 +139,5 @@ def _read_clip(path: Path, corpus: str, speaker_id: str, label: int, sample_rate
     except soundfile.LibsndfileError as error:
         raise SpeechDataError(f"{path} cannot be read ({error}); fetch it again") from None
     if rate_hz != sample_rate_hz or samples.ndim != 1:
-        raise SpeechDataError(
-            f"{path} has {rate_hz} Hz and shape {samples.shape}; expected {sample_rate_hz} Hz mono"
-        )
+        raise SpeechDataError(f"{path} has {rate_hz} Hz and shape {samples.shape}; expected {sample_rate_hz} Hz mono")
     return SpeechClip(path.stem, corpus, speaker_id, label, samples, *voiced_span(samples, sample_rate_hz))

@@ -32,9 +32,7 @@ SPLIT = SpeakerSplit(validation=("tone-2",), test=("tone-3",))
 def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
     """Trains on generated data and exports into `directory`; the modules returned are those of the files."""
     config = replace(tiny_config(), seed=seed)
-    bundle = train_bundle(
-        config, generated_faces(config, seed), generated_clips(config, seed), StageCache(None)
-    )
+    bundle = train_bundle(config, generated_faces(config, seed), generated_clips(config, seed), StageCache(None))
     training = {
         "data": ["generated stripes and tones"],
         "configuration": {},
@@ -43,9 +41,7 @@ def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
         "metrics": bundle.metrics,
     }
     card = "# A tiny bundle for tests\n\nTrained on generated stripes and tones; knows nothing of emotions.\n"
-    export_bundle(
-        directory, bundle.models, config, bundle.calibration, training, "Apache-2.0, for tests only", card
-    )
+    export_bundle(directory, bundle.models, config, bundle.calibration, training, "Apache-2.0, for tests only", card)
     return bundle
 
 

@@ -52,9 +52,7 @@ class TrainedBundle:
         return BundleModels(self.face.encoder, self.audio.encoder, self.fusion)
 
 
-def train_bundle(
-    config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache
-) -> TrainedBundle:
+def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache) -> TrainedBundle:
     """Trains the encoders, then the fusion on their embeddings; calibrates on validation, measures on test.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
@@ -109,9 +107,7 @@ def train_bundle(
     fusion = make_fusion(config, face, audio)
     confusion = voice_confusion(fusion, train_voices, validation_voices)
     sampler = _sampler(config, face_views.of("train", faces.train), train_voices, confusion)
-    held_out = _sampler(
-        config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS))
-    )
+    held_out = _sampler(config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS)))
     validation = _validation_pairs(held_out, config.seed)
     fusion_history = train_fusion(fusion, config.fusion_training, sampler, validation, config.seed)
     calibration = {
@@ -226,4 +222,4 @@ def _validation_pairs(sampler: PairSampler, seed: int) -> dict[str, Pairs]:
         sampler.face_only(VALIDATION_PAIRS, rng),
         sampler.audio_only(VALIDATION_PAIRS, rng),
     )
-    return dict(zip(STATES, pairs))
+    return dict(zip(STATES, pairs, strict=True))

@@ -73,9 +73,7 @@ def cut_window(samples: np.ndarray, end: int, window_samples: int, speed: float)
         window = np.zeros(window_samples, np.float32)
         window[inside] = samples[positions[inside].astype(np.int64)]
     else:
-        window = np.interp(positions, np.arange(len(samples)), samples, left=0.0, right=0.0).astype(
-            np.float32
-        )
+        window = np.interp(positions, np.arange(len(samples)), samples, left=0.0, right=0.0).astype(np.float32)
     return window * INT16_SCALE
 
 
@@ -84,16 +82,12 @@ def augment_windows(windows: Tensor, options: VoiceAugmentation, generator: torc
 
     Zeros before a stream began stay zeros.
     """
-    heard = (
-        (windows != 0.0).to(torch.int8).cummax(dim=1).values.to(torch.bool)
-    )  # False before the stream began
+    heard = (windows != 0.0).to(torch.int8).cummax(dim=1).values.to(torch.bool)  # False before the stream began
     voice = _equalise(windows, options, generator)
     power = (voice * voice).sum(dim=1) / heard.sum(dim=1).clamp(min=1)  # (B,)
     noise = _coloured_noise(voice.shape, generator)
     voice = _mix(voice, power, noise, options.noise_probability, options.noise_snr_db, generator)
-    babble = (
-        windows[torch.randperm(len(windows), generator=generator)] + windows.roll(1, 0) + windows.roll(2, 0)
-    )
+    babble = windows[torch.randperm(len(windows), generator=generator)] + windows.roll(1, 0) + windows.roll(2, 0)
     voice = _mix(voice, power, babble, options.babble_probability, options.babble_snr_db, generator)
     low, high = options.level_dbfs
     level = 10.0 ** ((low + (high - low) * torch.rand(len(voice), 1, generator=generator)) / 20.0)
@@ -119,9 +113,7 @@ def _equalise(windows: Tensor, options: VoiceAugmentation, generator: torch.Gene
     spectrum = torch.fft.rfft(windows)  # (B, F)
     points = 8
     gains_db = (torch.rand(len(windows), 1, points, generator=generator) * 2.0 - 1.0) * options.equaliser_db
-    curve_db = torch.nn.functional.interpolate(gains_db, size=spectrum.shape[1], mode="linear").squeeze(
-        1
-    )  # (B, F)
+    curve_db = torch.nn.functional.interpolate(gains_db, size=spectrum.shape[1], mode="linear").squeeze(1)  # (B, F)
     return torch.fft.irfft(spectrum * 10.0 ** (curve_db / 20.0), n=windows.shape[1])
 
 

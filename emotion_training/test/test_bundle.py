@@ -73,9 +73,7 @@ def test_files_and_modules_say_the_same_in_every_state(tiny, batch):
             }
             logits, weights = sessions["fusion"].run(["logits", "modality_weights"], feed)
             bins = torch_face[:, None].expand(-1, CONFIG.fusion.bins, -1)
-            expected = models.fusion(
-                bins, torch.from_numpy(face_mask), torch_audio, torch.from_numpy(audio_mask)
-            )
+            expected = models.fusion(bins, torch.from_numpy(face_mask), torch_audio, torch.from_numpy(audio_mask))
             np.testing.assert_allclose(logits, expected[0].numpy(), atol=1e-4)
             np.testing.assert_allclose(weights, expected[1].numpy(), atol=1e-4)
             assert logits.shape == (batch, len(LABELS))
@@ -93,7 +91,7 @@ def test_masked_inputs_have_no_influence_on_the_graph(tiny):
     expected = session.run(None, feed)
     feed["face_embeddings"][~feed["face_mask"]] = np.nan
     feed["audio_embeddings"][0] = np.inf
-    for ours, theirs in zip(expected, session.run(None, feed)):
+    for ours, theirs in zip(expected, session.run(None, feed), strict=True):
         assert np.isfinite(theirs).all() and (ours == theirs).all()
 
 

@@ -26,9 +26,7 @@ def voice_like(seed=0, seconds=3.0):
 def test_equals_the_spectrogram_of_scipy(layer):
     samples = voice_like()
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)
-    _, _, spectrum = stft(
-        samples, RATE_HZ, window, FRAME, FRAME - HOP, FFT_SAMPLES, boundary=None, padded=False
-    )
+    _, _, spectrum = stft(samples, RATE_HZ, window, FRAME, FRAME - HOP, FFT_SAMPLES, boundary=None, padded=False)
     power = np.abs(spectrum * window.sum()) ** 2  # scipy divides by the sum of the window
     mel = mel_filters(MELS, RATE_HZ) @ power
     reference = (mel.sum(0) ** 2).sum() / mel.sum()

@@ -103,8 +103,6 @@ def test_an_empty_folder_is_named(tmp_path):
 
 
 def test_the_voice_is_found_between_silences():
-    samples = np.concatenate([np.zeros(8000), 8000 * np.sin(np.arange(16000)), np.zeros(8000)]).astype(
-        np.int16
-    )
+    samples = np.concatenate([np.zeros(8000), 8000 * np.sin(np.arange(16000)), np.zeros(8000)]).astype(np.int16)
     start, end = voiced_span(samples, RATE_HZ)
     assert abs(start - 8000) <= 400 and abs(end - 24000) <= 400
