@@ -175,7 +175,7 @@ class _Display:
     def __init__(self, duration_s: float | None) -> None:
         bar = "{desc} |{bar}| {n:.1f}/{total:.1f} s" if duration_s else "{desc} {n:.1f} s"
         self._progress = tqdm(total=duration_s, desc="Playing", bar_format=bar, position=0)
-        self._emotion = tqdm(bar_format="{desc}", position=1)
+        self._emotion = tqdm(bar_format="{desc}", position=1, leave=False)
         self._shown = 0
 
     def __enter__(self) -> "_Display":
