@@ -12,7 +12,11 @@ NODES = (
     "face_crop_node",
     "audio_window_node",
     "emotion_fusion_node",
+    "hri_faces_node",
+    "hri_bridge_node",
+    "overlay_node",
 )
+PROGRAMS = ("emotion_pipeline", "wait_until_active")
 
 
 def shared(folder: str) -> list[tuple[str, list[str]]]:
@@ -40,7 +44,7 @@ setup(
     entry_points={
         "console_scripts": [
             *(f"{node} = {NAME}.nodes.{node}:main" for node in NODES),
-            f"emotion_pipeline = {NAME}.emotion_pipeline:main",
+            *(f"{program} = {NAME}.{program}:main" for program in PROGRAMS),
         ],
     },
 )

@@ -65,6 +65,10 @@ class Process:
                 **options,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 

@@ -8,6 +8,7 @@ import skimage.data
 from diagnostic_msgs.msg import DiagnosticArray
 
 from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCropArray
+from emotion_perception.nodes.starting import REFUSED
 from emotion_perception.testing.media import voice, write_media
 
 BOTH = EmotionState.FACE | EmotionState.AUDIO
@@ -122,7 +123,7 @@ def test_corrupt_packets_are_left_out_and_the_rest_is_played(graph, play, genera
 
 def test_bundle_that_is_wrong_ends_the_chain_with_one_sentence(play, generated_clip, tmp_path):
     process = play(generated_clip, emotion_fusion_node={"model": str(tmp_path / "nowhere")})
-    assert process.end() == 1
+    assert process.end() == REFUSED
     fatal = [line for line in process.output.splitlines() if "[FATAL]" in line]
     assert len(fatal) == 1 and "model.json does not exist" in fatal[0]
     assert "Traceback" not in process.output

@@ -6,16 +6,10 @@ from pathlib import Path
 import pytest
 import rclpy
 
-from emotion_perception.nodes.audio_window_node import AudioWindowNode
-from emotion_perception.nodes.camera_node import CameraNode
-from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
-from emotion_perception.nodes.face_crop_node import FaceCropNode
-from emotion_perception.nodes.media_player_node import MediaPlayerNode
-from emotion_perception.nodes.microphone_node import MicrophoneNode
+from emotion_perception.emotion_pipeline import NODES, node_class
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NODES = (AudioWindowNode, CameraNode, EmotionFusionNode, FaceCropNode, MediaPlayerNode, MicrophoneNode)
 TYPES = {bool: "bool", int: "int", float: "double", str: "string"}
 
 
@@ -27,11 +21,11 @@ def row(node, parameter):
     return f"| `{parameter.name}` | {TYPES[type(value)]} | `{default}` | {limits} | {parameter.description} |"
 
 
-@pytest.mark.parametrize("node_class", NODES)
-def test_parameter_table_is_that_of_the_node(node_class):
+@pytest.mark.parametrize("name", NODES)
+def test_parameter_table_is_that_of_the_node(name):
     rclpy.init()
     try:
-        node = node_class()
+        node = node_class(name)()
         expected = [row(node, parameter) for parameter in node.PARAMETERS]
         section = README.split(f"**{node.get_name()}**")[1].split("**")[0]
         node.destroy_node()

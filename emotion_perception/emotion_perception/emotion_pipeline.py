@@ -6,48 +6,32 @@ nodes, topics and parameter files are those of the one-node-a-process form.
 
 import argparse
 import sys
-import threading
-import time
-from collections.abc import Sequence
-from functools import partial
+from importlib import import_module
 
-from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 
-from emotion_perception.nodes.audio_window_node import AudioWindowNode
-from emotion_perception.nodes.camera_node import CameraNode
-from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
-from emotion_perception.nodes.face_crop_node import FaceCropNode
-from emotion_perception.nodes.media_player_node import MediaPlayerNode
-from emotion_perception.nodes.microphone_node import MicrophoneNode
 from emotion_perception.nodes.perception_node import PerceptionNode
-from emotion_perception.nodes.spinning import spin
+from emotion_perception.nodes.starting import run_active
 
-# A file is played once: its first states would be lost while those who want them are still being discovered.
-LISTENER_WAIT_S = 3.0
-# After the end of a file, for its last frames to become states.
-DRAIN_S = 0.2
-
-
-def bring_to_active(nodes: Sequence[PerceptionNode], stop: threading.Event) -> bool:
-    """Configure all nodes, then activate them in order; false when one refuses, which has said why."""
-    if not all(node.trigger_configure() == TransitionCallbackReturn.SUCCESS for node in nodes):
-        return False
-    for node in nodes:
-        if isinstance(node, MediaPlayerNode):
-            wait_for_listener(nodes, stop)
-        if node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
-            return False
-    return True
+NODES = {
+    "audio_window_node": "AudioWindowNode",
+    "camera_node": "CameraNode",
+    "emotion_fusion_node": "EmotionFusionNode",
+    "face_crop_node": "FaceCropNode",
+    "hri_bridge_node": "HriBridgeNode",
+    "hri_faces_node": "HriFacesNode",
+    "media_player_node": "MediaPlayerNode",
+    "microphone_node": "MicrophoneNode",
+    "overlay_node": "OverlayNode",
+}
+CHAIN = ("face_crop_node", "audio_window_node", "emotion_fusion_node")
+SOURCES = {"topics": (), "live": ("camera_node", "microphone_node"), "file": ("media_player_node",)}
 
 
-def wait_for_listener(nodes: Sequence[PerceptionNode], stop: threading.Event) -> None:
-    """Wait a while until somebody listens to the states."""
-    (fusion_node,) = (node for node in nodes if isinstance(node, EmotionFusionNode))
-    end_s = time.monotonic() + LISTENER_WAIT_S
-    while not fusion_node.is_wanted() and time.monotonic() < end_s:
-        if stop.wait(0.01):
-            return
+def node_class(name: str) -> type[PerceptionNode]:
+    """The class of a node; its module is not imported before, for a process that died must be back soon."""
+    node: type[PerceptionNode] = getattr(import_module(f"emotion_perception.nodes.{name}"), NODES[name])
+    return node
 
 
 def main() -> None:
@@ -56,27 +40,21 @@ def main() -> None:
     )
     parser.add_argument(
         "--source",
-        choices=("topics", "live", "file"),
+        choices=SOURCES,
         default="topics",
         help="topics: those of a robot; live: this computer's camera and microphone; "
         "file: media_player_node's path, whose end is the end of the process (default: %(default)s)",
     )
-    source = parser.parse_args(remove_ros_args(sys.argv)[1:]).source
-    stop = threading.Event()
-
-    def end() -> None:
-        stop.wait(DRAIN_S)
-        stop.set()
-
-    sources = {
-        "topics": [],
-        "live": [CameraNode, MicrophoneNode],
-        "file": [lambda: MediaPlayerNode(on_end=end)],
-    }[source]
-    # The sources stand last, so that they start when everybody listens.
-    nodes = [FaceCropNode, AudioWindowNode, EmotionFusionNode, *sources]
-    if not spin(nodes, partial(bring_to_active, stop=stop), stop):
-        sys.exit(1)
+    parser.add_argument(
+        "--nodes",
+        nargs="+",
+        choices=NODES,
+        metavar="NODE",
+        help=f"the nodes instead, sources last: {', '.join(NODES)}",
+    )
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    names = arguments.nodes or [*CHAIN, *SOURCES[arguments.source]]
+    run_active([node_class(name) for name in names])
 
 
 if __name__ == "__main__":

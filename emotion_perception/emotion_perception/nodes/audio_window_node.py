@@ -5,7 +5,7 @@ from typing import Any
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from emotion_msgs.msg import AudioWindow
+from emotion_msgs.msg import AudioChunk, AudioWindow
 from emotion_perception.core.audio_resampler import AudioError
 from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
 from emotion_perception.core.voice_activity import VoiceActivity
@@ -15,10 +15,10 @@ from emotion_perception.nodes.perception_node import (
     Diagnosis,
     Parameter,
     PerceptionNode,
+    TopicArrivals,
     share_directory,
-    topic_arrivals,
 )
-from emotion_perception.nodes.spinning import spin
+from emotion_perception.nodes.starting import run
 
 VOICE_MODEL = "models/silero_vad/silero_vad_16k_op15.onnx"
 
@@ -63,14 +63,17 @@ class AudioWindowNode(PerceptionNode):
             min_silence_s=self.value("voice_min_silence_s"),
         )
         self._windower = AudioWindower(self.value("window_s"), self.value("hop_s"), voice)
-        self._publisher = self.add_publisher(AudioWindow, "/emotion/audio_window", QoSProfile(depth=10))
+        self._publisher = self.add_publisher(AudioWindow, "emotion/audio_window", QoSProfile(depth=10))
 
     def activate(self) -> None:
         topic = self.value("audio_topic")
-        self._arrivals = topic_arrivals(topic, self.value("audio_type"))
+        self._arrivals = TopicArrivals(self, self._message_type, topic, "audio_topic and audio_type")
         self._windower.reset()
-        # No chunk of sound is made worthless by the next one: the queue holds some seconds.
-        qos = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+        # No chunk of sound is made worthless by the next one: the queue holds some seconds, and one that was lost
+        # is sent again where the publisher is sure to do so, as the nodes of this suite are.
+        is_ours = self._message_type is AudioChunk
+        reliability = ReliabilityPolicy.RELIABLE if is_ours else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
         self.add_subscription(self._message_type, topic, self._on_audio, qos)
 
     def diagnose(self) -> Diagnosis:
@@ -100,4 +103,4 @@ class AudioWindowNode(PerceptionNode):
 
 
 def main() -> None:
-    spin([AudioWindowNode])
+    run(AudioWindowNode)

@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 
 from emotion_perception.nodes.conversions import rgb_to_image
 from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
-from emotion_perception.nodes.spinning import spin
+from emotion_perception.nodes.starting import run
 
 RETRY_S = 0.2  # before a camera that gave no image is asked again
 
@@ -76,4 +76,4 @@ class CameraNode(PerceptionNode):
 
 
 def main() -> None:
-    spin([CameraNode])
+    run(CameraNode)

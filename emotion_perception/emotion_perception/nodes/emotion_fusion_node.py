@@ -21,7 +21,7 @@ from emotion_perception.nodes.conversions import (
     to_stamp,
 )
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, share_directory
-from emotion_perception.nodes.spinning import spin
+from emotion_perception.nodes.starting import run
 
 QUEUE = QoSProfile(depth=10)
 
@@ -65,16 +65,16 @@ class EmotionFusionNode(PerceptionNode):
         )
         self._stream = EmotionStream(load_bundle(_bundle_directory(self.value("model"))), settings)
         self.get_logger().info(f"Model {self._stream.bundle.model_id}: {', '.join(self._stream.bundle.labels)}")
-        self._state_publisher = self.add_publisher(EmotionState, "/emotion/state", QUEUE)
-        self._states_publisher = self.add_publisher(EmotionStateArray, "/emotion/states", QUEUE)
+        self._state_publisher = self.add_publisher(EmotionState, "emotion/state", QUEUE)
+        self._states_publisher = self.add_publisher(EmotionStateArray, "emotion/states", QUEUE)
 
     def activate(self) -> None:
         self._stream.reset()
         self._camera_frame_id = self._microphone_frame_id = ""
         self._states_published = 0
         self._refusal = ""
-        self.add_subscription(FaceCropArray, "/emotion/faces", self._on_faces, QUEUE)
-        self.add_subscription(AudioWindow, "/emotion/audio_window", self._on_audio_window, QUEUE)
+        self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
+        self.add_subscription(AudioWindow, "emotion/audio_window", self._on_audio_window, QUEUE)
         self.add_timer(1 / self.value("rate_hz"), self._on_tick)
 
     def diagnose(self) -> Diagnosis:
@@ -98,7 +98,7 @@ class EmotionFusionNode(PerceptionNode):
                 for face in message.faces
             ]
         except ImageError as error:
-            self._refusal = f"/emotion/faces: {error}"
+            self._refusal = f"emotion/faces: {error}"
             return
         self._camera_frame_id = message.header.frame_id
         self._stream.add_faces(to_nanoseconds(message.header.stamp), samples)
@@ -115,7 +115,7 @@ class EmotionFusionNode(PerceptionNode):
                 message.voice_activity,
             )
         except ValueError as error:
-            self._refusal = f"/emotion/audio_window: {error}"
+            self._refusal = f"emotion/audio_window: {error}"
 
     def _on_tick(self) -> None:
         if not self.is_wanted():
@@ -170,4 +170,4 @@ def _bundle_directory(model: str) -> Path:
 
 
 def main() -> None:
-    spin([EmotionFusionNode])
+    run(EmotionFusionNode)

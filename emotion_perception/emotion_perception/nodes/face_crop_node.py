@@ -15,8 +15,8 @@ from emotion_perception.nodes.conversions import (
     rgb_to_image,
     to_nanoseconds,
 )
-from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, topic_arrivals
-from emotion_perception.nodes.spinning import spin
+from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, TopicArrivals
+from emotion_perception.nodes.starting import run
 
 TRANSPORTS = {"raw": (Image, image_to_rgb), "compressed": (CompressedImage, compressed_to_rgb)}
 
@@ -66,7 +66,7 @@ class FaceCropNode(PerceptionNode):
             duplicate_overlap=self.value("duplicate_overlap"),
         )
         self._detector = FaceDetector(self.value("min_score"))
-        self._publisher = self.add_publisher(FaceCropArray, "/emotion/faces", QoSProfile(depth=10))
+        self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
 
     def cleanup(self) -> None:
         if self._detector is not None:
@@ -75,7 +75,7 @@ class FaceCropNode(PerceptionNode):
 
     def activate(self) -> None:
         topic = self.value("image_topic")
-        self._arrivals = topic_arrivals(topic, self._message_type.__name__)
+        self._arrivals = TopicArrivals(self, self._message_type, topic, "image_topic and image_transport")
         self._faces_found = 0
         self._tracker.reset()
         # Only the newest image counts: one that waited would be late.
@@ -115,4 +115,4 @@ class FaceCropNode(PerceptionNode):
 
 
 def main() -> None:
-    spin([FaceCropNode])
+    run(FaceCropNode)

@@ -1,7 +1,7 @@
 """A file as camera and microphone, in its own timing."""
 
 import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -12,10 +12,16 @@ from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.media_reader import AudioBlock, MediaError, MediaReader, VideoFrame
 from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, rgb_to_image, to_float_array, to_stamp
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
-from emotion_perception.nodes.spinning import spin
+from emotion_perception.nodes.starting import run
 
 # How often a waiting player looks at the clock, which a simulation may stop or set back.
 LOOK_S = 0.02
+# A file is played once: its first states would be lost while those who want them are still being discovered.
+LISTENER_WAIT_S = 3.0
+# Best effort gives nothing to a listener that has not yet discovered the player, which may be later than the reverse.
+DISCOVERY_S = 0.3
+
+STATES = ("emotion/state", "emotion/states")
 
 
 class MediaPlayerNode(PerceptionNode):
@@ -30,12 +36,8 @@ class MediaPlayerNode(PerceptionNode):
         Parameter("microphone_frame_id", "Frame of the sound"),
     )
 
-    def __init__(self, on_end: Callable[[], None] = lambda: None) -> None:
-        """Args:
-        on_end: called from the player's thread when the clip has ended and is not to be looped.
-        """
+    def __init__(self) -> None:
         super().__init__("media_player_node")
-        self._on_end = on_end
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -52,6 +54,19 @@ class MediaPlayerNode(PerceptionNode):
         # Whoever comes later, or wants to lay results over the file, learns when its time zero was.
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._start_publisher = self.add_publisher(Header, "~/start", latched)
+
+    def wait_before_start(self, stop: threading.Event) -> None:
+        """Wait a while until somebody listens to the file and to the states."""
+        end_s = time.monotonic() + LISTENER_WAIT_S
+        while not self._is_heard() and time.monotonic() < end_s:
+            if stop.wait(LOOK_S):
+                return
+        stop.wait(DISCOVERY_S)
+
+    def _is_heard(self) -> bool:
+        publishers = (self._image_publisher, self._audio_publisher)
+        is_received = all(publisher.get_subscription_count() for publisher in publishers)
+        return is_received and any(map(self.count_subscribers, STATES))
 
     def activate(self) -> None:
         self._frames = self._blocks = self._corrupt_packets = 0
@@ -83,7 +98,7 @@ class MediaPlayerNode(PerceptionNode):
         except MediaError as error:
             self.get_logger().error(str(error))
         if not self._stop.is_set():
-            self._on_end()
+            self.on_end()
 
     def _play_once(self) -> None:
         with MediaReader(self._path) as reader:
@@ -127,4 +142,4 @@ class MediaPlayerNode(PerceptionNode):
 
 
 def main() -> None:
-    spin([MediaPlayerNode])
+    run(MediaPlayerNode)

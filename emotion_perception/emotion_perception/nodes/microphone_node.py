@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_float_array, to_stamp
 from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
-from emotion_perception.nodes.spinning import spin
+from emotion_perception.nodes.starting import run
 
 
 class MicrophoneNode(PerceptionNode):
@@ -98,4 +98,4 @@ class MicrophoneNode(PerceptionNode):
 
 
 def main() -> None:
-    spin([MicrophoneNode])
+    run(MicrophoneNode)

@@ -1,5 +1,6 @@
 """What every node of the suite has in common: parameters from one file, a symmetric life cycle, diagnostics."""
 
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -21,7 +23,7 @@ from rclpy.timer import Timer
 
 DIAGNOSTICS_PERIOD_S = 1.0
 # A source that has been silent for so long is worth a warning.
-SILENCE_LIMIT_S = 3.0
+SILENCE_LIMIT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,14 @@ class PerceptionNode(LifecycleNode):
             default = defaults[parameter.name]
             self.declare_parameter(parameter.name, default, _describe(parameter, default))
         self.add_on_set_parameters_callback(self._refuse_unless_unconfigured)
+        # Called by a node that has nothing more to give.
+        self.on_end: Callable[[], None] = lambda: None
         self._configured = False
         self._added_publishers: list[Publisher] = []
         self._added_subscriptions: list[Subscription] = []
         self._added_timers: list[Timer] = []
         self._last_diagnosis = Diagnosis()
+        self._refusal = ""  # why the last transition failed
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A simulation that stands still is a reason to say so: the timer follows no simulated clock.
         self._diagnostics_timer = self.create_timer(
@@ -94,13 +99,28 @@ class PerceptionNode(LifecycleNode):
 
     def add_subscription(
         self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
-    ) -> None:
+    ) -> Subscription:
         """Create a subscription that lives until deactivation."""
-        self._added_subscriptions.append(self.create_subscription(message_type, topic, callback, qos))
+        subscription = self.create_subscription(message_type, topic, callback, qos)
+        self._added_subscriptions.append(subscription)
+        return subscription
+
+    def remove_publisher(self, publisher: Publisher) -> None:
+        """Destroy an added publisher before cleanup."""
+        self._added_publishers.remove(publisher)
+        self.destroy_publisher(publisher)
+
+    def remove_subscription(self, subscription: Subscription) -> None:
+        """Destroy an added subscription before deactivation."""
+        self._added_subscriptions.remove(subscription)
+        self.destroy_subscription(subscription)
 
     def add_timer(self, period_s: float, callback: Callable[[], None]) -> None:
         """Create a timer that lives until deactivation and follows the node's clock."""
         self._added_timers.append(self.create_timer(period_s, callback))
+
+    def wait_before_start(self, stop: threading.Event) -> None:
+        """Wait for what an activation that nobody asks for by hand should wait for, at most until `stop` is set."""
 
     def configure(self) -> None:
         """Read the parameters, load what is heavy, add publishers."""
@@ -157,11 +177,13 @@ class PerceptionNode(LifecycleNode):
         try:
             step()
         except ValueError as error:
-            self.get_logger().fatal(f"Cannot {step.__name__}: {error}")
+            self._refusal = f"Cannot {step.__name__}: {error}"
         except Exception:  # rclpy would swallow it without a word
-            self.get_logger().fatal(f"Cannot {step.__name__}, which is a bug of ours:\n{traceback.format_exc()}")
+            self._refusal = f"Cannot {step.__name__}, which is a bug of ours:\n{traceback.format_exc()}"
         else:
+            self._refusal = ""
             return True
+        self.get_logger().fatal(self._refusal)
         return False
 
     def _undo_activate(self) -> None:
@@ -188,9 +210,10 @@ class PerceptionNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _diagnose(self) -> None:
-        diagnosis = self.diagnose() if self.is_active else Diagnosis(message=self._state_machine.current_state[1])
+        diagnosis = self.diagnose() if self.is_active else self._diagnose_inactive()
         last, self._last_diagnosis = self._last_diagnosis, diagnosis
-        if (diagnosis.level, diagnosis.message) != (last.level, last.message):
+        has_been_logged = diagnosis.message == self._refusal
+        if (diagnosis.level, diagnosis.message) != (last.level, last.message) and not has_been_logged:
             if diagnosis.level != DiagnosticStatus.OK:
                 self.get_logger().warning(diagnosis.message)
             elif last.level != DiagnosticStatus.OK:
@@ -205,6 +228,11 @@ class PerceptionNode(LifecycleNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(message)
+
+    def _diagnose_inactive(self) -> Diagnosis:
+        if self._refusal:
+            return Diagnosis(DiagnosticStatus.ERROR, self._refusal)
+        return Diagnosis(message=self._state_machine.current_state[1])
 
 
 class Arrivals:
@@ -239,14 +267,42 @@ class Arrivals:
         if reason:
             return Diagnosis(DiagnosticStatus.ERROR, reason, values)
         if (self._clock.now() - self._last).nanoseconds * 1e-9 > SILENCE_LIMIT_S:
-            message = f"Nothing came from {self._source} for more than {SILENCE_LIMIT_S:.0f} s; {self._remedy}"
-            return Diagnosis(DiagnosticStatus.WARN, message, values)
+            return Diagnosis(DiagnosticStatus.WARN, self._explain_silence(), values)
         return Diagnosis(values=values)
 
+    def _explain_silence(self) -> str:
+        return f"Nothing came from {self._source} for more than {SILENCE_LIMIT_S:.0f} s; {self._remedy}"
 
-def topic_arrivals(topic: str, message_type: str) -> Arrivals:
-    """Arrivals of a topic."""
-    return Arrivals(topic, f"is it the right topic, and does something publish {message_type} on it (ros2 topic info)?")
+
+class TopicArrivals(Arrivals):
+    """Arrivals of a topic; its silence is explained by what the graph shows."""
+
+    def __init__(self, node: Node, message_type: type, topic: str, parameters: str) -> None:
+        """Args:
+        node: the one that listens to the topic.
+        message_type: what it listens for.
+        topic: as the parameter says it.
+        parameters: those that choose topic and type, for the remedy.
+        """
+        self._topic = node.resolve_topic_name(topic)
+        self._type = f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"
+        self._node = node
+        self._parameters = parameters
+        super().__init__(self._topic, "is the sensor running?")
+
+    def _explain_silence(self) -> str:
+        types = self._published_types(self._topic)
+        if self._type in types:
+            return super()._explain_silence()
+        found = f"{self._topic} carries {' and '.join(sorted(types))}" if types else f"Nothing publishes {self._topic}"
+        topics = (topic for topic, topic_types in self._node.get_topic_names_and_types() if self._type in topic_types)
+        elsewhere = sorted(topic for topic in topics if self._type in self._published_types(topic))
+        there = f"it is published on {', '.join(elsewhere)}" if elsewhere else "nothing publishes that at all"
+        return f"{found}, expected {self._type}; {there}: check {self._parameters}, and that the sensor is running."
+
+    def _published_types(self, topic: str) -> set[str]:
+        """Types of what others publish; those of subscriptions do not count."""
+        return {publisher.topic_type for publisher in self._node.get_publishers_info_by_topic(topic)}
 
 
 def _describe(parameter: Parameter, default: Any) -> ParameterDescriptor:

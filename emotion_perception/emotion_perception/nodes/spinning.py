@@ -76,6 +76,8 @@ def spin(
                 node.trigger_deactivate()
             node.destroy_node()
         rclpy.try_shutdown()
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one has nothing left to end
+            signal.signal(number, signal.SIG_IGN)
     if failures:
         raise failures[0]
     return started

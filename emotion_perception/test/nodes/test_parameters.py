@@ -8,11 +8,24 @@ from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.camera_node import CameraNode
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode
+from emotion_perception.nodes.hri_bridge_node import HriBridgeNode
+from emotion_perception.nodes.hri_faces_node import HriFacesNode
 from emotion_perception.nodes.media_player_node import MediaPlayerNode
 from emotion_perception.nodes.microphone_node import MicrophoneNode
+from emotion_perception.nodes.overlay_node import OverlayNode
 from emotion_perception.nodes.perception_node import share_directory
 
-NODES = (AudioWindowNode, CameraNode, EmotionFusionNode, FaceCropNode, MediaPlayerNode, MicrophoneNode)
+NODES = (
+    AudioWindowNode,
+    CameraNode,
+    EmotionFusionNode,
+    FaceCropNode,
+    HriBridgeNode,
+    HriFacesNode,
+    MediaPlayerNode,
+    MicrophoneNode,
+    OverlayNode,
+)
 
 
 @pytest.mark.parametrize("node_class", NODES)

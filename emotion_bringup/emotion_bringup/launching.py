@@ -1,0 +1,209 @@
+"""What the launch files share: their arguments, the presets of cameras and microphones, and the start of the nodes.
+
+The nodes configure and activate themselves (emotion_perception/nodes/starting.py says why), so one that died is
+respawned and works again. Those of the chain can do without each other and start side by side; the sources, which
+are played once, start when the chain is active.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory, get_packages_with_prefixes
+from launch import LaunchContext, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
+from launch_ros.actions import Node
+
+from emotion_perception.nodes.starting import REFUSED
+
+LOCAL = "local"  # the camera or microphone of this computer
+TOPIC = "topic"  # the topic and type that are the default
+RESPAWN_DELAY_S = 0.1  # not 0: a launch that has just decided to end could not stop it
+FACES = {"camera": "face_crop_node", "hri": "hri_faces_node"}
+EXTRAS = {"hri": "hri_bridge_node", "overlay": "overlay_node"}
+BOOLEAN = ("true", "false")
+# Arguments that set the parameter of the same name wherever a node has it, when they are not empty.
+TEXTS = ("image_topic", "image_transport", "audio_topic", "model", "path")
+FLAGS = ("loop", "use_sim_time")
+
+
+def presets(kind: str) -> dict[str, Path]:
+    """The parameter files of config/cameras or config/microphones, by name."""
+    folder = Path(get_package_share_directory("emotion_bringup")) / "config" / kind
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def robot_audio_source() -> str:
+    """The robot's microphone; without the package of its messages the face alone is still worth a start."""
+    return "audio_in" if "audio_common_msgs" in get_packages_with_prefixes() else TOPIC
+
+
+def graph_arguments(use_sim_time: str = "false") -> list[DeclareLaunchArgument]:
+    """What every launch file takes."""
+    return [
+        DeclareLaunchArgument(
+            "model",
+            default_value="",
+            description="Directory or name of the model bundle; empty: that of the parameters",
+        ),
+        DeclareLaunchArgument(
+            "params",
+            default_value="",
+            description="File with parameters of the nodes, which prevail over the presets; "
+            "/**/face_crop_node: names a node in any namespace",
+        ),
+        DeclareLaunchArgument(
+            "faces",
+            default_value="camera",
+            choices=FACES,
+            description="Where faces are found: camera for our own detector, hri for those of hri_face_detect",
+        ),
+        DeclareLaunchArgument(
+            "hri",
+            default_value="false",
+            choices=BOOLEAN,
+            description="Whether to publish expressions, and our own faces, for ROS4HRI (REP-155)",
+        ),
+        DeclareLaunchArgument(
+            "overlay",
+            default_value="false",
+            choices=BOOLEAN,
+            description="Whether emotion/image shows the faces and what they seem to feel, while somebody watches",
+        ),
+        DeclareLaunchArgument(
+            "composed",
+            default_value="true",
+            choices=BOOLEAN,
+            description="Whether all nodes share one process, which copies no image twice, or have one each",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time", default_value=use_sim_time, choices=BOOLEAN, description="Whether time is that of /clock"
+        ),
+        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes and of emotion/..."),
+        DeclareLaunchArgument(
+            "log_level",
+            default_value="info",
+            choices=("debug", "info", "warn", "error", "fatal"),
+            description="The least severe messages that the nodes log",
+        ),
+    ]
+
+
+def sensor_arguments(camera: str, audio_source: str) -> list[DeclareLaunchArgument]:
+    """Where images and sound come from, when the launch file leaves that open; its preferences are given."""
+    return [
+        DeclareLaunchArgument(
+            "camera",
+            default_value=camera,
+            choices=(*presets("cameras"), LOCAL, TOPIC),
+            description="Camera: a preset of config/cameras, local for that of this computer, or topic for image_topic",
+        ),
+        DeclareLaunchArgument(
+            "image_topic", default_value="", description="Topic of the images; empty: that of the preset"
+        ),
+        DeclareLaunchArgument(
+            "image_transport",
+            default_value="",
+            choices=("", "raw", "compressed"),
+            description="Form of the images; empty: that of the preset",
+        ),
+        DeclareLaunchArgument(
+            "audio_source",
+            default_value=audio_source,
+            choices=(*presets("microphones"), LOCAL, TOPIC),
+            description="Microphone: a preset of config/microphones, local for that of this computer, "
+            "or topic for emotion_msgs/AudioChunk on audio_topic",
+        ),
+        DeclareLaunchArgument(
+            "audio_topic", default_value="", description="Topic of the sound; empty: that of the preset"
+        ),
+    ]
+
+
+def graph(
+    *sources: str, then: Sequence[LaunchDescriptionEntity] = (), camera: str = TOPIC, audio_source: str = TOPIC
+) -> OpaqueFunction:
+    """The nodes, as the arguments want them.
+
+    Args:
+        sources: nodes that are played once; the launch ends with them.
+        then: what else is started when the nodes are active.
+        camera: the camera if there is no argument of that name.
+        audio_source: likewise.
+    """
+    return OpaqueFunction(function=_start, args=[sources, then, camera, audio_source])
+
+
+def _start(
+    context: LaunchContext,
+    played: Sequence[str],
+    then: Sequence[LaunchDescriptionEntity],
+    camera: str,
+    audio_source: str,
+) -> list[LaunchDescriptionEntity]:
+    arguments = context.launch_configurations
+    camera = arguments.get("camera", camera)
+    audio_source = arguments.get("audio_source", audio_source)
+    chain = [FACES[arguments["faces"]], "audio_window_node", "emotion_fusion_node"]
+    chain += [node for argument, node in EXTRAS.items() if arguments[argument] == "true"]
+    live = [*["camera_node"] * (camera == LOCAL), *["microphone_node"] * (audio_source == LOCAL)]
+    sources = [*live, *played]
+    common = {
+        "package": "emotion_perception",
+        "namespace": arguments["namespace"],
+        "output": "screen",
+        "ros_arguments": _ros_arguments(arguments, camera, audio_source),
+    }
+
+    def process(executable: str, *options: str, ends: bool) -> Node:
+        return Node(
+            executable=executable,
+            arguments=list(options),
+            respawn=True,
+            respawn_delay=RESPAWN_DELAY_S,
+            on_exit=lambda event, context: _on_exit(event, context, ends),
+            **common,
+        )
+
+    if arguments["composed"] == "true":
+        processes = [process("emotion_pipeline", "--nodes", *chain, *sources, ends=bool(played))]
+        later = list(then)
+    else:
+        processes = [process(name, "--start", ends=False) for name in chain]
+        later = [*(process(name, "--start", ends=name in played) for name in sources), *then]
+    if not later:
+        return processes
+    gate = Node(executable="wait_until_active", arguments=chain, **common)
+    start_later = OnProcessExit(target_action=gate, on_exit=lambda event, _: later if event.returncode == 0 else None)
+    return [RegisterEventHandler(start_later), *processes, gate]
+
+
+def _ros_arguments(arguments: Mapping[str, str], camera: str, audio_source: str) -> list[str]:
+    """Parameters from the presets, the user's file and the single arguments; the last one prevails."""
+    files = [presets("cameras").get(camera), presets("microphones").get(audio_source)]
+    if params := arguments["params"]:
+        if not Path(params).is_file():
+            raise RuntimeError(f"params is {params!r}, expected a file with parameters; check the path.")
+        files.append(Path(params))
+    values = {name: json.dumps(arguments[name]) for name in TEXTS if arguments.get(name)}
+    values |= {name: arguments[name] for name in FLAGS if name in arguments}
+    if arguments["faces"] == "hri":
+        values["publish_faces"] = "false"  # ROS4HRI has them already
+    return [
+        *("--log-level", arguments["log_level"]),
+        *(part for file in files if file for part in ("--params-file", str(file))),
+        *(part for name, value in values.items() for part in ("-p", f"{name}:={value}")),
+    ]
+
+
+def _on_exit(event: ProcessExited, context: LaunchContext, ends: bool) -> Shutdown | None:
+    """What follows when a process has ended; without an answer it is respawned."""
+    if context.is_shutdown:
+        return None
+    if event.returncode == REFUSED:
+        raise RuntimeError(f"{event.process_name} refused to start; the line that begins with FATAL says why.")
+    if ends and event.returncode == 0:
+        return Shutdown(reason="everything has been played")
+    return None

@@ -1,0 +1,23 @@
+"""The suite on a rosbag2, in the bag's own time; its end is the end of all."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown
+from launch.substitutions import LaunchConfiguration
+
+from emotion_bringup.launching import graph, graph_arguments, robot_audio_source, sensor_arguments
+
+
+def generate_launch_description() -> LaunchDescription:
+    play = ExecuteProcess(
+        cmd=["ros2", "bag", "play", LaunchConfiguration("bag"), "--clock"],
+        output="screen",
+        on_exit=Shutdown(reason="the bag has been played"),
+    )
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("bag", description="Folder of the bag"),
+            *sensor_arguments(camera="classic", audio_source=robot_audio_source()),
+            *graph_arguments(use_sim_time="true"),
+            graph(then=[play]),
+        ]
+    )

@@ -1,0 +1,19 @@
+"""The suite on a file, which is played as camera and microphone; its end is the end of all."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+
+from emotion_bringup.launching import BOOLEAN, graph, graph_arguments
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("path", description="The file: anything that FFmpeg reads"),
+            DeclareLaunchArgument(
+                "loop", default_value="false", choices=BOOLEAN, description="Whether to start again at the end"
+            ),
+            *graph_arguments(),
+            graph("media_player_node"),
+        ]
+    )

@@ -1,0 +1,164 @@
+"""Faces and their emotions in the form of ROS4HRI (REP-155)."""
+
+from dataclasses import dataclass
+
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_nanoseconds
+from emotion_perception.nodes.hri_messages import hri_messages
+from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.starting import run
+
+QUEUE = QoSProfile(depth=10)
+NEWEST = QoSProfile(depth=1)
+LOOK_PERIOD_S = 0.2  # how often the node looks whether a face was lost while no image comes
+# Labels for which hri_msgs/Expression has another word; for the others the word is the same, or there is none.
+EXPRESSIONS = {
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fear": "scared",
+    "fearful": "scared",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprise": "surprised",
+}
+
+
+@dataclass
+class HriFace:
+    """What is published about one face."""
+
+    seen_ns: int
+    expression: Publisher
+    roi: Publisher | None
+    cropped: Publisher | None
+
+    @property
+    def publishers(self) -> list[Publisher]:
+        return [publisher for publisher in (self.expression, self.roi, self.cropped) if publisher is not None]
+
+
+class HriBridgeNode(PerceptionNode):
+    """Publishes each face under its id as long as it is tracked, and what it seems to feel."""
+
+    PARAMETERS = (
+        Parameter("hri_faces_topic", "Topic below which ROS4HRI has the faces"),
+        Parameter(
+            "publish_faces",
+            "Whether to publish tracked, roi and cropped; false where hri_face_detect does that already",
+        ),
+        Parameter("max_lost_s", "A face unseen for longer is no longer tracked, in seconds", 0.0, 60.0),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("hri_bridge_node")
+        self._faces: dict[str, HriFace] = {}
+        self._tracked_publisher: Publisher | None = None
+
+    def configure(self) -> None:
+        self._messages = hri_messages()
+        self._topic = self.value("hri_faces_topic")
+        self._max_lost_ns = round(self.value("max_lost_s") * NANOSECONDS_PER_S)
+        if self.value("publish_faces"):
+            self._tracked_publisher = self.add_publisher(self._messages.IdsList, f"{self._topic}/tracked", NEWEST)
+
+    def activate(self) -> None:
+        self._expressions = 0
+        self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
+        self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE)
+        self.add_timer(LOOK_PERIOD_S, self._on_look)
+
+    def deactivate(self) -> None:
+        if self._faces:
+            for track_id in list(self._faces):
+                self._lose(track_id)
+            self._publish_tracked(Header(stamp=self.get_clock().now().to_msg()))
+
+    def cleanup(self) -> None:
+        self._tracked_publisher = None
+
+    def diagnose(self) -> Diagnosis:
+        return Diagnosis(values={"faces": len(self._faces), "expressions": self._expressions})
+
+    def _on_faces(self, message: FaceCropArray) -> None:
+        stamp_ns = to_nanoseconds(message.header.stamp)
+        for face in message.faces:
+            if face.track_id not in self._faces:
+                self._faces[face.track_id] = self._make_face(face.track_id)
+            self._faces[face.track_id].seen_ns = stamp_ns
+            self._publish_face(face, message)
+        self._lose_unseen(stamp_ns)
+        self._publish_tracked(message.header)
+
+    def _on_states(self, message: EmotionStateArray) -> None:
+        for state in message.states:
+            if state.track_id in self._faces:
+                self._faces[state.track_id].expression.publish(self._to_expression(state))
+                self._expressions += 1
+
+    def _on_look(self) -> None:
+        now = self.get_clock().now()
+        if self._lose_unseen(now.nanoseconds):
+            self._publish_tracked(Header(stamp=now.to_msg()))
+
+    def _make_face(self, track_id: str) -> HriFace:
+        def publisher(message_type: type, name: str) -> Publisher:
+            return self.add_publisher(message_type, f"{self._topic}/{track_id}/{name}", NEWEST)
+
+        expression = publisher(self._messages.Expression, "expression")
+        if self._tracked_publisher is None:
+            return HriFace(0, expression, roi=None, cropped=None)
+        roi = publisher(self._messages.NormalizedRegionOfInterest2D, "roi")
+        return HriFace(0, expression, roi, cropped=publisher(Image, "cropped"))
+
+    def _publish_face(self, face: FaceCrop, image: FaceCropArray) -> None:
+        publishers = self._faces[face.track_id]
+        if publishers.roi is None or publishers.cropped is None:
+            return
+        width_px, height_px = image.image_width_px, image.image_height_px
+        publishers.roi.publish(
+            self._messages.NormalizedRegionOfInterest2D(
+                header=image.header,
+                xmin=max(face.x_px / width_px, 0.0),
+                ymin=max(face.y_px / height_px, 0.0),
+                xmax=min((face.x_px + face.width_px) / width_px, 1.0),
+                ymax=min((face.y_px + face.height_px) / height_px, 1.0),
+                c=face.score,
+            )
+        )
+        if publishers.cropped.get_subscription_count():
+            publishers.cropped.publish(face.crop)
+
+    def _publish_tracked(self, header: Header) -> None:
+        if self._tracked_publisher is not None:
+            self._tracked_publisher.publish(self._messages.IdsList(header=header, ids=list(self._faces)))
+
+    def _lose_unseen(self, now_ns: int) -> bool:
+        """Forget faces that were seen too long ago, or in a future from which time was set back."""
+        lost = [name for name, face in self._faces.items() if abs(now_ns - face.seen_ns) > self._max_lost_ns]
+        for track_id in lost:
+            self._lose(track_id)
+        return bool(lost)
+
+    def _lose(self, track_id: str) -> None:
+        for publisher in self._faces.pop(track_id).publishers:
+            self.remove_publisher(publisher)
+
+    def _to_expression(self, state: EmotionState) -> object:
+        word = EXPRESSIONS.get(state.label, state.label)
+        is_known = getattr(self._messages.Expression, word.upper(), None) == word
+        return self._messages.Expression(
+            header=state.header,
+            expression=word if is_known else "",  # calm, for example, is none of ROS4HRI's: the numbers say it
+            valence=state.valence,
+            arousal=state.arousal,
+            confidence=state.confidence,
+        )
+
+
+def main() -> None:
+    run(HriBridgeNode)

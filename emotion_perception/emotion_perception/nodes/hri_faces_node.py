@@ -1,0 +1,105 @@
+"""The faces that hri_face_detect finds, in place of those of our own detector."""
+
+from functools import partial
+from typing import Any
+
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import FaceCrop, FaceCropArray
+from emotion_perception.nodes.conversions import ImageError, image_to_rgb, rgb_to_image
+from emotion_perception.nodes.hri_messages import hri_messages
+from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, TopicArrivals
+from emotion_perception.nodes.starting import run
+
+NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class HriFacesNode(PerceptionNode):
+    """Gathers the crops of one image from their topics, one a face, into one message.
+
+    ROS4HRI tells boxes as parts of the image and not its size, so the image is said to be 1x1 pixels large.
+    """
+
+    PARAMETERS = (Parameter("hri_faces_topic", "Topic below which ROS4HRI has the faces"),)
+
+    def __init__(self) -> None:
+        super().__init__("hri_faces_node")
+
+    def configure(self) -> None:
+        self._messages = hri_messages()
+        self._topic = self.value("hri_faces_topic")
+        self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
+
+    def activate(self) -> None:
+        self._arrivals = TopicArrivals(self, self._messages.IdsList, f"{self._topic}/tracked", "hri_faces_topic")
+        self._subscriptions_of: dict[str, list[Subscription]] = {}
+        self._regions: dict[str, Any] = {}  # the newest of each face
+        self._gathered: dict[str, FaceCrop] = {}  # of one image
+        self._header = Header()  # of that image
+        self.add_subscription(self._messages.IdsList, f"{self._topic}/tracked", self._on_tracked, NEWEST)
+
+    def diagnose(self) -> Diagnosis:
+        return self._arrivals.diagnose(faces=len(self._subscriptions_of))
+
+    def _on_tracked(self, message: Any) -> None:
+        self._arrivals.receive()
+        for face_id in self._subscriptions_of.keys() - set(message.ids):
+            self._regions.pop(face_id, None)
+            for subscription in self._subscriptions_of.pop(face_id):
+                self.remove_subscription(subscription)
+        for face_id in set(message.ids) - self._subscriptions_of.keys():
+            self._subscriptions_of[face_id] = self._subscribe(face_id)
+        if not message.ids:
+            self._publish()
+            self._publisher.publish(FaceCropArray(header=message.header, image_width_px=1, image_height_px=1))
+
+    def _subscribe(self, face_id: str) -> list[Subscription]:
+        topic = f"{self._topic}/{face_id}"
+        region_type = self._messages.NormalizedRegionOfInterest2D
+        return [
+            self.add_subscription(region_type, f"{topic}/roi", partial(self._on_region, face_id), NEWEST),
+            self.add_subscription(Image, f"{topic}/cropped", partial(self._on_cropped, face_id), NEWEST),
+        ]
+
+    def _on_region(self, face_id: str, region: Any) -> None:
+        self._regions[face_id] = region
+
+    def _on_cropped(self, face_id: str, image: Image) -> None:
+        region = self._regions.get(face_id)
+        if region is None or not self._publisher.get_subscription_count():
+            return
+        try:
+            crop = rgb_to_image(image_to_rgb(image), image.header)
+        except ImageError as error:
+            self._arrivals.refuse(f"{self._topic}/{face_id}/cropped: {error}")
+            return
+        if image.header.stamp != self._header.stamp:
+            self._publish()
+        self._header = image.header
+        self._gathered[face_id] = FaceCrop(
+            track_id=face_id,
+            score=region.c,
+            x_px=region.xmin,
+            y_px=region.ymin,
+            width_px=region.xmax - region.xmin,
+            height_px=region.ymax - region.ymin,
+            crop=crop,
+        )
+        if self._gathered.keys() >= self._subscriptions_of.keys():
+            self._publish()
+
+    def _publish(self) -> None:
+        """Give what was gathered of one image."""
+        if self._gathered:
+            faces = list(self._gathered.values())
+            self._publisher.publish(
+                FaceCropArray(header=self._header, image_width_px=1, image_height_px=1, faces=faces)
+            )
+        self._gathered.clear()
+
+
+def main() -> None:
+    run(HriFacesNode)

@@ -1,0 +1,104 @@
+"""The camera's image with the faces and what they seem to feel drawn over, for a person who watches."""
+
+from collections import OrderedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCropArray
+from emotion_perception.nodes.conversions import ImageError, rgb_to_image, to_nanoseconds
+from emotion_perception.nodes.face_crop_node import TRANSPORTS
+from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.starting import run
+
+LOOK_PERIOD_S = 0.5  # how often the node looks whether somebody watches
+IMAGES_KEPT = 8  # until their faces have been found
+QUEUE = QoSProfile(depth=10)
+NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+INK, FAINT = (255, 255, 255), (150, 150, 150)
+
+
+class OverlayNode(PerceptionNode):
+    """Draws while somebody watches; else it does not even listen, so that nobody works for it."""
+
+    PARAMETERS = (
+        Parameter("image_topic", "Topic of the camera images that face_crop_node sees"),
+        Parameter("image_transport", "Form of the images, as for face_crop_node"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("overlay_node")
+
+    def configure(self) -> None:
+        transport = self.value("image_transport")
+        if transport not in TRANSPORTS:
+            raise ValueError(f"image_transport is {transport!r}; expected one of {', '.join(TRANSPORTS)}.")
+        self._message_type, self._to_rgb = TRANSPORTS[transport]
+        self._publisher = self.add_publisher(Image, "emotion/image", QoSProfile(depth=1))
+
+    def activate(self) -> None:
+        self._subscriptions_of_watching: list[Subscription] = []
+        self._images: OrderedDict[int, Image | CompressedImage] = OrderedDict()  # by stamp in nanoseconds
+        self._states: dict[str, EmotionState] = {}  # the newest, by track id
+        self._drawn = 0
+        self._refusal = ""
+        self.add_timer(LOOK_PERIOD_S, self._on_look)
+
+    def diagnose(self) -> Diagnosis:
+        refusal, self._refusal = self._refusal, ""
+        return Diagnosis(values={"images": self._drawn, "refused": refusal})
+
+    def _on_look(self) -> None:
+        is_watched = bool(self._publisher.get_subscription_count())
+        if is_watched and not self._subscriptions_of_watching:
+            self._subscriptions_of_watching = [
+                self.add_subscription(self._message_type, self.value("image_topic"), self._on_image, NEWEST),
+                self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE),
+                self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE),
+            ]
+        while not is_watched and self._subscriptions_of_watching:
+            self.remove_subscription(self._subscriptions_of_watching.pop())
+
+    def _on_image(self, image: Image | CompressedImage) -> None:
+        self._images[to_nanoseconds(image.header.stamp)] = image
+        if len(self._images) > IMAGES_KEPT:
+            self._images.popitem(last=False)
+
+    def _on_states(self, message: EmotionStateArray) -> None:
+        self._states = {state.track_id: state for state in message.states}
+
+    def _on_faces(self, faces: FaceCropArray) -> None:
+        image = self._images.pop(to_nanoseconds(faces.header.stamp), None)
+        if image is None:  # it was lost on the way, which is what best effort means
+            return
+        try:
+            pixels = self._to_rgb(image).copy()
+        except ImageError as error:
+            self._refusal = str(error)
+            return
+        draw(pixels, faces, self._states)
+        self._publisher.publish(rgb_to_image(pixels, faces.header))
+        self._drawn += 1
+
+
+def draw(pixels: NDArray[np.uint8], faces: FaceCropArray, states: dict[str, EmotionState]) -> None:
+    """Draw boxes and labels over an image (H, W, 3); boxes may be of another resolution."""
+    scale_x, scale_y = pixels.shape[1] / faces.image_width_px, pixels.shape[0] / faces.image_height_px
+    for face in faces.faces:
+        left, top = round(face.x_px * scale_x), round(face.y_px * scale_y)
+        right, bottom = round((face.x_px + face.width_px) * scale_x), round((face.y_px + face.height_px) * scale_y)
+        state = states.get(face.track_id)
+        ink = FAINT if state is None or state.uncertain else INK
+        text = face.track_id if state is None else f"{face.track_id} {state.label} {state.confidence:.0%}"
+        cv2.rectangle(pixels, (left, top), (right, bottom), ink, 2, cv2.LINE_AA)
+        place = (max(left, 0), max(top - 6, 14))
+        for colour, width_px in (((0, 0, 0), 3), (ink, 1)):  # an outline is readable on any ground
+            cv2.putText(pixels, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width_px, cv2.LINE_AA)
+
+
+def main() -> None:
+    run(OverlayNode)

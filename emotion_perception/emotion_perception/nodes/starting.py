@@ -1,0 +1,82 @@
+"""How the nodes of a process come to work: by themselves, or over their life cycle's services.
+
+With `--start` a process configures and activates its nodes. A launch file could ask for these transitions over the
+services instead, but a node that was killed and came back would have to be asked again, and the request could go to
+the dead one, whose services the graph still shows for a while. A process that starts its nodes itself needs nobody.
+"""
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from rclpy.exceptions import ParameterException
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.utilities import remove_ros_args
+
+from emotion_perception.nodes.perception_node import DIAGNOSTICS_PERIOD_S, PerceptionNode
+from emotion_perception.nodes.spinning import spin
+
+# The exit status of a process whose node refused: to start it again as it is would be of no use.
+REFUSED = os.EX_CONFIG
+# After a refusal, for those who watch /diagnostics to discover the node and to hear why.
+REFUSAL_S = 2 * DIAGNOSTICS_PERIOD_S
+# After the end of a file, for its last frames to become states.
+DRAIN_S = 0.2
+
+
+def bring_to_active(nodes: Sequence[PerceptionNode], stop: threading.Event) -> bool:
+    """Configure all nodes, then activate them in order; false when one refuses, which has said why.
+
+    Args:
+        nodes: the sources last, so that they start when everybody listens.
+        stop: set when a node has nothing more to give.
+    """
+
+    def end() -> None:
+        stop.wait(DRAIN_S)
+        stop.set()
+
+    def succeed(transition: Callable[[], TransitionCallbackReturn]) -> bool:
+        if transition() == TransitionCallbackReturn.SUCCESS:
+            return True
+        stop.wait(REFUSAL_S)
+        return False
+
+    if not all(succeed(node.trigger_configure) for node in nodes):
+        return False
+    for node in nodes:
+        node.on_end = end
+        node.wait_before_start(stop)
+        if not succeed(node.trigger_activate):
+            return False
+    return True
+
+
+def run_active(node_classes: Sequence[Callable[[], PerceptionNode]]) -> None:
+    """Run nodes that configure and activate themselves; the exit status is REFUSED if one refuses."""
+    stop = threading.Event()
+    try:
+        has_started = spin(node_classes, partial(bring_to_active, stop=stop), stop)
+    except ParameterException as error:
+        print(f"[FATAL] {error}; ros2 param describe, or the README, says what is expected.", file=sys.stderr)
+        has_started = False
+    if not has_started:
+        sys.exit(REFUSED)
+
+
+def run(node_class: Callable[[], PerceptionNode]) -> None:
+    """The process of one node."""
+    parser = argparse.ArgumentParser(epilog="Parameters: --ros-args --params-file FILE")
+    parser.add_argument(
+        "--start",
+        action="store_true",
+        help="configure and activate the node; without, that is done with ros2 lifecycle set. "
+        f"The exit status is {REFUSED} if the node refuses.",
+    )
+    if parser.parse_args(remove_ros_args(sys.argv)[1:]).start:
+        run_active([node_class])
+    else:
+        spin([node_class])

@@ -1,0 +1,102 @@
+"""What is missing is said in the log and in /diagnostics, with what was expected."""
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.context import Context
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+
+from emotion_msgs.msg import AudioChunk
+from emotion_perception.nodes import perception_node
+from emotion_perception.nodes.audio_window_node import AudioWindowNode
+from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
+from emotion_perception.nodes.face_crop_node import FaceCropNode
+
+
+@pytest.fixture
+def diagnosis(graph, monkeypatch):
+    """Wait for the first diagnosis that is not ok, and give its level and message."""
+    monkeypatch.setattr(perception_node, "SILENCE_LIMIT_S", 0.3)
+    monkeypatch.setattr(perception_node, "DIAGNOSTICS_PERIOD_S", 0.2)
+    arrays = graph.listen(DiagnosticArray, "/diagnostics")
+
+    def wait():
+        def bad():
+            return [s for array in arrays for s in array.status if s.level != DiagnosticStatus.OK]
+
+        (status, *_) = graph.wait_for(bad, "a diagnosis")
+        return status.level, status.message
+
+    return wait
+
+
+@pytest.fixture
+def other_process():
+    """A node in a DDS participant of its own: within one, a topic has one type."""
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("sensor", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+def test_silence_is_noticed_within_5_s():
+    assert perception_node.SILENCE_LIMIT_S + 2 * perception_node.DIAGNOSTICS_PERIOD_S < 5.0
+
+
+def test_camera_that_nobody_publishes_is_named_with_the_type_and_the_parameters(graph, diagnosis, capfd):
+    graph.start(FaceCropNode, image_topic="/head/image")
+    level, message = diagnosis()
+    assert level == DiagnosticStatus.WARN
+    assert message == (
+        "Nothing publishes /head/image, expected sensor_msgs/msg/Image; nothing publishes that at all: "
+        "check image_topic and image_transport, and that the sensor is running."
+    )
+    assert f"[face_crop_node]: {message}" in capfd.readouterr().err
+
+
+def test_topic_on_which_such_images_are_published_is_named(graph, diagnosis):
+    graph.node.create_publisher(Image, "/other/image", 1)
+    graph.start(FaceCropNode, image_topic="/head/image")
+    assert "Nothing publishes /head/image" in (message := diagnosis()[1])
+    assert "it is published on /other/image: " in message
+
+
+def test_publisher_that_is_silent_is_told_from_one_that_is_missing(graph, diagnosis):
+    graph.node.create_publisher(Image, "/head/image", 1)
+    graph.start(FaceCropNode, image_topic="/head/image")
+    assert diagnosis()[1].startswith("Nothing came from /head/image for more than")
+
+
+@pytest.mark.parametrize(
+    "node_class, parameter, published, expected",
+    [
+        (AudioWindowNode, "audio_topic", String, AudioChunk),
+        (FaceCropNode, "image_topic", CompressedImage, Image),
+    ],
+)
+def test_topic_of_another_type_is_named_with_both_types(
+    graph, diagnosis, other_process, node_class, parameter, published, expected
+):
+    other_process.create_publisher(published, "/head/sensor", 1)
+    graph.start(node_class, **{parameter: "/head/sensor"})
+
+    def name(message_type):
+        return f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
+
+    level, message = diagnosis()
+    assert level == DiagnosticStatus.WARN
+    assert message.startswith(f"/head/sensor carries {name(published)}, expected {name(expected)}; nothing")
+    assert parameter in message
+
+
+def test_refusal_to_configure_is_said_in_diagnostics_until_it_is_mended(graph, diagnosis, tmp_path):
+    node = graph.add(EmotionFusionNode, model=str(tmp_path / "nowhere"))
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    level, message = diagnosis()
+    assert level == DiagnosticStatus.ERROR
+    assert message.startswith("Cannot configure: ") and "model.json does not exist" in message

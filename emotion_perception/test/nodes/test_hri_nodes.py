@@ -1,0 +1,160 @@
+"""Faces and emotions go to ROS4HRI and come from it. Without hri_msgs, test_hri_msgs.py runs these with its own."""
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
+from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
+from emotion_perception.nodes.hri_bridge_node import HriBridgeNode
+from emotion_perception.nodes.hri_faces_node import HriFacesNode
+
+hri = pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed: test_hri_msgs.py builds its own")
+
+RED = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+
+
+def header(seconds):
+    return Header(stamp=Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9)), frame_id="head")
+
+
+def faces(seconds, *track_ids):
+    """An image of 200x100 pixels with faces that leave it at the left."""
+    crops = [
+        FaceCrop(
+            track_id=track_id,
+            score=0.75,
+            x_px=-10.0,
+            y_px=20.0,
+            width_px=60.0,
+            height_px=40.0,
+            crop=rgb_to_image(RED, header(seconds)),
+        )
+        for track_id in track_ids
+    ]
+    return FaceCropArray(header=header(seconds), image_width_px=200, image_height_px=100, faces=crops)
+
+
+def state(seconds, track_id, label):
+    return EmotionState(
+        header=header(seconds), track_id=track_id, label=label, confidence=0.5, valence=-0.25, arousal=0.75
+    )
+
+
+@pytest.fixture
+def bridge(graph):
+    """A bridge that forgets no face, and the means to show it some."""
+    graph.start(HriBridgeNode, max_lost_s=60.0)
+    return graph.speak(FaceCropArray, "/emotion/faces"), graph.speak(EmotionStateArray, "/emotion/states")
+
+
+def now_s(graph):
+    return graph.node.get_clock().now().nanoseconds * 1e-9
+
+
+def test_face_is_tracked_and_its_region_is_normalised_and_ends_with_the_image(graph, bridge):
+    tracked = graph.listen(hri.IdsList, "/humans/faces/tracked")
+    regions = graph.listen(hri.NormalizedRegionOfInterest2D, "/humans/faces/face_1/roi")
+    show = faces(now_s(graph), "face_1", "face_2")
+
+    def has_come():
+        bridge[0].publish(show)
+        return tracked and regions
+
+    graph.wait_for(has_come, "the face")
+    assert tracked[-1].header == show.header and list(tracked[-1].ids) == ["face_1", "face_2"]
+    region = regions[-1]
+    assert region.header == show.header
+    assert (region.xmin, region.ymin, region.xmax, region.ymax, region.c) == pytest.approx((0, 0.2, 0.25, 0.6, 0.75))
+
+
+def test_crop_is_published_for_who_wants_it(graph, bridge):
+    crops = graph.listen(Image, "/humans/faces/face_1/cropped")
+
+    def has_come():
+        bridge[0].publish(faces(now_s(graph), "face_1"))
+        return crops
+
+    graph.wait_for(has_come, "the crop")
+    np.testing.assert_array_equal(image_to_rgb(crops[-1]), RED)
+
+
+@pytest.mark.parametrize(
+    "label, expression", [("scared", "scared"), ("fear", "scared"), ("happy", "happy"), ("calm", "")]
+)
+def test_emotion_is_named_as_ros4hri_names_it_and_keeps_its_stamp(graph, bridge, label, expression):
+    expressions = graph.listen(hri.Expression, "/humans/faces/face_1/expression")
+    judged = state(5.0, "face_1", label)
+
+    def has_come():
+        bridge[0].publish(faces(now_s(graph), "face_1"))
+        bridge[1].publish(EmotionStateArray(states=[judged, state(5.0, "", "sad")]))
+        return expressions
+
+    graph.wait_for(has_come, "the expression")
+    message = expressions[-1]
+    assert message.header == judged.header and message.expression == expression
+    assert (message.valence, message.arousal, message.confidence) == (-0.25, 0.75, 0.5)
+
+
+def test_lost_face_leaves_no_id_and_no_topic_behind(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=0.5)
+    publisher = graph.speak(FaceCropArray, "/emotion/faces")
+    tracked = graph.listen(hri.IdsList, "/humans/faces/tracked")
+    start_s = now_s(graph)
+
+    def has_come():
+        publisher.publish(faces(now_s(graph), "face_1"))
+        return tracked and list(tracked[-1].ids) == ["face_1"]
+
+    graph.wait_for(has_come, "the face")
+    graph.wait_for(lambda: not tracked[-1].ids, "the loss, without any further image")
+    assert now_s(graph) - start_s >= 0.5
+    assert not [publisher for publisher in node.publishers if "face_1" in publisher.topic_name]
+
+
+def test_faces_of_hri_face_detect_get_their_expressions_and_nothing_else(graph):
+    node = graph.start(HriBridgeNode, publish_faces=False, max_lost_s=60.0)
+    graph.speak(FaceCropArray, "/emotion/faces").publish(faces(now_s(graph), "abcde"))
+
+    def topics():
+        return {publisher.topic_name for publisher in node.publishers if "/humans" in publisher.topic_name}
+
+    assert graph.wait_for(topics, "the face") == {"/humans/faces/abcde/expression"}
+
+
+def test_faces_of_ros4hri_become_those_of_one_image(graph):
+    graph.start(HriFacesNode)
+    arrays = graph.listen(FaceCropArray, "/emotion/faces")
+    tracked = graph.speak(hri.IdsList, "/humans/faces/tracked", 1)
+    tracked.publish(hri.IdsList(header=header(1.0), ids=["one", "two"]))
+    regions, crops = [], []
+    for face_id in ("one", "two"):
+        regions.append(graph.speak(hri.NormalizedRegionOfInterest2D, f"/humans/faces/{face_id}/roi", 1))
+        crops.append(graph.speak(Image, f"/humans/faces/{face_id}/cropped", 1))
+    bgr = rgb_to_image(RED[..., ::-1], header(2.0))
+    bgr.encoding = "bgr8"
+
+    def have_come():
+        for publisher in regions:
+            publisher.publish(
+                hri.NormalizedRegionOfInterest2D(header=header(2.0), xmin=0.25, ymin=0.5, xmax=0.5, ymax=0.75, c=0.5)
+            )
+        for publisher in crops:
+            publisher.publish(bgr)
+        return [array for array in arrays if len(array.faces) == 2]
+
+    array = graph.wait_for(have_come, "both faces")[0]
+    assert array.header == bgr.header and (array.image_width_px, array.image_height_px) == (1, 1)
+    face = array.faces[0]
+    assert {face.track_id for face in array.faces} == {"one", "two"}
+    assert (face.x_px, face.y_px, face.width_px, face.height_px, face.score) == (0.25, 0.5, 0.25, 0.25, 0.5)
+    assert face.crop.encoding == "rgb8"
+    np.testing.assert_array_equal(image_to_rgb(face.crop), RED)
+
+    tracked.publish(hri.IdsList(header=header(3.0)))
+    graph.wait_for(lambda: not arrays[-1].faces, "the empty image")
+    assert arrays[-1].header == header(3.0)
+    graph.wait_for(lambda: not crops[0].get_subscription_count(), "the end of the subscriptions")

@@ -1,0 +1,61 @@
+"""Processes that start their nodes themselves, as the launch files use them."""
+
+import pytest
+from lifecycle_msgs.srv import GetState
+
+from emotion_msgs.msg import EmotionState
+from emotion_perception.nodes.starting import REFUSED
+
+
+def program(module, *arguments):
+    return ("-c", f"from emotion_perception.{module} import main; main()", *arguments)
+
+
+def state_of(graph, name):
+    """The label of a node's state, once it answers."""
+    client = graph.node.create_client(GetState, f"{name}/get_state")
+    answers = []
+
+    def ask():
+        if client.service_is_ready():
+            client.call_async(GetState.Request()).add_done_callback(lambda future: answers.append(future.result()))
+        return answers
+
+    graph.wait_for(ask, f"an answer of {name}")
+    return answers[0].current_state.label
+
+
+def test_node_stays_unconfigured_unless_it_is_told_to_start(graph, start):
+    start(*program("nodes.audio_window_node"))
+    assert state_of(graph, "/audio_window_node") == "unconfigured"
+
+
+def test_who_waits_for_active_nodes_is_released_by_the_last_one(graph, start):
+    waiting = start(*program("wait_until_active", "audio_window_node", "--ros-args", "-r", "__ns:=/robot"))
+    start(*program("nodes.audio_window_node", "--start", "--ros-args", "-r", "__ns:=/robot"))
+    graph.wait_for(waiting.has_ended, "the release")
+    assert waiting.end() == 0
+    assert state_of(graph, "/robot/audio_window_node") == "active"
+
+
+@pytest.mark.parametrize(
+    "parameter, sentence",
+    [
+        ("audio_type:=std_msgs/String", "audio_type is 'std_msgs/String'; expected one of"),
+        ("hop_s:=100.0", "out of range"),
+        ("hop_s:=soon", "hop_s"),
+    ],
+)
+def test_refusal_is_one_sentence_and_an_exit_status_of_its_own(start, parameter, sentence):
+    process = start(*program("nodes.audio_window_node", "--start", "--ros-args", "-p", parameter))
+    assert process.end() == REFUSED
+    (line,) = process.output.strip().splitlines()
+    assert line.startswith("[FATAL]") and sentence in line
+
+
+def test_pipeline_of_named_nodes_follows_a_namespace_and_a_remapping(graph, start, tiny_bundle):
+    states = graph.listen(EmotionState, "/robot/mood")
+    remapping = ("--ros-args", "-r", "__ns:=/robot", "-r", "emotion/state:=mood", "-p", f"model:={tiny_bundle}")
+    start(*program("emotion_pipeline", "--nodes", "audio_window_node", "emotion_fusion_node", *remapping))
+    assert graph.wait_for(lambda: states, "a state")[0].label == EmotionState.NOBODY
+    assert state_of(graph, "/robot/audio_window_node") == "active"
