@@ -16,9 +16,7 @@ from torch import Tensor, nn
 
 from .config import BundleConfig
 from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
-from .models.audio_encoder import AudioEncoder
-from .models.face_encoder import FaceEncoder
-from .models.fusion import IntermediateFusion
+from .models.spectrogram_encoder import SpectrogramEncoder
 
 FORMAT_VERSION = 1
 OPSET = 18
@@ -35,9 +33,43 @@ class ParityError(Exception):
 
 @dataclass(frozen=True)
 class BundleModels:
-    face_encoder: FaceEncoder
-    audio_encoder: AudioEncoder
-    fusion: IntermediateFusion
+    face_encoder: nn.Module
+    audio_encoder: SpectrogramEncoder
+    fusion: nn.Module
+
+
+@dataclass(frozen=True)
+class BundleShape:
+    """What model.json says of a bundle's name, labels and inputs.
+
+    bins: of `bin_s` each, whose faces the fusion sees; hop_s: between audio windows on the robot.
+    """
+
+    model_id: str
+    labels: tuple[str, ...]
+    face_px: int
+    bins: int
+    bin_s: float
+    sample_rate_hz: int
+    window_s: float
+    hop_s: float
+
+    @classmethod
+    def of(cls, config: BundleConfig) -> "BundleShape":
+        return cls(
+            config.model_id,
+            LABELS,
+            config.face_encoder.size_px,
+            config.fusion.bins,
+            config.fusion.bin_s,
+            config.audio_encoder.sample_rate_hz,
+            config.audio_encoder.window_s,
+            config.hop_s,
+        )
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.window_s * self.sample_rate_hz)
 
 
 @dataclass(frozen=True)
@@ -60,6 +92,19 @@ def export_bundle(
     licence: str,
     card: str,
 ) -> None:
+    """Writes the bundle of a `BundleConfig`; see `write_bundle`."""
+    write_bundle(directory, models, BundleShape.of(config), calibration, training, licence, card)
+
+
+def write_bundle(
+    directory: Path,
+    models: BundleModels,
+    shape: BundleShape,
+    calibration: dict,
+    training: dict,
+    licence: str,
+    card: str,
+) -> None:
     """Writes all files of a bundle into `directory`, or none: ParityError leaves it as it was.
 
     calibration: {"both" | "face" | "audio": {"temperature": float}}; training: provenance and metrics, as in
@@ -68,14 +113,11 @@ def export_bundle(
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".bundle-") as work:
         work_path = Path(work)
-        specs = graph_specs(models, config)
+        specs = bundle_specs(models, shape)
         for spec in specs:
             export_graph(spec, work_path / spec.file)
-        files = {
-            spec.file: {"sha256": hashlib.sha256((work_path / spec.file).read_bytes()).hexdigest()}
-            for spec in specs
-        }
-        manifest = _manifest(models, config, calibration, training, licence, files)
+        files = {spec.file: file_entry(work_path / spec.file) for spec in specs}
+        manifest = _manifest(models, shape, calibration, training, licence, files)
         (work_path / "model.json").write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
         (work_path / "MODEL_CARD.md").write_text(card)
         directory.mkdir(exist_ok=True)
@@ -83,20 +125,29 @@ def export_bundle(
             shutil.move(path, directory / path.name)
 
 
+def file_entry(path: Path) -> dict[str, str]:
+    """What model.json says of a file."""
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
 def graph_specs(models: BundleModels, config: BundleConfig) -> tuple[GraphSpec, ...]:
+    """The three graphs of a `BundleConfig`; see `bundle_specs`."""
+    return bundle_specs(models, BundleShape.of(config))
+
+
+def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, ...]:
     """The three graphs with cases of every batch size; the fusion with each modality missing in turn."""
     generator = torch.Generator().manual_seed(0)
-    size_px = config.face_encoder.size_px
-    window_samples = round(config.audio_encoder.window_s * config.audio_encoder.sample_rate_hz)
+    size_px, samples = shape.face_px, shape.window_samples
     faces, voices, fusions = [], [], []
     for batch in PARITY_BATCHES:
         face = torch.randint(0, 256, (batch, size_px, size_px, 3), generator=generator, dtype=torch.uint8)
-        voice = 0.1 * torch.randn(batch, window_samples, generator=generator)
+        voice = 0.1 * torch.randn(batch, samples, generator=generator)
         quiet = 0.01 * voice
-        quiet[:, : window_samples // 2] = 0.0  # a stream that began in the middle of the window
+        quiet[:, : samples // 2] = 0.0  # a stream that began in the middle of the window
         faces.append((face,))
         voices.extend([(voice,), (quiet,)])
-        fusions.extend(_fusion_cases(models, config.fusion.bins, face, voice, generator))
+        fusions.extend(_fusion_cases(models, shape.bins, face, voice, generator))
     return (
         GraphSpec("face_encoder.onnx", models.face_encoder, ("face",), ("embedding",), tuple(faces)),
         GraphSpec("audio_encoder.onnx", models.audio_encoder, ("audio",), ("embeddings",), tuple(voices)),
@@ -141,8 +192,10 @@ def check_parity(spec: GraphSpec, path: Path) -> float:
         with torch.inference_mode():
             expected = spec.module(*case)
         expected = expected if isinstance(expected, tuple) else (expected,)
-        got = session.run(list(spec.outputs), {name: value.numpy() for name, value in zip(spec.inputs, case)})
-        for name, ours, theirs in zip(spec.outputs, expected, got):
+        got = session.run(
+            list(spec.outputs), {name: value.numpy() for name, value in zip(spec.inputs, case, strict=True)}
+        )
+        for name, ours, theirs in zip(spec.outputs, expected, got, strict=True):
             difference = np.abs(ours.numpy() - theirs)
             if not np.all(difference <= PARITY_TOLERANCE * (1.0 + np.abs(ours.numpy()))):
                 raise ParityError(
@@ -171,9 +224,7 @@ def _fusion_cases(
     some_faces = all_faces.clone()
     some_faces[:, 0] = False
     masks = ((all_faces, no_voice), (no_face, all_voices), (some_faces, all_voices))
-    return [
-        (face_embeddings, face_mask, audio_embeddings.clone(), audio_mask) for face_mask, audio_mask in masks
-    ]
+    return [(face_embeddings, face_mask, audio_embeddings.clone(), audio_mask) for face_mask, audio_mask in masks]
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:
@@ -192,29 +243,29 @@ def _strip_traces(model: onnx.ModelProto) -> None:
 
 
 def _manifest(
-    models: BundleModels, config: BundleConfig, calibration: dict, training: dict, licence: str, files: dict
+    models: BundleModels, shape: BundleShape, calibration: dict, training: dict, licence: str, files: dict
 ) -> dict:
     return {
         "format_version": FORMAT_VERSION,
-        "model_id": config.model_id,
-        "labels": list(LABELS),
+        "model_id": shape.model_id,
+        "labels": list(shape.labels),
         "face": {
-            "size_px": config.face_encoder.size_px,
+            "size_px": shape.face_px,
             "embedding": models.face_encoder.embedding,
-            "bins": config.fusion.bins,
-            "bin_s": config.fusion.bin_s,
+            "bins": shape.bins,
+            "bin_s": shape.bin_s,
         },
         "audio": {
-            "sample_rate_hz": config.audio_encoder.sample_rate_hz,
-            "window_s": config.audio_encoder.window_s,
-            "hop_s": config.hop_s,
+            "sample_rate_hz": shape.sample_rate_hz,
+            "window_s": shape.window_s,
+            "hop_s": shape.hop_s,
             "embedding": models.audio_encoder.embedding,
-            "tokens": models.fusion.audio_position.shape[0],
+            "tokens": models.audio_encoder.token_count(shape.window_samples),
         },
         "calibration": calibration,
         "valence_arousal": {
             "source": VALENCE_AROUSAL_SOURCE,
-            "coordinates": {label: list(VALENCE_AROUSAL[label]) for label in LABELS},
+            "coordinates": {label: list(VALENCE_AROUSAL[label]) for label in shape.labels},
         },
         "training": training,
         "licence": licence,

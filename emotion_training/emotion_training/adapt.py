@@ -1,0 +1,82 @@
+"""Fine-tunes a trained model on somebody's own small corpus, and says what that brought.
+
+    python -m emotion_training.adapt --checkpoint OUT/best.ckpt --data PREPARED --split SPLIT.json --out ADAPTED
+
+The figures before and after are of the speakers that the split leaves out for testing. Writes best.ckpt,
+adaptation.json and, with --name and --licence, the new bundle in ADAPTED/bundle.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from .evaluate import evaluate
+from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
+from .export import ParityError
+from .export_model import ExportError, export
+from .predictions import calibrated_temperature, figures, predict
+
+ADAPTATION = "adaptation.json"
+
+
+def adapt(experiment: Experiment, out: Path, train_encoders: bool) -> tuple[dict[str, float], dict[str, Any]]:
+    """Trains a restored experiment further on its data.
+
+    Without `train_encoders` only the fusion learns; the encoders keep their weights and statistics.
+
+    Returns:
+        Figures of the test speakers before, and all figures after.
+    """
+    module, data = experiment.module, experiment.data
+    before = figures(
+        predict(module.evaluated, data.test), calibrated_temperature(predict(module.evaluated, data.validation))
+    )
+    module.begin_adaptation(train_encoders)
+    experiment.run(out)
+    return {name: round(value, 4) for name, value in before.items()}, evaluate(experiment, robustness=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="adapt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="of `train`")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote of the own corpus")
+    parser.add_argument("--split", type=Path, required=True, help="of the own corpus's speakers")
+    parser.add_argument("--fold", type=int, default=0, help="of the split (default: 0)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the adapted model")
+    parser.add_argument("--train-encoders", action="store_true", help="train the encoders too, not the fusion alone")
+    parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=float, default=3e-4, help="default: %(default)s")
+    parser.add_argument("--name", help="id of the new bundle; without it none is made")
+    parser.add_argument("--licence", help="terms of the new weights, needed with --name")
+    given = parser.parse_args(arguments)
+    if given.name and not given.licence:
+        parser.error("--name needs --licence, the terms of the new weights")
+    changes = {
+        "data.corpus.root": str(given.data),
+        "data.split": str(given.split),
+        "data.fold": given.fold,
+        "data.empty_classes": "allow",
+        "trainer.max_epochs": given.epochs,
+        "model.optimiser.learning_rate": given.learning_rate,
+    }
+    try:
+        experiment = restore_experiment(given.checkpoint, changes)
+        before, after = adapt(experiment, given.out, given.train_encoders)
+        content = {"before": before, "after": after["figures"], "speakers": after["speakers"], "split": after["split"]}
+        (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
+        if given.name:
+            export(experiment, given.out / "bundle", given.name, given.licence, int8=False, before=before)
+    except (*EXPERIMENT_ERRORS, ExportError, ParityError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

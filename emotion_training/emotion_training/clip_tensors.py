@@ -1,0 +1,142 @@
+"""A corpus in memory, as tensors with one row a clip: what training draws its batches from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .clip import Clip
+
+
+class DataError(Exception):
+    """Clips that cannot be trained or tested on; the message names the clip or class and the remedy."""
+
+
+@dataclass(frozen=True)
+class ClipTensors:
+    """N clips; a modality that nobody asked for is None.
+
+    Attributes:
+        clip_ids: str (N,).
+        speaker_ids: str (N,).
+        labels: int64 (N,), the most probable class of `target`.
+        target: float32 (N, C), class probabilities.
+        face: float32 (N, F) features of the whole clip, or uint8 (N, Tf, S, S, 3) crops.
+        face_mask: bool (N, Tf); Tf is 1 with features.
+        audio: (V, N, ...): V views of the same voice, the first one unchanged, the others augmented; float32 samples
+            (V, N, samples) in [-1, 1] or features (V, N, Fa).
+        audio_mask: bool (N,).
+        perceived: float64 (N, 2), valence and arousal; NaN where unknown.
+        sound: audio holds samples, not features.
+    """
+
+    clip_ids: np.ndarray
+    speaker_ids: np.ndarray
+    labels: Tensor
+    target: Tensor
+    face: Tensor | None
+    face_mask: Tensor | None
+    audio: Tensor | None
+    audio_mask: Tensor | None
+    perceived: np.ndarray
+    sound: bool
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def of(self, indices: np.ndarray) -> "ClipTensors":
+        """The clips of these indices, in that order; an index may occur more than once."""
+        rows = torch.from_numpy(np.asarray(indices, np.int64))
+        parts = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "audio" and value is not None:
+                parts[field.name] = value[:, rows]
+            elif isinstance(value, Tensor):
+                parts[field.name] = value[rows]
+            elif isinstance(value, np.ndarray):
+                parts[field.name] = value[np.asarray(indices)]
+            else:
+                parts[field.name] = value
+        return ClipTensors(**parts)
+
+    def of_speakers(self, speakers: Sequence[str]) -> "ClipTensors":
+        return self.of(np.flatnonzero(np.isin(self.speaker_ids, speakers)))
+
+    def batch(self, rows: "Rows") -> dict[str, Tensor]:
+        """A batch as every model takes it."""
+        batch = {"target": self.target[rows.clips]}
+        if self.face is not None:
+            batch |= {"face": self.face[rows.faces], "face_mask": self.face_mask[rows.faces]}
+        if self.audio is not None:
+            batch |= {"audio": self.audio[rows.views, rows.clips], "audio_mask": self.audio_mask[rows.clips]}
+        return batch
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the clips of a batch come from, int64 (B,) each: the clip with target and voice, the view of its voice, and
+    the clip of its face, another one of the same class where faces and voices are paired anew. seed: of what is done to
+    the batch.
+    """
+
+    clips: Tensor
+    views: Tensor
+    faces: Tensor
+    seed: int = 0
+
+    @classmethod
+    def plain(cls, clips: Tensor) -> "Rows":
+        """Clips as they are."""
+        return cls(clips, torch.zeros_like(clips), clips)
+
+
+def class_targets(clips: Sequence[Clip], labels: Sequence[str], votes: bool) -> Tensor:
+    """Class probabilities float32 (N, C): the shares of the votes where asked for and given, else the label alone.
+
+    Raises:
+        DataError: a clip without a label, or with one out of `labels`.
+    """
+    return torch.stack([_class_target(clip, labels, votes) for clip in clips])
+
+
+def _class_target(clip: Clip, labels: Sequence[str], votes: bool) -> Tensor:
+    if votes and clip.votes:
+        counts = torch.tensor([float(clip.votes.get(label, 0.0)) for label in labels])
+        if counts.sum() > 0.0:
+            return counts / counts.sum()
+    if clip.label not in labels:
+        raise DataError(
+            f"clip {clip.clip_id} of {clip.corpus} has the label {clip.label!r}; expected one of {', '.join(labels)}, "
+            "so correct it or leave the clip out"
+        )
+    return torch.tensor([float(label == clip.label) for label in labels])
+
+
+def perceived(clips: Sequence[Clip]) -> np.ndarray:
+    """Valence and arousal, float64 (N, 2), NaN where unknown."""
+    rows = [(clip.valence, clip.arousal) for clip in clips]
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64).reshape(-1, 2)
+
+
+def feature_rows(clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
+    """Clip-level facial features float32 (N, F), zeros where there are none, and bool (N, 1).
+
+    Raises:
+        DataError: no clip has features, clips have different numbers of them, or one is not finite.
+    """
+    widths: Mapping[int, str] = {len(clip.face_features): clip.clip_id for clip in clips if clip.face_features}
+    if len(widths) != 1:
+        found = ", ".join(f"{width} in {clip_id}" for width, clip_id in widths.items()) or "none"
+        raise DataError(f"clip-level facial features: found {found}; expected the same number in all clips")
+    width = next(iter(widths))
+    rows = np.zeros((len(clips), width), np.float32)
+    for row, clip in zip(rows, clips, strict=True):
+        if clip.face_features:
+            row[:] = clip.face_features
+            if not np.isfinite(row).all():
+                raise DataError(f"clip {clip.clip_id} has facial features that are not finite; correct the table")
+    mask = torch.tensor([bool(clip.face_features) for clip in clips])
+    return torch.from_numpy(rows), mask.unsqueeze(1)

@@ -1,0 +1,223 @@
+"""Trains and tests several models on the same folds with the same seeds, and writes one report.
+
+    python -m emotion_training.compare --config CONFIG.yaml --data PREPARED --out OUT
+
+Every cell of the grid (model, fold, seed) is a file under OUT/cells; what is finished is not done again, so a run that
+was stopped goes on. Writes OUT/report.md, OUT/report.html, OUT/results.json and OUT/figures/.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
+from .configuration import changed, load_tree
+from .data_module import find_split
+from .experiment import EXPERIMENT_ERRORS, read_experiment
+from .predictions import calibrated_temperature, figures, predict, states_of
+from .report import write_report
+from .splits import load_split
+
+FORMAT = 1  # of the cells; another number makes them again
+LOGIT_DIGITS = 4  # kept in a cell
+
+
+class ComparisonError(Exception):
+    """A cell that cannot be finished; the message names it and why. Finished cells are kept."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the grid: `tree` is its whole experiment, `key` tells whether a finished file is of it."""
+
+    model: str
+    entry: ModelEntry
+    fold: int
+    seed: int
+    tree: dict[str, Any]
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}, fold {self.fold}, seed {self.seed}"
+
+    @property
+    def key(self) -> str:
+        corpus = {name: value for name, value in self.tree["data"]["corpus"].items() if name not in ("root", "cache")}
+        plain = [FORMAT, changed(self.tree, {"data.corpus": corpus})]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def grid(
+    config: ComparisonConfig, experiment: dict[str, Any], data: Path, out: Path, chosen: argparse.Namespace
+) -> list[Cell]:
+    """The cells in the order of their work: a whole fold of all models first."""
+    split = load_split(find_split(Path(experiment["data"]["split"])))
+    folds = chosen.folds if chosen.folds is not None else range(len(split.folds))
+    cells = []
+    for seed in chosen.seeds if chosen.seeds is not None else config.seeds:
+        for fold in folds:
+            for model in chosen.models or config.models:
+                changes = config.models[model].changes | {
+                    "seed_everything": seed,
+                    "data.fold": fold,
+                    "data.corpus.root": str(data),
+                    "data.corpus.cache": str(out / "cache"),
+                    "trainer.enable_progress_bar": False,
+                }
+                path = out / "cells" / model / f"fold{fold}-seed{seed}.json"
+                cells.append(Cell(model, config.models[model], fold, seed, changed(experiment, changes), path))
+    return cells
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Trains, calibrates on the validation speakers, tests; returns what is kept in the cell's file."""
+    started = time.perf_counter()
+    experiment = read_experiment(cell.tree)
+    with tempfile.TemporaryDirectory() as directory:
+        experiment.run(Path(directory))
+    data, model = experiment.data, experiment.module.evaluated
+    temperature = calibrated_temperature(predict(model, data.validation))
+    tests = {state: predict(model, data.test, state) for state in states_of(data.test)}
+    test = tests["both"]
+    row = {
+        "model": cell.model,
+        "fusion": cell.entry.fusion,
+        "modalities": "+".join(cell.entry.modalities),
+        "fold": cell.fold,
+        "seed": cell.seed,
+        "speakers_tested": sorted(set(test.speaker_ids.tolist())),
+        **{name: round(value, 4) for name, value in figures(test, temperature).items()},
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    return {
+        "key": cell.key,
+        "row": row,
+        "configuration": experiment.configuration,
+        "labels_in_order": list(data.shape.labels),
+        "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "temperature": temperature,
+        "clip_ids": test.clip_ids.tolist(),
+        "speaker_ids": test.speaker_ids.tolist(),
+        "labels": test.labels.tolist(),
+        "logits": test.logits.round(LOGIT_DIGITS).tolist(),
+        "uar_by_state": {state: round(figures(given, 1.0)["uar"], 4) for state, given in tests.items()},
+        "history": experiment.module.history,
+    }
+
+
+def finished(cell: Cell) -> dict[str, Any] | None:
+    """What a cell's file holds; None where there is none of this configuration."""
+    try:
+        content = json.loads(cell.path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return content if content.get("key") == cell.key else None
+
+
+def run_grid(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Runs the cells, in processes of one thread each where `workers` is more than 1; keeps each when it is finished.
+
+    Raises:
+        ComparisonError: a cell failed, or a process died.
+    """
+    if cells and workers > 1:
+        read_experiment(cells[0].tree)  # reads the corpus, so that the processes find its functionals ready
+    for cell, content in _in_processes(cells, workers) if workers > 1 else map(_run_named, cells):
+        _keep(content, cell.path)
+        yield cell, content
+
+
+def _run_named(cell: Cell) -> tuple[Cell, dict[str, Any]]:
+    try:
+        return cell, run_cell(cell)
+    except EXPERIMENT_ERRORS as error:
+        raise ComparisonError(f"{cell.name}: {error}") from None
+
+
+def _in_processes(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(_run_named, cell) for cell in cells]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise ComparisonError("a process died, for want of memory perhaps; give fewer --workers") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _keep(content: dict[str, Any], path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(content))
+        unfinished.replace(path)
+    except OSError as error:
+        raise ComparisonError(f"{path} cannot be written ({error.strerror}); make room and run again") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, default=DEFAULT_COMPARISON, help="the comparison (default: %(default)s)")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the cells and of the report")
+    parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each (default: 1)")
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="only these (default: all of the comparison)")
+    parser.add_argument("--folds", nargs="+", type=int, metavar="N", help="only these (default: all)")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these (default: the comparison's)")
+    parser.add_argument("--epochs", type=int, help="instead of the experiment's, for a trial")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0, 1 after one sentence on what is wrong, 130 when interrupted."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.workers < 1:
+        parser.error("--workers must be 1 or more")
+    try:
+        config = load_comparison(given.config)
+        unknown = sorted(set(given.models or ()) - set(config.models))
+        if unknown:
+            parser.error(f"--models {' '.join(unknown)} unknown; expected some of {', '.join(config.models)}")
+        experiment = changed(load_tree(given.config.parent / config.experiment), config.changes)
+        if given.epochs is not None:
+            experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
+        cells = grid(config, experiment, given.data, given.out, given)
+        contents = {cell.name: finished(cell) for cell in cells}
+        missing = [cell for cell in cells if contents[cell.name] is None]
+        with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="compare", unit="cell") as progress:
+            for cell, content in run_grid(missing, given.workers):
+                contents[cell.name] = content
+                progress.set_postfix_str(f"{cell.name}: UAR {content['row']['uar']:.3f}")
+                progress.update()
+        split = load_split(find_split(Path(experiment["data"]["split"])))
+        write_report(given.out, config, split, list(contents.values()), given.config)
+    except (*EXPERIMENT_ERRORS, ComparisonError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; finished cells are kept, run the same command again to go on", file=sys.stderr)
+        return 130
+    print(f"{given.out / 'report.md'}: {len(cells)} cells")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

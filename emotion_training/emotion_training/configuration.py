@@ -1,0 +1,39 @@
+"""Configurations as trees of plain values, as they stand in YAML files."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config"
+
+
+class ConfigurationError(Exception):
+    """A configuration that cannot be used; the message names the file or the key."""
+
+
+def load_tree(path: Path) -> dict[str, Any]:
+    """The plain values of an experiment's file; ConfigurationError if there are none."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} does not exist; expected an experiment in YAML") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigurationError(f"{path} holds no keys; expected an experiment in YAML")
+    return tree
+
+
+def changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the tree in which each dotted key holds its new value."""
+    result = copy.deepcopy(dict(tree))
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = copy.deepcopy(value)
+    return result

@@ -1,0 +1,224 @@
+"""Loads the clips of a corpus into `ClipTensors`: a prepared corpus, or one of single pictures."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .clip import Clip
+from .clip_tensors import ClipTensors, DataError, class_targets, feature_rows, perceived
+from .corpora import read_corpus
+from .face_images import load_images
+from .prepared_corpus import PreparedCorpus
+from .robustness import with_noise
+from .voice_functionals import FUNCTIONALS_VERSION, voice_functionals
+
+SAMPLE_RATE_HZ = 16000  # of prepared sound
+PREPARED = "prepared"
+SPEEDS = (1.0, 0.94, 1.06, 0.88, 1.13)  # of the views of a voice whose functionals are taken
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Where clips come from, and what of them goes into the tensors.
+
+    root: the folder that `prepare` wrote; or, with `reader` naming a corpus of single pictures, its folder.
+    reader: "prepared", or a corpus of `corpora` whose clips are single pictures, such as fer2013.
+    reader_options: of that corpus's reader.
+    labels: the classes, in output order; clips of other labels are left out where `other_labels` is "drop".
+    face: clip-level "features", "crops", or "none".
+    audio: "samples" of a window, "functionals" of the whole voice, or "none".
+    both_modalities: leave out clips that lack one of them.
+    votes: take the annotators' votes for targets where there are any.
+    window_s: length of the window of samples: the loudest part of a longer voice.
+    face_bins: of `face_bin_s` each, about the middle of the clip; of each one crop is taken, as the fusion of the robot
+        sees a face in bins.
+    face_px: side of the crops.
+    views: of each voice for functionals: the voice itself, then at other speeds.
+    speakers: only the clips of these; none: of all.
+    snr_db: noise is added to every voice at this ratio, to see what a model stands; none: the voices as they are.
+    cache: folder for functionals once computed; none: they are computed at each start.
+    """
+
+    root: Path
+    labels: tuple[str, ...]
+    reader: str = PREPARED
+    reader_options: dict[str, Any] = field(default_factory=dict)
+    other_labels: Literal["refuse", "drop"] = "refuse"
+    face: Literal["features", "crops", "none"] = "features"
+    audio: Literal["samples", "functionals", "none"] = "functionals"
+    both_modalities: bool = False
+    votes: bool = True
+    window_s: float = 3.0
+    face_bins: int = 8
+    face_bin_s: float = 0.25
+    face_px: int = 48
+    views: int = 1
+    speakers: tuple[str, ...] | None = None
+    snr_db: float | None = None
+    cache: Path | None = None
+
+
+def load_corpus(config: CorpusConfig) -> ClipTensors:
+    """All clips of the corpus in the order of their ids; loaded once per process.
+
+    Raises:
+        CorpusError: the corpus cannot be read.
+        DataError: a label out of the set, features that do not fit, or no clip at all.
+    """
+    key = json.dumps(vars(config), sort_keys=True, default=str)
+    if key not in _loaded:
+        _loaded[key] = _load(config)
+    return _loaded[key]
+
+
+_loaded: dict[str, ClipTensors] = {}
+
+
+def _load(config: CorpusConfig) -> ClipTensors:
+    prepared = PreparedCorpus(config.root) if config.reader == PREPARED else None
+    clips = prepared.clips if prepared else read_corpus(config.reader, config.root, **config.reader_options)
+    clips = [clip for clip in clips if _wanted(clip, config)]
+    if not clips:
+        raise DataError(f"{config.root} has no clip for face {config.face} and audio {config.audio}; prepare it so")
+    face, face_mask = _faces(clips, prepared, config)
+    audio, audio_mask = _voices(clips, prepared, config)
+    target = class_targets(clips, config.labels, config.votes)
+    return ClipTensors(
+        np.array([clip.clip_id for clip in clips]),
+        np.array([clip.speaker_id for clip in clips]),
+        target.argmax(dim=1),
+        target,
+        face,
+        face_mask,
+        audio,
+        audio_mask,
+        perceived(clips),
+        sound=config.audio == "samples",
+    )
+
+
+def _wanted(clip: Clip, config: CorpusConfig) -> bool:
+    """Has what the configuration asks for, in a class that counts."""
+    if config.other_labels == "drop" and clip.label not in config.labels:
+        return False
+    if config.speakers is not None and clip.speaker_id not in config.speakers:
+        return False
+    has = []
+    if config.face != "none":
+        has.append(bool(clip.face_features) if config.face == "features" else bool(clip.video or clip.image))
+    if config.audio != "none":
+        has.append(clip.audio is not None)
+    return all(has) if config.both_modalities else any(has)
+
+
+def _faces(
+    clips: Sequence[Clip], prepared: PreparedCorpus | None, config: CorpusConfig
+) -> tuple[Tensor | None, Tensor | None]:
+    if config.face == "none":
+        return None, None
+    if config.face == "features":
+        return feature_rows(clips)
+    if prepared is None:
+        crops = load_images(clips, config.face_px)  # (N, S, S, 3)
+        return torch.from_numpy(crops).unsqueeze(1), torch.ones(len(clips), 1, dtype=torch.bool)
+    shape = (len(clips), config.face_bins, config.face_px, config.face_px, 3)
+    faces, mask = np.zeros(shape, np.uint8), np.zeros(shape[:2], bool)
+    for row, clip in enumerate(clips):
+        _fill_bins(faces[row], mask[row], *prepared.load_faces(clip), config.face_bin_s)
+    return torch.from_numpy(faces), torch.from_numpy(mask)
+
+
+def _fill_bins(faces: np.ndarray, mask: np.ndarray, crops: np.ndarray, times_s: np.ndarray, bin_s: float) -> None:
+    """Crops (T, S', S', 3) at their times into bins (Tf, S, S, 3) about the clip's middle: the middle one of each."""
+    if not len(crops):
+        return
+    bins, size_px = faces.shape[:2]
+    if crops.shape[1] % size_px:
+        raise DataError(f"crops have {crops.shape[1]} px; expected a multiple of {size_px}, so run prepare so")
+    step = crops.shape[1] // size_px
+    first_s = (times_s[0] + times_s[-1] - bins * bin_s) / 2.0
+    which = np.floor((times_s - first_s) / bin_s).astype(np.int64)
+    for number in range(max(0, which[0]), min(bins, which[-1] + 1)):
+        members = np.flatnonzero(which == number)
+        if not len(members):
+            continue
+        crop = crops[members[len(members) // 2]].astype(np.float32)
+        blocks = crop.reshape(size_px, step, size_px, step, 3)  # (S, step, S, step, 3)
+        faces[number] = np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)
+        mask[number] = True
+
+
+def _voices(
+    clips: Sequence[Clip], prepared: PreparedCorpus | None, config: CorpusConfig
+) -> tuple[Tensor | None, Tensor | None]:
+    if config.audio == "none" or prepared is None:
+        return None, None
+    mask = torch.tensor([clip.audio is not None for clip in clips])
+    if config.audio == "functionals":
+        return _functionals(clips, prepared, config), mask
+    samples = round(config.window_s * SAMPLE_RATE_HZ)
+    windows = np.zeros((1, len(clips), samples), np.float32)
+    for row, clip in enumerate(clips):
+        windows[0, row] = loudest_window(_voice(clip, prepared, config.snr_db), samples)
+    return torch.from_numpy(windows), mask
+
+
+def loudest_window(voice: np.ndarray, samples: int) -> np.ndarray:
+    """The `samples` (N,) with the most energy; a shorter voice ends with the window, after zeros."""
+    if len(voice) <= samples:
+        return np.pad(voice, (samples - len(voice), 0))
+    energy = np.concatenate([[0.0], np.cumsum(voice.astype(np.float64) ** 2)])
+    start = int(np.argmax(energy[samples:] - energy[:-samples]))
+    return voice[start : start + samples]
+
+
+def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: CorpusConfig) -> Tensor:
+    """Float32 (V, N, F): of each voice, and of it at other speeds; zeros where there is no voice."""
+    if not 1 <= config.views <= len(SPEEDS):
+        raise DataError(f"views is {config.views}; expected 1 to {len(SPEEDS)}")
+    rows = np.stack([_view(clips, prepared, speed, config) for speed in SPEEDS[: config.views]])
+    return torch.from_numpy(rows)
+
+
+def _view(clips: Sequence[Clip], prepared: PreparedCorpus, speed: float, config: CorpusConfig) -> np.ndarray:
+    voices = {clip.clip_id: _voice(clip, prepared, config.snr_db) for clip in clips if clip.audio is not None}
+    digest = hashlib.sha256(json.dumps([FUNCTIONALS_VERSION, speed, [clip.clip_id for clip in clips]]).encode())
+    for voice in voices.values():
+        digest.update(voice.tobytes())
+    path = config.cache / f"functionals-{digest.hexdigest()[:16]}.npy" if config.cache else None
+    if path and path.is_file():
+        return np.load(path)
+    made = {
+        clip_id: voice_functionals(at_speed(voice, speed))
+        for clip_id, voice in tqdm(voices.items(), desc=f"voice functionals at speed {speed}", unit="clip")
+    }
+    nothing = np.zeros_like(next(iter(made.values())))
+    rows = np.stack([made.get(clip.clip_id, nothing) for clip in clips]).astype(np.float32)
+    if path:
+        config.cache.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part.npy")
+        np.save(unfinished, rows)
+        unfinished.replace(path)
+    return rows
+
+
+def _voice(clip: Clip, prepared: PreparedCorpus, snr_db: float | None) -> np.ndarray:
+    voice = prepared.load_audio(clip)
+    return voice if snr_db is None else with_noise(voice, snr_db, seed=zlib.crc32(clip.clip_id.encode()))
+
+
+def at_speed(voice: np.ndarray, speed: float) -> np.ndarray:
+    """The voice (N,) played `speed` times as fast, (about N / speed,); its pitch goes with it."""
+    if speed == 1.0:
+        return voice
+    positions = np.arange(0.0, len(voice) - 1, speed)
+    return np.interp(positions, np.arange(len(voice)), voice).astype(np.float32)

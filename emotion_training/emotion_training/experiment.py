@@ -1,0 +1,251 @@
+"""One training from its configuration: reading it, running it by Lightning, keeping its checkpoints."""
+
+import logging
+import pickle
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import LightningCLI
+
+from .balancing import BalancingError
+from .clip_tensors import DataError
+from .configuration import ConfigurationError, changed
+from .corpora import CorpusError
+from .data_module import EmotionDataModule
+from .models import ModelError
+from .splits import SplitError
+from .training_module import EmotionModule, TrainingError
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+GREATEST_IS_BEST = {"validation_uar": True, "validation_loss": False}
+TRAINER_DEFAULTS = {
+    "logger": False,
+    "enable_checkpointing": False,  # ours are added for each run, with their folder
+    "deterministic": True,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,  # the data module shares out the batches itself
+}
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be written or read; the message names the file."""
+
+
+# What can be wrong with an experiment, each with a sentence for the user.
+EXPERIMENT_ERRORS = (
+    BalancingError,
+    CheckpointError,
+    ConfigurationError,
+    CorpusError,
+    DataError,
+    ModelError,
+    SplitError,
+    TrainingError,
+)
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """Which epoch's weights are kept, and when training ends.
+
+    keep: those of the "best" epoch by `monitor`, or of the "last" one. patience: epochs without a better one before
+    training stops early; null goes through all epochs.
+    """
+
+    keep: Literal["best", "last"] = "best"
+    monitor: Literal["validation_uar", "validation_loss"] = "validation_uar"
+    patience: int | None = None
+
+
+@dataclass
+class Experiment:
+    """Everything of one training, ready to run.
+
+    configuration: the whole of it in plain values. out, resume: as the command line gave them, for `train`.
+    """
+
+    module: EmotionModule
+    data: EmotionDataModule
+    trainer: lightning.Trainer
+    selection: SelectionConfig
+    seed: int
+    configuration: dict[str, Any]
+    out: Path | None
+    resume: bool
+
+    def run(self, directory: Path, resume: bool = False) -> Path:
+        """Trains; the checkpoints `best.ckpt` and `last.ckpt` in `directory` hold all that is needed to go on.
+
+        The module is left with the weights that were to be kept.
+
+        Returns:
+            The checkpoint with these weights.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            CheckpointError: a checkpoint cannot be written, or read to go on from.
+        """
+        if resume and not (directory / LAST).is_file():
+            raise CheckpointError(f"{directory / LAST} does not exist; train without --resume")
+        self.data.seed = self.seed
+        self.module.provenance = {
+            "configuration": self.configuration,
+            "split": _plain(asdict(self.data.split)),
+            "fold": self.data.fold_number,
+        }
+        self.trainer.callbacks.extend(_callbacks(self.selection, directory))
+        kept = directory / (BEST if self.selection.keep == "best" else LAST)
+        with quiet_lightning():
+            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=directory / LAST if resume else None)
+            if self.trainer.interrupted:
+                raise KeyboardInterrupt
+        self.module.load_state_dict(load_checkpoint(kept)["state_dict"])
+        self.module.eval()
+        return kept
+
+
+class ExperimentCLI(LightningCLI):
+    """Lightning's own command line and configuration for model, data and trainer, with what is ours beside them."""
+
+    def add_arguments_to_parser(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--threads", type=int, default=1, help="of torch; figures are reproduced with the same number"
+        )
+        parser.add_class_arguments(SelectionConfig, "selection")
+        parser.add_argument("--out", type=Path | None, default=None, help="folder of the checkpoints")
+        parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+        parser.link_arguments("data.shape", "model.shape", apply_on="instantiate")
+
+
+def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
+    """An experiment from a command line, or from the tree that a YAML file holds.
+
+    Raises:
+        ConfigurationError: unknown or missing keys, or values of another type; a command line ends as usual, by usage
+            and exit status 2.
+    """
+    parsed = list(arguments) if isinstance(arguments, Sequence) else dict(arguments)
+    with quiet_lightning():
+        try:
+            cli = ExperimentCLI(
+                EmotionModule,
+                EmotionDataModule,
+                args=parsed,
+                run=False,
+                save_config_callback=None,
+                seed_everything_default=0,
+                trainer_defaults=TRAINER_DEFAULTS,
+                parser_kwargs={"exit_on_error": isinstance(parsed, list)},
+            )
+        except ArgumentError as error:
+            raise ConfigurationError(str(error)) from None
+    cli.trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+    torch.set_num_threads(cli.config.threads)
+    config = cli.config
+    configuration = yaml.safe_load(cli.parser.dump(config, skip_link_targets=True))
+    configuration = {key: value for key, value in configuration.items() if key not in ("config", "out", "resume")}
+    selection = SelectionConfig(**config.selection.as_dict())
+    seed = config.seed_everything
+    return Experiment(cli.model, cli.datamodule, cli.trainer, selection, seed, configuration, config.out, config.resume)
+
+
+def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experiment:
+    """The experiment of a checkpoint, with its weights; `changes` replace dotted keys of its configuration.
+
+    Raises:
+        CheckpointError: no checkpoint of `train`, or weights that do not fit what was changed.
+    """
+    content = load_checkpoint(checkpoint)
+    experiment = read_experiment(changed(content["emotion_training"]["configuration"], changes))
+    # The loss, with weights of the classes, is built anew from the data of each training.
+    weights = {name: value for name, value in content["state_dict"].items() if not name.startswith("loss.")}
+    try:
+        experiment.module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{checkpoint} does not fit the data ({error}); give those it was trained on") from None
+    experiment.module.on_load_checkpoint(content)
+    experiment.module.eval()
+    return experiment
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside the old one and puts it in its place when it is whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        unfinished = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, unfinished)
+            unfinished.replace(path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            unfinished.unlink(missing_ok=True)
+            kept = "the previous one is kept" if path.is_file() else "there was none before"
+            raise CheckpointError(
+                f"{path} cannot be written ({error}); {kept}. Make room and go on with --resume"
+            ) from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds; CheckpointError for a file that is none of ours."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist; expected a checkpoint of `train`") from None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        raise CheckpointError(f"{path} is no checkpoint, or a broken one; give one of `train`") from None
+    if "emotion_training" not in checkpoint:
+        raise CheckpointError(f"{path} is not of this package; expected a checkpoint of `train`")
+    return checkpoint
+
+
+@contextmanager
+def quiet_lightning():
+    """No advertisements, and no advice on loaders that are fast as they are."""
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _callbacks(selection: SelectionConfig, directory: Path) -> list[lightning.Callback]:
+    mode = "max" if GREATEST_IS_BEST[selection.monitor] else "min"
+    callbacks: list[lightning.Callback] = [
+        ModelCheckpoint(
+            directory,
+            filename=BEST.removesuffix(".ckpt"),
+            monitor=selection.monitor,
+            mode=mode,
+            save_last=True,
+            save_on_train_epoch_end=True,  # when the epoch is counted, so that a resumed run begins with the next
+            enable_version_counter=False,
+        )
+    ]
+    if selection.patience is not None:
+        callbacks.append(EarlyStopping(selection.monitor, patience=selection.patience, mode=mode, check_finite=False))
+    return callbacks
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that a checkpoint holds nothing that a careful reader refuses."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,158 @@
+r"""Makes a bundle for the robot of a checkpoint of `train`.
+
+    python -m emotion_training.export_model --checkpoint OUT/best.ckpt --data PREPARED --out BUNDLE \
+        --name ID --licence TERMS
+
+The graphs are checked to compute what the model computes, and the model card says what it was trained and tested on.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from emotion_perception.core.model_bundle import load_bundle
+
+from .build_default_bundle import code_commit
+from .evaluate import evaluate
+from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
+from .export import BundleModels, BundleShape, ParityError, write_bundle
+from .labels import VALENCE_AROUSAL
+from .predictions import STATES, calibrated_temperature, figures, predict, predict_by_bundle
+from .quantisation import quantise_encoders
+from .run_card import render_run_card
+
+HOP_S = 0.1  # between audio windows on the robot
+ENCODERS = ("face_encoder.onnx", "audio_encoder.onnx")
+
+
+class ExportError(Exception):
+    """A model that a robot cannot run; the message says why."""
+
+
+def export(
+    experiment: Experiment, out: Path, name: str, licence: str, int8: bool, before: dict[str, float] | None = None
+) -> dict[str, Any]:
+    """Writes the bundle of a trained experiment into `out`.
+
+    Args:
+        experiment: on crops and samples, as the robot has them.
+        out: folder of the bundle; its files are replaced.
+        name: the model's id.
+        licence: terms of the weights, which follow from those of the data.
+        int8: whether the encoders compute in 8-bit integers.
+        before: figures before an adaptation.
+
+    Returns:
+        The section `training` of model.json.
+
+    Raises:
+        ExportError: a model without a face or voice encoder, on features, or with labels of unknown valence.
+        ParityError: a graph differs from its torch module.
+    """
+    _check(experiment)
+    data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
+    calibration = {
+        state: {"temperature": calibrated_temperature(predict(model, data.validation, state))} for state in STATES
+    }
+    corpus = experiment.configuration["data"]["corpus"]
+    training: dict[str, Any] = {
+        "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
+        "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        # Folders of the machine that it was trained on are nobody's business.
+        "configuration": experiment.configuration
+        | {"data": _without_folders(experiment.configuration["data"], corpus)},
+        "networks": {kind: vars(network) for kind, network in experiment.module.networks.items()},
+        "commit": code_commit(),
+        "seed": experiment.seed,
+        "metrics": evaluate(experiment, robustness=False),
+    }
+    if before is not None:
+        training["before_adaptation"] = before
+    models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion)
+    bundle_shape = BundleShape(
+        name,
+        shape.labels,
+        shape.face_px,
+        shape.face_bins,
+        shape.face_bin_s,
+        shape.sample_rate_hz,
+        shape.window_s,
+        HOP_S,
+    )
+    card = render_run_card(name, training, calibration, licence)
+    write_bundle(out, models, bundle_shape, calibration, training, licence, card)
+    if int8:
+        training["quantisation"] = _quantise(experiment, out)
+        description = json.loads((out / "model.json").read_text()) | {"training": training}
+        (out / "model.json").write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
+        (out / "MODEL_CARD.md").write_text(render_run_card(name, training, calibration, licence))
+    return training
+
+
+def _check(experiment: Experiment) -> None:
+    networks, corpus = experiment.module.networks, experiment.data.corpus
+    if experiment.module.members > 1:
+        raise ExportError(
+            f"the model is the mean of {experiment.module.members}; a bundle has one, so set members to 1"
+        )
+    for kind in ("face_encoder", "audio_encoder"):
+        if networks[kind] is None:
+            raise ExportError(f"the model has no {kind.replace('_', ' ')}; a bundle has both, and a fusion")
+    if corpus.face != "crops" or corpus.audio != "samples":
+        raise ExportError(
+            f"the model sees {corpus.face} of faces and {corpus.audio} of voices; the robot has crops and samples"
+        )
+    unknown = [label for label in corpus.labels if label not in VALENCE_AROUSAL]
+    if unknown:
+        raise ExportError(
+            f"valence and arousal of {', '.join(unknown)} are not known; train with labels among "
+            f"{', '.join(VALENCE_AROUSAL)}"
+        )
+
+
+def _without_folders(data: dict[str, Any], corpus: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in corpus.items() if key not in ("root", "cache")}
+    return data | {"corpus": plain, "split": Path(data["split"]).name}
+
+
+def _quantise(experiment: Experiment, out: Path) -> dict[str, float]:
+    """Quantises the encoders of a written bundle; what it costs on the test speakers, by the robot's own code."""
+    data = experiment.data
+
+    def measure() -> tuple[float, int]:
+        uar = figures(predict_by_bundle(load_bundle(out), data.test), 1.0)["uar"]
+        return round(uar, 4), sum((out / name).stat().st_size for name in ENCODERS)
+
+    uar_float, bytes_float = measure()
+    quantise_encoders(out, data.train, experiment.seed)
+    uar_int8, bytes_int8 = measure()
+    return {"uar_float": uar_float, "uar_int8": uar_int8, "bytes_float": bytes_float, "bytes_int8": bytes_int8}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="of `train`, on crops and samples")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
+    parser.add_argument("--name", required=True, help="the model's id")
+    parser.add_argument("--licence", required=True, help="terms of the weights, which follow from those of the data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
+    parser.add_argument("--int8", action="store_true", help="encoders in 8-bit integers; the card says what it costs")
+    given = parser.parse_args(arguments)
+    try:
+        experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
+        training = export(experiment, given.out, given.name, given.licence, given.int8)
+    except (*EXPERIMENT_ERRORS, ExportError, ParityError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    uar, card = training["metrics"]["figures"]["uar"], given.out / "MODEL_CARD.md"
+    print(f"{given.out}: UAR {uar:.3f}; all figures are in {card}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

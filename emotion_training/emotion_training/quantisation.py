@@ -1,0 +1,68 @@
+"""Encoders of a bundle in 8-bit integers: smaller, and faster where the processor has instructions for them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from .clip_tensors import ClipTensors
+from .export import IR_VERSION, file_entry
+
+QUANTISED = ("Conv", "Gemm", "MatMul")
+KEPT_EXACT = "log_mel."  # prefix of the weights of the spectrogram, whose dynamic range is more than 8 bits
+CALIBRATION_CLIPS = 100
+
+
+def quantise_encoders(bundle: Path, train: ClipTensors, seed: int) -> None:
+    """Replaces both encoders of a bundle by their 8-bit versions, and their checksums in model.json.
+
+    bundle: the folder. train: clips that the ranges of the activations are taken from.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(train))[:CALIBRATION_CLIPS]
+    crops = train.face[chosen][train.face_mask[chosen]].numpy()  # (present, S, S, 3)
+    voices = train.audio[0][chosen][train.audio_mask[chosen]].numpy()  # (present, N)
+    _quantise(bundle / "face_encoder.onnx", "face", crops)
+    _quantise(bundle / "audio_encoder.onnx", "audio", voices)
+    description = json.loads((bundle / "model.json").read_text())
+    for name in description["files"]:
+        description["files"][name] = file_entry(bundle / name)
+    (bundle / "model.json").write_text(json.dumps(description, indent=1) + "\n")
+
+
+class _Batches(CalibrationDataReader):
+    """One item after the other, as batches of one."""
+
+    def __init__(self, name: str, items: np.ndarray):
+        self._batches: Iterator[dict[str, np.ndarray]] = iter([{name: item[np.newaxis]} for item in items])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._batches, None)
+
+
+def _quantise(path: Path, name: str, items: np.ndarray) -> None:
+    with TemporaryDirectory(dir=path.parent) as work:
+        prepared, made = Path(work) / "prepared.onnx", Path(work) / "made.onnx"
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(made),
+            _Batches(name, items),
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=_exact_nodes(onnx.load(prepared)),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8,
+        )
+        model = onnx.load(made)
+        model.ir_version = IR_VERSION
+        onnx.save(model, path)
+
+
+def _exact_nodes(model: onnx.ModelProto) -> Sequence[str]:
+    return [node.name for node in model.graph.node if any(value.startswith(KEPT_EXACT) for value in node.input)]

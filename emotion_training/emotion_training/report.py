@@ -1,0 +1,237 @@
+"""The report of a comparison."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .comparison import ModelResult, PairedTest, best, model_results, paired_tests
+from .comparison_config import ComparisonConfig
+from .figures import draw_bars, draw_confusions, draw_reliability, draw_speakers
+from .machine import machine
+from .report_pages import Commands, Heading, Part, Picture, Table, Text, html_page, markdown
+from .splits import Split
+
+BARS, CONFUSIONS, SPEAKERS, RELIABILITY = (
+    f"figures/{name}.png" for name in ("uar", "confusion", "speakers", "reliability")
+)
+
+
+def write_report(
+    out: Path,
+    config: ComparisonConfig,
+    split: Split,
+    contents: Sequence[Mapping[str, Any]],
+    config_path: Path,
+) -> None:
+    """Writes `results.json`, `figures/`, `report.md` and `report.html` into `out`.
+
+    Args:
+        out: the folder.
+        config: the comparison.
+        split: whose folds were run.
+        contents: of the cells, as `compare` keeps them, not all of the grid maybe.
+        config_path: of the comparison, for the command that makes it again.
+    """
+    results = model_results(contents)
+    rows = [content["row"] for content in contents]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    ours = next((result for result in results if result.name == config.ours), None)
+    shown = _shown(results, ours)
+    draw_bars(results, out / BARS)
+    draw_confusions(shown, out / CONFUSIONS)
+    draw_speakers(results, out / SPEAKERS)
+    draw_reliability(shown, out / RELIABILITY)
+    late = [result for result in results if result.fusion == "late"]
+    fused = [result for result in results if result.fusion in ("early", "intermediate")]
+    tests = paired_tests(fused, late)
+    parts = [
+        Heading(config.title, 1),
+        Text(_summary(results, ours, tests)),
+        *_figures_of_merit(results),
+        *_tests(tests, best(results, "late")),
+        *_pictures(ours or shown[-1]),
+        *_missing(results),
+        *_protocol(split, contents),
+        *_again(config_path, contents),
+    ]
+    (out / "report.md").write_text(markdown(parts))
+    (out / "report.html").write_text(html_page(config.title, parts, out))
+
+
+def _shown(results: Sequence[ModelResult], ours: ModelResult | None) -> list[ModelResult]:
+    """The best of each kind, and ours for the intermediate ones."""
+    shown = [best(results, kind) for kind in ("none", "early", "late")]
+    shown.append(ours or best(results, "intermediate"))
+    return [result for result in shown if result is not None]
+
+
+def _summary(results: Sequence[ModelResult], ours: ModelResult | None, tests: Sequence[PairedTest]) -> str:
+    """The outcome in a few sentences."""
+    late, single = best(results, "late"), best(results, "none")
+    sentences = []
+    if ours is not None:
+        low, high = ours.uar_interval
+        sentences.append(f"{ours.name} reaches {ours.uar:.3f} UAR (95 % interval {low:.3f} to {high:.3f}).")
+    if late is not None:
+        sentences.append(f"The best late fusion, {late.name}, reaches {late.uar:.3f}.")
+    if single is not None:
+        sentences.append(f"The best single modality, {single.name}, reaches {single.uar:.3f}.")
+    test = next((t for t in tests if ours and late and (t.model, t.other) == (ours.name, late.name)), None)
+    if test is not None:
+        sentences.append(
+            f"{test.model} minus {test.other}: {test.difference:+.3f} UAR, better for {test.better} of "
+            f"{test.speakers} speakers, paired p = {_p(test.p_sign_flip)} (sign flips, exact up to 20 speakers), "
+            f"{_p(test.p_wilcoxon)} (Wilcoxon), {_p(test.p_holm)} adjusted for all tests below (Holm)."
+        )
+    return " ".join(sentences)
+
+
+def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
+    head = ["model", "fusion", "modalities", "UAR", "95 % interval", "accuracy", "macro-F1", "ECE", "calibrated ECE"]
+    rows = []
+    for result in results:
+        low, high = result.uar_interval
+        before, after = result.ece
+        rows.append(
+            [
+                *(result.name, result.fusion, result.modalities),
+                f"{result.uar:.3f} ± {np.std(result.uar_by_seed):.3f}",
+                f"{low:.3f} to {high:.3f}",
+                *(f"{value:.3f}" for value in (result.mean("accuracy"), result.mean("macro_f1"), before, after)),
+            ]
+        )
+    return [
+        Heading("Figures of merit"),
+        Table(head, rows),
+        Text(
+            "UAR: recall averaged over the classes, all test speakers of all folds together, mean over the seeds ± "
+            "their standard deviation. Interval: bootstrap over speakers, of that mean. Accuracy and macro-F1: mean "
+            "over folds and seeds. ECE: 15 bins, all cells together, before and after one temperature a cell, fitted "
+            "on the validation speakers."
+        ),
+        Picture(BARS, "UAR of every model with its interval"),
+    ]
+
+
+def _tests(tests: Sequence[PairedTest], late: ModelResult | None) -> list[Part]:
+    if not tests or late is None:
+        return []
+    rows = [
+        [
+            *(test.model, test.other, f"{test.difference:+.3f}", f"{test.better} of {test.speakers}"),
+            *(_p(p) for p in (test.p_sign_flip, test.p_wilcoxon, test.p_holm)),
+        ]
+        for test in tests
+    ]
+    head = ["model", "against", "difference", "better for", "p, sign flips", "p, Wilcoxon", "p, Holm"]
+    return [
+        Heading("Paired tests against late fusion"),
+        Text(
+            "For each speaker the UAR of both models, averaged over the seeds; the difference is tested over the "
+            "speakers, two-sided. The training parts of the folds overlap, so the speakers are not quite independent."
+        ),
+        Table(head, rows),
+    ]
+
+
+def _pictures(ours: ModelResult) -> list[Part]:
+    values = dict(zip(ours.speakers, ours.uar_by_speaker, strict=True))
+    worst, finest = min(values, key=values.get), max(values, key=values.get)
+    return [
+        Heading("Speakers, classes, confidence"),
+        Text(
+            f"{ours.name} by speaker: {values[worst]:.3f} ({worst}) to {values[finest]:.3f} ({finest}), median "
+            f"{np.median(list(values.values())):.3f}, standard deviation {np.std(list(values.values())):.3f}."
+        ),
+        Picture(SPEAKERS, "UAR of every speaker"),
+        Picture(CONFUSIONS, "Confusion matrices of the best of each kind"),
+        Picture(RELIABILITY, "Accuracy by confidence after calibration"),
+    ]
+
+
+def _missing(results: Sequence[ModelResult]) -> list[Part]:
+    rows = [
+        [result.name, *(f"{result.mean_uar_in(state):.3f}" for state in ("both", "face", "audio"))]
+        for result in results
+        if result.fusion != "none" and result.mean_uar_in("face") is not None
+    ]
+    if not rows:
+        return []
+    return [
+        Heading("With a modality missing"),
+        Text("The same models, tested with the other modality masked; mean UAR over folds and seeds."),
+        Table(["model", "both", "face only", "voice only"], rows),
+    ]
+
+
+def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]:
+    experiment, rows = contents[0]["configuration"], [content["row"] for content in contents]
+    corpus = experiment["data"]["corpus"]
+    folds = sorted({row["fold"] for row in rows})
+    seconds = np.array([row["seconds"] for row in rows])
+    sizes = {content["row"]["fold"]: content["clips"] for content in contents}
+    table = [
+        [
+            str(fold),
+            *(f"{len(getattr(split.folds[fold], part))} ({sizes[fold][part]})" for part in ("train", "validation")),
+            f"{', '.join(split.folds[fold].test)} ({sizes[fold]['test']})",
+        ]
+        for fold in folds
+    ]
+    by_model = {result.name: result for result in model_results(contents)}
+    return [
+        Heading("Protocol"),
+        Text(
+            f"Split {split.name}: {split.protocol}; drawn with seed {split.seed}. Folds run: "
+            f"{', '.join(map(str, folds))} of {len(split.folds)}. Nobody is in two parts of a fold. Seeds of the "
+            f"trainings: {', '.join(map(str, sorted({row['seed'] for row in rows})))}."
+        ),
+        Table(["fold", "train: speakers (clips)", "validation", "test"], table),
+        Text(
+            f"Data: {split.corpus}, classes {', '.join(corpus['labels'])}; face: {corpus['face']}, voice: "
+            f"{corpus['audio']}. Epoch kept: {_selection(experiment)}. Temperature: validation speakers. Test speakers "
+            "are used for nothing but the figures of this report."
+        ),
+        Heading("Time and machine"),
+        Text(
+            f"{len(rows)} trainings of one thread each, {seconds.sum() / 60:.1f} minutes in all, {seconds.mean():.1f} "
+            f"s a training (greatest {seconds.max():.1f} s). {machine()}."
+        ),
+        Table(
+            ["model", "parameters", "s a training"],
+            [[name, f"{r.cells[0]['parameters']:,}", f"{r.mean('seconds'):.1f}"] for name, r in by_model.items()],
+        ),
+    ]
+
+
+def _selection(experiment: Mapping[str, Any]) -> str:
+    selection = experiment["selection"]
+    if selection["keep"] == "last":
+        return f"the last of {experiment['trainer']['max_epochs']}"
+    return f"the best by {selection['monitor']} of {experiment['trainer']['max_epochs']}"
+
+
+def _again(config_path: Path, contents: Sequence[Mapping[str, Any]]) -> list[Part]:
+    row = contents[0]["row"]
+    command = f"python -m emotion_training.compare --config {config_path.name} --data PREPARED --out OUT"
+    return [
+        Heading("Make it again"),
+        Text(
+            f"`{config_path.name}` is in emotion_training/config; PREPARED is the folder that `prepare` wrote. All of "
+            "it; what is finished in OUT is not done again:"
+        ),
+        Commands(f"{command} --workers 2"),
+        Text("The report of one fold, and of one training:"),
+        Commands(
+            f"{command} --folds {row['fold']}\n"
+            f"{command} --models {row['model']} --folds {row['fold']} --seeds {row['seed']}"
+        ),
+    ]
+
+
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value >= 1e-5 else "< 0.00001"

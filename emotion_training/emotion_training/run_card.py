@@ -1,0 +1,80 @@
+"""MODEL_CARD.md of a bundle that `export` or `adapt` made, filled from its training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .labels import VALENCE_AROUSAL_SOURCE
+from .report_pages import Heading, Table, Text, markdown
+
+
+def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping[str, Any], licence: str) -> str:
+    """Markdown from what model.json holds under `training` and `calibration`."""
+    found, networks = training["metrics"], training["networks"]
+    figures, (low, high) = found["figures"], found["uar_interval"]
+    kinds = ", ".join(f"{kind.replace('_', ' ')} {network['name']}" for kind, network in networks.items())
+    conditions = [
+        [condition, f"{values['uar']:.3f}", f"{values['accuracy']:.3f}", f"{values['ece']:.3f}"]
+        for condition, values in found["conditions"].items()
+    ]
+    parts = [
+        Heading(name, 1),
+        Text(
+            f"Estimates from the face and the voice of the last seconds which of these a person shows: "
+            f"{', '.join(found['labels'])}. What a person shows is not what a person feels."
+        ),
+        Text(f"Made of: {kinds}. The whole configuration is in `model.json`, from commit `{training['commit']}`."),
+        Heading("Data"),
+        Text(
+            f"{'; '.join(training['data'])}. {training['clips']['train']} clips to learn from, "
+            f"{training['clips']['validation']} to choose and calibrate by, {training['clips']['test']} to measure on; "
+            f"nobody is in two of these parts (fold {found['fold']} of {found['split']})."
+        ),
+        Heading("Figures"),
+        Text(
+            f"UAR {figures['uar']:.3f} (95 % interval over {len(found['speakers'])} speakers: {low:.3f} to {high:.3f}), "
+            f"accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}."
+        ),
+        Table(["condition", "UAR", "accuracy", "calibrated ECE"], conditions),
+        *_quantisation(training),
+        *_adaptation(training),
+        Heading("Calibration"),
+        Table(["state", "temperature"], [[state, str(entry["temperature"])] for state, entry in calibration.items()]),
+        Heading("Valence and arousal are derived"),
+        Text(f"The mean of coordinates under the class probabilities. {VALENCE_AROUSAL_SOURCE}"),
+        Heading("Limits"),
+        Text(
+            "Other people, languages, rooms, cameras and ways to show an emotion than those above were not measured. "
+            "Not for decisions about people: hiring, teaching, health, safety, law. It may steer how a robot behaves, "
+            "not what it concludes."
+        ),
+        Heading("Licence"),
+        Text(licence),
+    ]
+    return markdown(parts)
+
+
+def _quantisation(training: Mapping[str, Any]) -> list[Heading | Text]:
+    cost = training.get("quantisation")
+    if cost is None:
+        return []
+    return [
+        Heading("8-bit encoders"),
+        Text(
+            f"The encoders compute in 8-bit integers: UAR {cost['uar_int8']:.3f} where the same bundle in 32-bit floats "
+            f"has {cost['uar_float']:.3f}; the encoders take {cost['bytes_int8'] / 2**20:.2f} MiB instead of "
+            f"{cost['bytes_float'] / 2**20:.2f}."
+        ),
+    ]
+
+
+def _adaptation(training: Mapping[str, Any]) -> list[Heading | Text]:
+    before = training.get("before_adaptation")
+    if before is None:
+        return []
+    return [
+        Heading("Adaptation"),
+        Text(
+            f"Adapted from another model, which had UAR {before['uar']:.3f} and ECE {before['ece']:.3f} on the same "
+            "test speakers."
+        ),
+    ]

@@ -1,0 +1,103 @@
+"""A trained model is exported for the robot, in 8 bits too, and adapted to other people."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from training_fixtures import experiment_tree, write_corpus, write_split
+
+from emotion_perception.core.model_bundle import load_bundle
+from emotion_training import adapt, export_model
+from emotion_training.configuration import changed
+from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
+from emotion_training.predictions import calibrated_temperature, predict, predict_by_bundle
+
+ROBOT = {
+    "data.corpus.face": "crops",
+    "data.corpus.audio": "samples",
+    "data.corpus.window_s": 0.3,
+    "data.corpus.face_bins": 2,
+    "data.corpus.face_bin_s": 0.2,
+    "model.fusion": {"name": "cross_attention", "options": {"width": 8, "heads": 2, "dropout": 0.0}},
+    "model.face_encoder": {
+        "name": "compact_cnn",
+        "options": {"stem_channels": 8, "stages": [[16, 1]], "embedding": 8, "dropout": 0.0},
+    },
+    "model.audio_encoder": {
+        "name": "log_mel_cnn",
+        "options": {"mels": 16, "channels": [16, 16], "embedding": 8, "dropout": 0.0},
+    },
+    "model.regularisation": {"modality_dropout": 0.2},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("adapt")
+    write_corpus(folder / "corpus")
+    write_split(folder / "split.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder):
+    return read_experiment(changed(experiment_tree(folder), ROBOT)).run(folder / "trained")
+
+
+def export_arguments(folder, checkpoint, out, *more):
+    name = ["--name", "tones-1", "--licence", "Apache-2.0, for tests"]
+    return ["--checkpoint", str(checkpoint), "--data", str(folder / "corpus"), "--out", str(out), *name, *more]
+
+
+def test_the_bundle_says_what_the_model_says(folder, checkpoint, tmp_path):
+    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 0
+    bundle = load_bundle(tmp_path / "bundle")
+    experiment = restore_experiment(checkpoint, {})
+    model, data = experiment.module.evaluated, experiment.data
+    expected = predict(model, data.test).logits / calibrated_temperature(predict(model, data.validation))
+    found = predict_by_bundle(bundle, data.test).logits
+    assert np.allclose(found, torch.from_numpy(expected).log_softmax(dim=1).numpy(), atol=1e-3)
+    text = (tmp_path / "bundle" / "model.json").read_text()
+    assert str(folder) not in text
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert "UAR" in card and "cross_attention" in card and "Apache-2.0, for tests" in card
+
+
+def test_8_bit_encoders_load_and_the_card_says_what_they_cost(folder, checkpoint, tmp_path):
+    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "bundle", "--int8")) == 0
+    cost = json.loads((tmp_path / "bundle" / "model.json").read_text())["training"]["quantisation"]
+    assert cost["uar_int8"] == pytest.approx(cost["uar_float"], abs=0.2)
+    assert "8-bit" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    load_bundle(tmp_path / "bundle")  # checks all files against their checksums
+
+
+def test_a_model_of_features_is_not_exported(folder, tmp_path, capsys):
+    checkpoint = read_experiment(changed(experiment_tree(folder), {"trainer.max_epochs": 1})).run(tmp_path / "trained")
+    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 1
+    assert "the robot has crops and samples" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("train_encoders", [False, True])
+def test_adaptation_trains_the_fusion_and_the_encoders_only_if_asked(folder, checkpoint, tmp_path, train_encoders):
+    arguments = ["--checkpoint", str(checkpoint), "--data", str(folder / "corpus"), "--out", str(tmp_path)]
+    arguments += ["--split", str(folder / "split.json"), "--fold", "1", "--epochs", "2"]
+    assert adapt.main([*arguments, *(["--train-encoders"] if train_encoders else [])]) == 0
+    before, after = (load_checkpoint(path)["state_dict"] for path in (checkpoint, tmp_path / BEST))
+    moved = {
+        part: any(not torch.equal(after[name], before[name]) for name in before if name.startswith(f"averaged.{part}."))
+        for part in ("face_encoder", "audio_encoder", "fusion")
+    }
+    assert moved == {"face_encoder": train_encoders, "audio_encoder": train_encoders, "fusion": True}
+    figures = json.loads((tmp_path / adapt.ADAPTATION).read_text())
+    assert set(figures["before"]) == set(figures["after"])
+    assert figures["speakers"] == ["tone-0", "tone-1"]
+
+
+def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, checkpoint, tmp_path):
+    arguments = ["--checkpoint", str(checkpoint), "--data", str(folder / "corpus"), "--out", str(tmp_path)]
+    arguments += ["--split", str(folder / "split.json"), "--epochs", "1", "--name", "tones-2", "--licence", "for tests"]
+    assert adapt.main(arguments) == 0
+    load_bundle(tmp_path / "bundle")
+    assert "Adapted from another model" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()

@@ -1,0 +1,143 @@
+"""A comparison: a grid that goes on where it stopped, and one report of it."""
+
+import json
+
+import pytest
+import yaml
+from training_fixtures import SPEAKERS, experiment_tree, write_corpus, write_split
+
+from emotion_training import compare
+from emotion_training.comparison import model_results, paired_tests
+from emotion_training.comparison_config import load_comparison
+from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, changed, load_tree
+from emotion_training.experiment import read_experiment
+
+ROW = {
+    "model",
+    "fusion",
+    "modalities",
+    "fold",
+    "seed",
+    "speakers_tested",
+    "accuracy",
+    "uar",
+    "macro_f1",
+    "ece",
+    "seconds",
+}
+COMPARISON = {
+    "title": "Tones",
+    "experiment": "experiment.yaml",
+    "seeds": [0],
+    "ours": "gated",
+    "models": {
+        "face_only": {
+            "fusion": "none",
+            "modalities": ["face"],
+            "changes": {"model.fusion": {"name": "face_only"}, "model.audio_encoder": None},
+        },
+        "late_product": {"fusion": "late", "modalities": ["face", "voice"]},
+        "gated": {
+            "fusion": "intermediate",
+            "modalities": ["face", "voice"],
+            "changes": {"model.fusion": {"name": "gated"}},
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    write_corpus(folder / "corpus")
+    write_split(folder / "split.json")
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(experiment_tree(folder)))
+    (folder / "compare.yaml").write_text(yaml.safe_dump(COMPARISON, sort_keys=False))
+    return folder
+
+
+def arguments(folder, out, *more):
+    return ["--config", str(folder / "compare.yaml"), "--data", str(folder / "corpus"), "--out", str(out), *more]
+
+
+def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp_path, monkeypatch, capsys):
+    assert compare.main(arguments(folder, tmp_path, "--folds", "0")) == 0
+    trained = []
+    run_cell = compare.run_cell
+    monkeypatch.setattr(compare, "run_cell", lambda cell: trained.append(cell.name) or run_cell(cell))
+    assert compare.main(arguments(folder, tmp_path)) == 0
+    assert trained == [f"{model}, fold 1, seed 0" for model in COMPARISON["models"]]
+
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert len(rows) == 6
+    assert all(set(row) >= ROW for row in rows)
+    assert {speaker for row in rows for speaker in row["speakers_tested"]} == {*SPEAKERS[:2], *SPEAKERS[4:]}
+    report = (tmp_path / "report.md").read_text()
+    for said in ("gated minus late_product", "two folds", "seed", "torch", "--models face_only --folds 0 --seeds 0"):
+        assert said in report
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert 'src="figures' not in page
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "uar.png",
+        "confusion.png",
+        "speakers.png",
+        "reliability.png",
+    }
+
+    trained.clear()
+    assert compare.main(arguments(folder, tmp_path, "--models", "gated", "--folds", "1", "--epochs", "1")) == 0
+    assert trained == ["gated, fold 1, seed 0"], "another configuration is another cell"
+
+
+def test_the_same_cell_gives_the_same_figures(folder, tmp_path):
+    found = []
+    for name in "ab":
+        compare.main(arguments(folder, tmp_path / name, "--models", "gated", "--folds", "0"))
+        content = json.loads((tmp_path / name / "cells" / "gated" / "fold0-seed0.json").read_text())
+        found.append([content["logits"], content["history"], content["temperature"]])
+    assert found[0] == found[1]
+
+
+def test_a_failing_cell_is_named_and_the_finished_ones_stay(folder, tmp_path, capsys):
+    broken = {"fusion": "late", "modalities": ["face"], "changes": {"model.fusion": {"name": "gatd"}}}
+    config = folder / "broken.yaml"
+    config.write_text(yaml.safe_dump(changed(COMPARISON, {"models.gated": broken}), sort_keys=False))
+    given = ["--config", str(config), "--data", str(folder / "corpus"), "--out", str(tmp_path), "--folds", "0"]
+    assert compare.main(given) == 1
+    assert "gated, fold 0, seed 0: fusion 'gatd' is unknown" in capsys.readouterr().err
+    assert (tmp_path / "cells" / "late_product" / "fold0-seed0.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [({"models.gated.fusoin": "late"}, "fusoin"), ({"ours": "mine"}, "ours is 'mine'"), ({"seed": 1}, "seed")],
+)
+def test_a_comparison_with_an_unknown_key_or_model_is_refused(tmp_path, change, problem):
+    path = tmp_path / "compare.yaml"
+    path.write_text(yaml.safe_dump(changed(COMPARISON, change)))
+    with pytest.raises(ConfigurationError, match=problem):
+        load_comparison(path)
+
+
+def test_a_model_against_itself_differs_in_nothing(folder, tmp_path):
+    compare.main(arguments(folder, tmp_path, "--models", "late_product", "gated"))
+    cells = [json.loads(path.read_text()) for path in sorted((tmp_path / "cells").glob("*/*.json"))]
+    gated, late = model_results(cells)
+    tests = paired_tests([gated, late], [late])
+    assert [(test.model, test.other, test.speakers) for test in tests] == [("gated", "late_product", 4)]
+    assert late.uar_interval[0] <= late.uar <= late.uar_interval[1]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("compare_*.yaml")), ids=lambda path: path.stem)
+def test_every_model_of_the_comparisons_that_come_with_the_package_is_built(folder, path):
+    config = load_comparison(path)
+    experiment = load_tree(CONFIG_FOLDER / config.experiment)
+    own = {
+        "data.corpus.root": str(folder / "corpus"),
+        "data.corpus.labels": experiment_tree(folder)["data"]["corpus"]["labels"],
+        "data.corpus.views": 1,
+        "data.split": str(folder / "split.json"),
+    }
+    for entry in config.models.values():
+        read_experiment(changed(experiment, entry.changes | own))

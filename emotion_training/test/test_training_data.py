@@ -1,0 +1,201 @@
+"""Clips become batches: targets, views, balancing, augmentation, and what is refused."""
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+from training_fixtures import FEATURES, LABELS, SPEAKERS, experiment_tree, write_corpus, write_split
+
+from emotion_training.clip import Clip
+from emotion_training.clip_tensors import DataError, class_targets, feature_rows
+from emotion_training.configuration import changed
+from emotion_training.corpus_tensors import CorpusConfig, load_corpus, loudest_window
+from emotion_training.data_module import (
+    AugmentationConfig,
+    AugmentedBatches,
+    EmotionDataModule,
+    ShuffledBatches,
+    balanced,
+)
+from emotion_training.experiment import read_experiment
+from emotion_training.robot_face_augmentation import RobotFaceAugmentation
+from emotion_training.robot_voice_augmentation import RobotVoiceAugmentation
+from emotion_training.robustness import with_dropped_frames, with_noise, with_occluded_faces
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_corpus(folder / "corpus")
+    write_split(folder / "split.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def features(folder):
+    return load_corpus(CorpusConfig(folder / "corpus", LABELS, views=2))
+
+
+@pytest.fixture(scope="module")
+def raw(folder):
+    return load_corpus(
+        CorpusConfig(folder / "corpus", LABELS, face="crops", audio="samples", window_s=0.2, face_bins=2)
+    )
+
+
+def epoch_of(clips, batch=8, re_pairing=0.0, seed=0, epoch=0, rank=0, processes=1):
+    return list(ShuffledBatches(clips, batch, re_pairing, seed, lambda: epoch, rank, processes))
+
+
+def test_votes_become_shares_and_a_label_all_of_one_class():
+    voted = Clip("a", "c", "c-1", label="happy", votes={"happy": 3.0, "angry": 1.0, "sad": 7.0})
+    targets = class_targets([voted, Clip("b", "c", "c-1", label="angry")], LABELS, votes=True)
+    assert targets.tolist() == [[0.0, 0.75, 0.25], [0.0, 0.0, 1.0]]
+    assert class_targets([voted], LABELS, votes=False).tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_a_label_out_of_the_set_names_the_clip():
+    with pytest.raises(DataError, match="clip a of c has the label 'bored'; expected one of neutral, happy, angry"):
+        class_targets([Clip("a", "c", "c-1", label="bored")], LABELS, votes=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (((1.0,), (1.0, 2.0)), "1 in a, 2 in b"),
+        ((None, None), "found none"),
+        (((math.nan,), (1.0,)), "clip a .*finite"),
+    ],
+)
+def test_facial_features_that_do_not_fit_are_refused(rows, problem):
+    clips = [Clip(name, "c", "c-1", face_features=row) for name, row in zip("ab", rows, strict=True)]
+    with pytest.raises(DataError, match=problem):
+        feature_rows(clips)
+
+
+def test_a_clip_without_features_is_masked():
+    rows, mask = feature_rows([Clip("a", "c", "c-1", face_features=(2.0, 3.0)), Clip("b", "c", "c-1")])
+    assert rows.tolist() == [[2.0, 3.0], [0.0, 0.0]]
+    assert mask.tolist() == [[True], [False]]
+
+
+def test_tensors_have_the_shapes_that_models_take(features, raw):
+    assert features.face.shape == (54, FEATURES)
+    assert features.audio.shape[:2] == (2, 54)
+    assert not torch.equal(features.audio[0], features.audio[1])
+    assert raw.face.shape == (54, 2, 48, 48, 3)
+    assert raw.face.dtype == torch.uint8
+    assert raw.audio.shape == (1, 54, 3200)
+    assert raw.face_mask.all()
+
+
+def test_a_window_is_the_loudest_part_and_a_short_voice_ends_it():
+    voice = np.concatenate([np.zeros(50), np.ones(20), np.zeros(30)]).astype(np.float32)
+    assert loudest_window(voice, 20).sum() == 20
+    assert np.array_equal(loudest_window(np.ones(2, np.float32), 4), [0, 0, 1, 1])
+
+
+def test_an_epoch_shows_every_clip_once_and_depends_on_seed_and_epoch(features):
+    rows = torch.cat([batch.clips for batch in epoch_of(features, batch=9)])
+    assert sorted(rows.tolist()) == list(range(54))
+    assert torch.equal(rows, torch.cat([batch.clips for batch in epoch_of(features, batch=9)]))
+    for other in ({"seed": 1}, {"epoch": 1}):
+        assert not torch.equal(rows, torch.cat([batch.clips for batch in epoch_of(features, batch=9, **other)]))
+
+
+def test_two_processes_share_out_the_batches_of_one(features):
+    alone = [batch.clips.tolist() for batch in epoch_of(features)]
+    shared = [[batch.clips.tolist() for batch in epoch_of(features, rank=rank, processes=2)] for rank in (0, 1)]
+    assert shared == [alone[0::2], alone[1::2]]
+
+
+def test_re_pairing_takes_another_face_of_the_same_class(features):
+    batches = epoch_of(features, re_pairing=1.0)
+    clips, faces = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("clips", "faces"))
+    assert torch.equal(features.labels[clips], features.labels[faces])
+    assert (clips != faces).float().mean() > 0.5
+    assert all(torch.equal(batch.clips, batch.faces) for batch in epoch_of(features))
+
+
+@pytest.mark.parametrize(
+    "kind", ["random_oversampling", "smote", "perceptual_borderline", "perceptual_borderline_smote"]
+)
+def test_balancing_fills_up_the_small_classes(features, kind):
+    uneven = features.of(
+        np.concatenate([np.flatnonzero(features.labels == 0), np.flatnonzero(features.labels > 0)[::2]])
+    )
+    full = balanced(uneven, kind, seed=0)
+    assert torch.bincount(full.labels).tolist() == [18, 18, 18]
+    assert len(full.clip_ids) == len(full.target) == full.audio.shape[1] == 54
+    assert torch.equal(full.target.argmax(dim=1), full.labels)
+
+
+def test_smote_of_pictures_is_refused(raw):
+    with pytest.raises(DataError, match="smote needs clip-level features"):
+        balanced(raw, "smote", seed=0)
+
+
+def test_augmentation_follows_from_the_seed_of_the_batch(raw):
+    options = AugmentationConfig(
+        face=RobotFaceAugmentation(pose_probability=1.0), voice=RobotVoiceAugmentation(background_probability=1.0)
+    )
+    batches = AugmentedBatches(raw, options)
+    rows = epoch_of(raw)[0]
+    first, again = batches[rows], batches[rows]
+    other = batches[dataclasses.replace(rows, seed=rows.seed + 1)]
+    for name in ("face", "audio"):
+        assert torch.equal(first[name], again[name])
+        assert not torch.equal(first[name], other[name])
+        assert first[name].dtype == raw.batch(rows)[name].dtype
+
+
+def test_augmentation_of_features_is_refused(features):
+    with pytest.raises(DataError, match=r"augmentation.voice changes voices, and there are none"):
+        AugmentedBatches(features, AugmentationConfig(voice=RobotVoiceAugmentation()))
+
+
+def test_a_fold_has_whole_speakers_and_every_class(folder):
+    corpus = CorpusConfig(folder / "corpus", LABELS)
+    data = EmotionDataModule(corpus, folder / "split.json", fold=1)
+    assert set(data.train.speaker_ids) == set(SPEAKERS[3:])
+    assert set(data.test.speaker_ids) == set(SPEAKERS[:2])
+    assert data.shape.face_features == FEATURES
+    with pytest.raises(DataError, match="fold is 2; expected 0 to 1"):
+        EmotionDataModule(corpus, folder / "split.json", fold=2)
+    with pytest.raises(DataError, match="no clip of sad in its train part"):
+        EmotionDataModule(dataclasses.replace(corpus, labels=(*LABELS, "sad")), folder / "split.json")
+
+
+def test_noise_has_the_asked_ratio_and_silence_stays():
+    voice = np.sin(np.arange(16000) / 10).astype(np.float32)
+    noise = with_noise(voice, 10.0, seed=0) - voice
+    assert 10.0 * np.log10(np.mean(voice**2) / np.mean(noise**2)) == pytest.approx(10.0, abs=0.01)
+    assert not with_noise(np.zeros(100, np.float32), 0.0, seed=0).any()
+
+
+def test_covered_faces_are_grey_in_one_place_and_dropped_pictures_leave_one(raw):
+    covered = with_occluded_faces(raw, 0.5, seed=0)
+    changed = (covered.face != raw.face).any(dim=4)  # (N, Tf, S, S)
+    assert changed.sum(dim=(2, 3)).max() == 24 * 24
+    dropped = with_dropped_frames(raw, 0.9, seed=0)
+    assert (dropped.face_mask.sum(dim=1) >= 1).all()
+    assert dropped.face_mask.sum() < raw.face_mask.sum()
+
+
+@pytest.mark.bench
+def test_drawing_batches_takes_a_small_part_of_a_training(folder, tmp_path):
+    experiment = read_experiment(changed(experiment_tree(folder), {"trainer.max_epochs": 20}))
+    started = time.perf_counter()
+    experiment.run(tmp_path)
+    training_s = time.perf_counter() - started
+    loader = experiment.data.train_dataloader()
+    started = time.perf_counter()
+    batches = sum(1 for _ in range(20) for _ in loader)
+    loading_s = time.perf_counter() - started
+    print(
+        f"{batches} batches: {1e3 * loading_s / batches:.2f} ms each, {100 * loading_s / training_s:.1f} % of training"
+    )
+    assert loading_s < 0.2 * training_s

@@ -1,0 +1,88 @@
+"""Figures over speakers and the paired tests, on cases that can be counted by hand."""
+
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+
+from emotion_training.comparison import ModelResult, paired_tests
+from emotion_training.metrics import (
+    confusion_counts,
+    holm,
+    recall_average,
+    reliability,
+    sign_flip_test,
+    speaker_bootstrap_interval,
+    unweighted_average_recall,
+)
+
+
+def cell(model, fusion, speakers, predicted, seed=0):
+    """A cell whose clips are all of class 0 and 1 in turn."""
+    labels = [number % 2 for number in range(len(predicted))]
+    return {
+        "row": {
+            "model": model,
+            "fusion": fusion,
+            "modalities": "face+voice",
+            "fold": 0,
+            "seed": seed,
+            "speakers_tested": sorted(set(speakers)),
+        },
+        "labels_in_order": ["a", "b"],
+        "labels": labels,
+        "speaker_ids": speakers,
+        "logits": np.eye(2)[predicted].tolist(),
+        "temperature": 1.0,
+    }
+
+
+def test_confusion_counts_give_the_average_recall():
+    labels, predicted = np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 0])
+    counts = confusion_counts(labels, predicted, 4)
+    assert counts.tolist() == [[2, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert recall_average(counts) == pytest.approx(unweighted_average_recall(labels, predicted))
+
+
+def test_the_bootstrap_draws_speakers_and_all_runs_together():
+    right, wrong = np.diag([5, 5]), np.array([[0, 5], [5, 0]])
+    assert speaker_bootstrap_interval(np.array([[right, right]]), 200, 0) == (1.0, 1.0)
+    assert speaker_bootstrap_interval(np.array([[right, wrong]]), 200, 0) == (0.0, 1.0)
+
+
+def test_sign_flips_are_counted_exactly_for_few_speakers():
+    assert sign_flip_test(np.array([1.0, 1.0, 1.0]), 0) == pytest.approx(2 / 8)
+    assert sign_flip_test(np.array([1.0, -1.0]), 0) == 1.0
+    assert sign_flip_test(np.full(20, 0.1), 0) == pytest.approx(2 / 2**20)
+
+
+def test_sign_flips_of_many_speakers_agree_with_wilcoxon():
+    differences = np.random.default_rng(0).normal(0.3, 1.0, 60)
+    assert sign_flip_test(differences, 0) == pytest.approx(wilcoxon(differences).pvalue, rel=0.5)
+
+
+def test_holm_multiplies_the_smallest_by_all_and_keeps_the_order():
+    assert holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([0.06, 0.03, 0.06])
+    assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+
+
+def test_reliability_tells_confidence_and_accuracy_by_bin():
+    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.55, 0.45]])
+    rows = reliability(np.array([0, 1, 0]), probabilities)
+    assert rows[9].tolist() == pytest.approx([0.95, 0.5, 2 / 3])
+    assert rows[5].tolist() == pytest.approx([0.55, 1.0, 1 / 3])
+    assert np.isnan(rows[0]).all()
+
+
+def test_models_are_compared_speaker_by_speaker_after_the_seeds_are_averaged():
+    speakers = ["s", "s", "t", "t"]
+    better = ModelResult("ours", [cell("ours", "intermediate", speakers, [0, 1, 0, 1], seed) for seed in (0, 1)])
+    worse = ModelResult(
+        "late",
+        [cell("late", "late", speakers, [0, 0, 0, 1], seed=0), cell("late", "late", speakers, [0, 1, 0, 1], seed=1)],
+    )
+    (test,) = paired_tests([better], [worse])
+    assert better.uar_by_seed.tolist() == [1.0, 1.0]
+    assert worse.uar_by_seed.tolist() == [0.75, 1.0]
+    assert worse.uar_by_speaker.tolist() == [0.75, 1.0]
+    assert (test.difference, test.better, test.speakers) == (0.125, 1, 2)
+    assert test.p_sign_flip == 1.0

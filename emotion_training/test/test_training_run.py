@@ -1,0 +1,156 @@
+"""One training: it can be repeated, resumed and restored, and it stops with a clear sentence."""
+
+import errno
+import json
+
+import numpy as np
+import pytest
+import torch
+from training_fixtures import LABELS, experiment_tree, write_corpus, write_split
+
+from emotion_training import evaluate, train
+from emotion_training.configuration import ConfigurationError, changed
+from emotion_training.experiment import (
+    BEST,
+    LAST,
+    CheckpointError,
+    load_checkpoint,
+    read_experiment,
+    restore_experiment,
+)
+from emotion_training.predictions import predict
+from emotion_training.training_module import TrainingError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    write_corpus(folder / "corpus")
+    write_split(folder / "split.json")
+    return folder
+
+
+def run(folder, out, changes=(), resume=False):
+    experiment = read_experiment(changed(experiment_tree(folder), dict(changes)))
+    experiment.run(out, resume)
+    return experiment
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_one_others(folder, tmp_path):
+    first, again = run(folder, tmp_path / "a"), run(folder, tmp_path / "b")
+    other = run(folder, tmp_path / "c", {"seed_everything": 1})
+    assert first.module.history == again.module.history
+    assert first.module.history != other.module.history
+    logits = [predict(e.module.evaluated, e.data.test).logits for e in (first, again, other)]
+    assert np.array_equal(logits[0], logits[1])
+    assert not np.array_equal(logits[0], logits[2])
+
+
+def test_a_resumed_run_ends_as_one_that_did_not_stop(folder, tmp_path, monkeypatch):
+    whole = run(folder, tmp_path / "whole")
+    stopped = read_experiment(experiment_tree(folder))
+
+    def stop(epoch_end=stopped.module.on_train_epoch_start):
+        if stopped.module.current_epoch == 2:
+            raise OSError("the power fails")
+        epoch_end()
+
+    monkeypatch.setattr(stopped.module, "on_train_epoch_start", stop)
+    with pytest.raises(OSError, match="the power fails"):
+        stopped.run(tmp_path / "stopped")
+    resumed = run(folder, tmp_path / "stopped", resume=True)
+    assert resumed.module.history == whole.module.history
+
+
+def test_a_checkpoint_holds_configuration_and_split_and_gives_the_same_predictions(folder, tmp_path):
+    trained = run(folder, tmp_path)
+    kept = load_checkpoint(tmp_path / BEST)["emotion_training"]
+    assert kept["split"]["folds"][0]["test"] == ["tone-4", "tone-5"]
+    assert kept["fold"] == 0
+    assert kept["configuration"]["model"]["optimiser"]["learning_rate"] == 0.01
+    restored = restore_experiment(tmp_path / BEST, {})
+    ours, theirs = (predict(e.module.evaluated, e.data.test).logits for e in (trained, restored))
+    assert np.array_equal(ours, theirs)
+
+
+def test_a_loss_that_is_not_a_number_names_epoch_and_batch(folder, tmp_path):
+    experiment = read_experiment(experiment_tree(folder))
+    with torch.no_grad():
+        experiment.module.model.fusion.face_head.weight.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="loss is nan in epoch 1, batch 1; lower"):
+        experiment.run(tmp_path)
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(folder, tmp_path, monkeypatch):
+    saved, save = [], torch.save
+
+    def save_until_full(content, path, *args, **kwargs):
+        if len(saved) == 2:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(path)
+        save(content, path, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "save", save_until_full)
+    with pytest.raises(CheckpointError, match="cannot be written .*No space left.*the previous one is kept"):
+        run(folder, tmp_path)
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / BEST)["epoch"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [BEST, LAST]
+
+
+@pytest.mark.parametrize(
+    "key", ["model.optimiser.learning_rat", "data.corpus.rot", "trainer.epochs", "model.loss.gamma", "patience"]
+)
+def test_an_unknown_key_fails_and_is_named(folder, key):
+    with pytest.raises(ConfigurationError, match=key.rpartition(".")[2]):
+        read_experiment(changed(experiment_tree(folder), {key: 1}))
+
+
+def test_samples_and_crops_train_with_the_robots_encoders(folder, tmp_path):
+    changes = {
+        "data.corpus.face": "crops",
+        "data.corpus.audio": "samples",
+        "data.corpus.window_s": 0.3,
+        "data.corpus.face_bins": 2,
+        "trainer.max_epochs": 1,
+        "trainer.precision": "bf16-mixed",
+        "model.face_encoder": {
+            "name": "compact_cnn",
+            "options": {"stem_channels": 8, "stages": [[16, 1]], "embedding": 8, "dropout": 0.0},
+        },
+        "model.audio_encoder": {
+            "name": "log_mel_cnn",
+            "options": {"mels": 16, "channels": [16, 16], "embedding": 8, "dropout": 0.0},
+        },
+    }
+    experiment = run(folder, tmp_path, changes)
+    assert np.isfinite(predict(experiment.module.evaluated, experiment.data.test).logits).all()
+
+
+def test_train_and_evaluate_say_the_same_and_write_nothing_elsewhere(folder, tmp_path, monkeypatch, capfd):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(experiment_tree(folder)))
+    assert train.main(["--config", str(config), "--out", str(tmp_path / "out")]) == 0
+    out = capfd.readouterr()
+    assert "Tip" not in out.out + out.err
+    assert list((tmp_path / "here").iterdir()) == []
+    arguments = ["--checkpoint", str(tmp_path / "out" / BEST), "--data", str(folder / "corpus")]
+    assert evaluate.main([*arguments, "--out", str(tmp_path / "figures"), "--robustness"]) == 0
+    trained = json.loads((tmp_path / "out" / train.EVALUATION).read_text())
+    evaluated = json.loads((tmp_path / "figures" / "evaluation.json").read_text())
+    assert trained["test"] == evaluated["figures"]
+    assert evaluated["labels"] == list(LABELS)
+    assert {"as recorded", "face missing", "noise at 10 dB"} < set(evaluated["conditions"])
+
+
+def test_train_wants_a_folder_and_evaluate_a_checkpoint(folder, tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(experiment_tree(folder)))
+    assert train.main(["--config", str(config)]) == 1
+    assert "--out is not given" in capsys.readouterr().err
+    arguments = ["--checkpoint", str(config), "--data", str(folder / "corpus"), "--out", str(tmp_path / "figures")]
+    assert evaluate.main(arguments) == 1
+    assert "is no checkpoint" in capsys.readouterr().err
