@@ -23,9 +23,14 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
+            f"adapt = {NAME}.adapt:main",
             f"build_default_bundle = {NAME}.build_default_bundle:main",
+            f"compare = {NAME}.compare:main",
+            f"evaluate = {NAME}.evaluate:main",
+            f"export = {NAME}.export_model:main",
             f"from-bag = {NAME}.from_bag:main",
             f"prepare = {NAME}.prepare:main",
+            f"train = {NAME}.train:main",
         ]
     },
 )

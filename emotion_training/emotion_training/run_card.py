@@ -31,8 +31,8 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         ),
         Heading("Figures"),
         Text(
-            f"UAR {figures['uar']:.3f} (95 % interval over {len(found['speakers'])} speakers: {low:.3f} to {high:.3f}), "
-            f"accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}."
+            f"UAR {figures['uar']:.3f} (95 % interval over {len(found['speakers'])} speakers: {low:.3f} to "
+            f"{high:.3f}), accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}."
         ),
         Table(["condition", "UAR", "accuracy", "calibrated ECE"], conditions),
         *_quantisation(training),
@@ -60,8 +60,8 @@ def _quantisation(training: Mapping[str, Any]) -> list[Heading | Text]:
     return [
         Heading("8-bit encoders"),
         Text(
-            f"The encoders compute in 8-bit integers: UAR {cost['uar_int8']:.3f} where the same bundle in 32-bit floats "
-            f"has {cost['uar_float']:.3f}; the encoders take {cost['bytes_int8'] / 2**20:.2f} MiB instead of "
+            f"The encoders compute in 8-bit integers: UAR {cost['uar_int8']:.3f} where the same bundle in 32-bit "
+            f"floats has {cost['uar_float']:.3f}; the encoders take {cost['bytes_int8'] / 2**20:.2f} MiB instead of "
             f"{cost['bytes_float'] / 2**20:.2f}."
         ),
     ]
