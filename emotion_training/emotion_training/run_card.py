@@ -32,7 +32,8 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         Heading("Figures"),
         Text(
             f"UAR {figures['uar']:.3f} (95 % interval over {len(found['speakers'])} speakers: {low:.3f} to "
-            f"{high:.3f}), accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}."
+            f"{high:.3f}), accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}, "
+            f"ECE {figures['ece']:.3f}."
         ),
         Table(["condition", "UAR", "accuracy", "calibrated ECE"], conditions),
         *_quantisation(training),
