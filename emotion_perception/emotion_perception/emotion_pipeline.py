@@ -1,4 +1,4 @@
-"""The whole chain in one process and one executor, configured and activated.
+"""The whole chain in one process, configured and activated.
 
 For machines without `ros2 launch`, and for the robot, where every further process copies the images once more. The
 nodes, topics and parameter files are those of the one-node-a-process form.

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
-from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from emotion_perception.nodes.perception_node import PerceptionNode
@@ -25,7 +25,10 @@ def spin(
     start: Callable[[Sequence[PerceptionNode]], bool] = leave_to_life_cycle,
     stop: threading.Event | None = None,
 ) -> bool:
-    """Run nodes in one executor until they are told to stop.
+    """Run nodes, each in a thread of its own, until they are told to stop.
+
+    Not in one MultiThreadedExecutor: its shutdown does not wait for the callbacks that its threads still hold, and for
+    every event it prepares anew to wait for everything of every node, which takes twice the processor time.
 
     rclpy's own signal handlers would invalidate the context under the hands of callbacks and threads that are just
     publishing. Here a signal only asks for the end; the nodes end while the graph is still whole.
@@ -45,32 +48,35 @@ def spin(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    executor: Executor = MultiThreadedExecutor() if len(make_nodes) > 1 else SingleThreadedExecutor()
+    executors = [SingleThreadedExecutor() for _ in make_nodes]
     failures: list[BaseException] = []
 
-    def execute() -> None:
+    def execute(executor: SingleThreadedExecutor) -> None:
         try:
             executor.spin()
         except BaseException as failure:  # raised again by the main thread
             failures.append(failure)
             stop.set()
 
-    thread = threading.Thread(target=execute, name="executor", daemon=True)
+    threads = [threading.Thread(target=execute, args=(executor,), daemon=True) for executor in executors]
     nodes: list[PerceptionNode] = []
     try:
-        for make_node in make_nodes:
+        for make_node, executor in zip(make_nodes, executors, strict=True):
             nodes.append(make_node())
             executor.add_node(nodes[-1])
-        thread.start()
+        for thread in threads:
+            thread.start()
         started = start(nodes)
         if started:
             # The system may give a signal to any thread, and only a main thread that wakes up handles it.
             while not stop.wait(SIGNAL_LOOK_S):
                 pass
     finally:
-        executor.shutdown(timeout_sec=END_S)  # first: no callback may run while what it uses is taken apart
-        if thread.is_alive():
-            thread.join(timeout=END_S)
+        for executor in executors:  # first: no callback may run while what it uses is taken apart
+            executor.shutdown(timeout_sec=END_S)
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(timeout=END_S)
         for node in reversed(nodes):  # the sources stand last
             if node.is_active:
                 node.trigger_deactivate()
