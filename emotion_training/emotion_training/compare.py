@@ -10,8 +10,10 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -149,7 +151,8 @@ def _run_named(cell: Cell) -> tuple[Cell, dict[str, Any]]:
 
 
 def _in_processes(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
         futures = [pool.submit(_run_named, cell) for cell in cells]
         try:
             for future in as_completed(futures):
@@ -158,6 +161,19 @@ def _in_processes(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, d
             raise ComparisonError("a process died, for want of memory perhaps; give fewer --workers") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.kill()  # a training takes a polite signal for its own affair
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that it works for is gone, however that came about."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _keep(content: dict[str, Any], path: Path) -> None:
