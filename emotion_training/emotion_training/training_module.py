@@ -15,7 +15,6 @@ from .clip_tensors import ClipTensors
 from .data_module import DataShape, EmotionDataModule
 from .losses import LossConfig, build_loss
 from .metrics import unweighted_average_recall
-from .models import clip_feature_encoder, early_features, joint_fusion  # noqa: F401
 from .models.audio_visual import AudioVisualModel, FusionOutput, ModelConfig, NetworkConfig, build_model
 from .models.member_ensemble import MemberEnsemble, per_member
 from .models.modality_dropout import modality_dropout

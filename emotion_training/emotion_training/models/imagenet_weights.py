@@ -80,7 +80,7 @@ def load_imagenet_convnext(model: EmoNeXt, path: Path) -> LoadedWeights:
             f"{path} does not fit this size of EmoNeXt in {len(problems)} tensors, first: {problems[0]}; "
             "take the checkpoint of the ConvNeXt of the same size"
         )
-    model.load_state_dict(loaded, strict=True)
+    model.load_state_dict(loaded, strict=False)  # the parts that ConvNeXt does not have stay
     return LoadedWeights(
         layout="official" if official else "torchvision",
         loaded=tuple(loaded),
