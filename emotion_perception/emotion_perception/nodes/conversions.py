@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from emotion_msgs.msg import FaceCropArray
+
 NANOSECONDS_PER_S = 1_000_000_000
 _BRIDGE = CvBridge()
 # YUV 4:2:2 of webcams and of RealSense; not every cv_bridge knows it. The first name is ROS's older one.
@@ -36,6 +38,14 @@ def to_nanoseconds(stamp: Time) -> int:
 
 def to_stamp(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // NANOSECONDS_PER_S, nanosec=nanoseconds % NANOSECONDS_PER_S)
+
+
+def check_image_size(faces: FaceCropArray) -> None:
+    """Raise ImageError unless boxes can be put in relation to the image."""
+    if not faces.image_width_px or not faces.image_height_px:
+        raise ImageError(
+            f"The faces are those of an image of {faces.image_width_px}x{faces.image_height_px}; expected its size."
+        )
 
 
 def image_to_rgb(image: Image) -> NDArray[np.uint8]:

@@ -1,7 +1,10 @@
 """Camera images in, tracked face crops out."""
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
@@ -9,7 +12,6 @@ from emotion_perception.core.face_detector import FaceDetector
 from emotion_perception.core.face_tracker import FaceTracker
 from emotion_perception.nodes.conversions import (
     NANOSECONDS_PER_S,
-    ImageError,
     compressed_to_rgb,
     image_to_rgb,
     rgb_to_image,
@@ -91,27 +93,31 @@ class FaceCropNode(PerceptionNode):
             return
         try:
             pixels = self._to_rgb(image)
-        except ImageError as error:
+            faces = self._find_faces(pixels, image.header)
+        except ValueError as error:  # an ImageError, or a finding of the detector that cannot be a face
             self._arrivals.refuse(str(error))
             return
-        detections = self._detector.detect(pixels)
-        tracked = self._tracker.update(detections, to_nanoseconds(image.header.stamp) / NANOSECONDS_PER_S)
-        self._faces_found += len(tracked)
-        faces = FaceCropArray(header=image.header, image_height_px=pixels.shape[0], image_width_px=pixels.shape[1])
-        for face in tracked:
-            crop = crop_face(pixels, face.box, self._crop_px)
-            faces.faces.append(
-                FaceCrop(
-                    track_id=face.track_id,
-                    score=face.score,
-                    x_px=face.box.x_px,
-                    y_px=face.box.y_px,
-                    width_px=face.box.width_px,
-                    height_px=face.box.height_px,
-                    crop=rgb_to_image(crop, image.header),
-                )
+        self._faces_found += len(faces)
+        height_px, width_px = pixels.shape[:2]
+        self._publisher.publish(
+            FaceCropArray(header=image.header, image_height_px=height_px, image_width_px=width_px, faces=faces)
+        )
+
+    def _find_faces(self, pixels: NDArray[np.uint8], header: Header) -> list[FaceCrop]:
+        """The faces in an image (H, W, 3); ValueError for a box that is no box, or lies outside."""
+        tracked = self._tracker.update(self._detector.detect(pixels), to_nanoseconds(header.stamp) / NANOSECONDS_PER_S)
+        return [
+            FaceCrop(
+                track_id=face.track_id,
+                score=face.score,
+                x_px=face.box.x_px,
+                y_px=face.box.y_px,
+                width_px=face.box.width_px,
+                height_px=face.box.height_px,
+                crop=rgb_to_image(crop_face(pixels, face.box, self._crop_px), header),
             )
-        self._publisher.publish(faces)
+            for face in tracked
+        ]
 
 
 def main() -> None:

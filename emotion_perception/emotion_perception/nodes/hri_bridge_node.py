@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_nanoseconds
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, ImageError, check_image_size, to_nanoseconds
 from emotion_perception.nodes.hri_messages import hri_messages
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
@@ -68,6 +69,7 @@ class HriBridgeNode(PerceptionNode):
 
     def activate(self) -> None:
         self._expressions = 0
+        self._refusal = ""
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
         self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE)
         self.add_timer(LOOK_PERIOD_S, self._on_look)
@@ -82,9 +84,17 @@ class HriBridgeNode(PerceptionNode):
         self._tracked_publisher = None
 
     def diagnose(self) -> Diagnosis:
+        refusal, self._refusal = self._refusal, ""
+        if refusal:
+            return Diagnosis(DiagnosticStatus.ERROR, refusal)
         return Diagnosis(values={"faces": len(self._faces), "expressions": self._expressions})
 
     def _on_faces(self, message: FaceCropArray) -> None:
+        try:
+            check_image_size(message)
+        except ImageError as error:
+            self._refusal = f"emotion/faces: {error}"
+            return
         stamp_ns = to_nanoseconds(message.header.stamp)
         for face in message.faces:
             if face.track_id not in self._faces:

@@ -10,7 +10,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCropArray
-from emotion_perception.nodes.conversions import ImageError, rgb_to_image, to_nanoseconds
+from emotion_perception.nodes.conversions import ImageError, check_image_size, rgb_to_image, to_nanoseconds
 from emotion_perception.nodes.face_crop_node import TRANSPORTS
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
@@ -77,6 +77,7 @@ class OverlayNode(PerceptionNode):
             return
         try:
             pixels = self._to_rgb(image).copy()
+            check_image_size(faces)
         except ImageError as error:
             self._refusal = str(error)
             return

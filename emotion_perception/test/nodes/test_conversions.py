@@ -9,8 +9,10 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from emotion_msgs.msg import FaceCropArray
 from emotion_perception.nodes.conversions import (
     ImageError,
+    check_image_size,
     compressed_to_rgb,
     image_to_rgb,
     rgb_to_image,
@@ -94,6 +96,12 @@ def test_compressed_image_that_is_none_is_refused(data):
 
 def test_pixels_survive_the_message():
     np.testing.assert_array_equal(image_to_rgb(rgb_to_image(RGB, Header())), RGB)
+
+
+@pytest.mark.parametrize("size", [(0, 480), (640, 0)])
+def test_faces_of_an_image_without_size_are_refused(size):
+    with pytest.raises(ImageError, match=f"{size[0]}x{size[1]}; expected its size"):
+        check_image_size(FaceCropArray(image_width_px=size[0], image_height_px=size[1]))
 
 
 def test_stamps_survive_the_conversion_to_the_nanosecond():

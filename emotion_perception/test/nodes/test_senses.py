@@ -11,6 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow, FaceCropArray
+from emotion_perception.core.face_box import Box, FaceDetection
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
 from emotion_perception.nodes.face_crop_node import FaceCropNode
@@ -96,6 +97,19 @@ def test_bad_image_is_said_in_the_diagnostics_and_the_next_one_is_looked_at(grap
     camera.publisher.publish(bad)
     message = graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[0]
     assert said in message
+    assert len(camera.look(astronaut, 2.0).faces) == 1
+
+
+def test_finding_that_cannot_be_a_face_is_said_and_the_next_image_is_looked_at(graph, astronaut, monkeypatch):
+    node = graph.start(FaceCropNode)
+    camera = Camera(graph)
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    detect = node._detector.detect
+    outside = [FaceDetection(Box(9000.0, 9000.0, 50.0, 50.0), 0.9)]
+    monkeypatch.setattr(node._detector, "detect", lambda pixels: outside)
+    camera.publisher.publish(rgb_to_image(astronaut, header(1.0)))
+    assert "lies outside the 512x512 image" in graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[0]
+    monkeypatch.setattr(node._detector, "detect", detect)
     assert len(camera.look(astronaut, 2.0).faces) == 1
 
 
