@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
@@ -51,7 +52,10 @@ class HriFacesNode(PerceptionNode):
             for subscription in self._subscriptions_of.pop(face_id):
                 self.remove_subscription(subscription)
         for face_id in set(message.ids) - self._subscriptions_of.keys():
-            self._subscriptions_of[face_id] = self._subscribe(face_id)
+            try:
+                self._subscriptions_of[face_id] = self._subscribe(face_id)
+            except InvalidTopicNameException:
+                self._arrivals.refuse(f"The face id {face_id!r} makes no topic name; expected letters, digits and _.")
         if not message.ids:
             self._publish()
             self._publisher.publish(FaceCropArray(header=message.header, image_width_px=1, image_height_px=1))

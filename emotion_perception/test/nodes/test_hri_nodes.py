@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -158,3 +159,18 @@ def test_faces_of_ros4hri_become_those_of_one_image(graph):
     graph.wait_for(lambda: not arrays[-1].faces, "the empty image")
     assert arrays[-1].header == header(3.0)
     graph.wait_for(lambda: not crops[0].get_subscription_count(), "the end of the subscriptions")
+
+
+def test_face_id_that_makes_no_topic_is_said_and_the_others_are_listened_to(graph):
+    node = graph.start(HriFacesNode)
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    tracked = graph.speak(hri.IdsList, "/humans/faces/tracked", 1)
+    tracked.publish(hri.IdsList(header=header(1.0), ids=["no topic!", "one"]))
+
+    def said():
+        return [
+            status.message for message in diagnostics for status in message.status if "'no topic!'" in status.message
+        ]
+
+    assert "expected letters, digits and _" in graph.wait_for(said, "the diagnosis")[0]
+    assert set(node._subscriptions_of) == {"one"}
