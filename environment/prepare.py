@@ -147,7 +147,7 @@ def workspace_digest(before: str, packages: Iterable[Path]) -> str:
     for package in packages:
         for path in build_files(package):
             parts.append(f"{package.name}/{path.relative_to(package)}")
-            if path.suffix in (".msg", ".py", ".xml", ".cfg") or path.name == "CMakeLists.txt":
+            if path.suffix in (".msg", ".srv", ".py", ".xml", ".cfg") or path.name == "CMakeLists.txt":
                 parts.append(path)
     return digest(*parts)
 
