@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import wilcoxon
 
+from .experiment import GREATEST_IS_BEST
 from .metrics import (
     confusion_counts,
     expected_calibration_error,
@@ -114,7 +115,7 @@ class PairedTest:
     """One model against another on the same speakers, whose UAR is averaged over the seeds first.
 
     difference: mean over the speakers; better: speakers for whom it is positive; p_holm: p_sign_flip adjusted for all
-    tests of the report.
+    tests made together.
     """
 
     model: str
@@ -138,15 +139,36 @@ def best(results: Sequence[ModelResult], fusion: str) -> ModelResult | None:
     return max((result for result in results if result.fusion == fusion), key=lambda result: result.uar, default=None)
 
 
-def paired_tests(results: Sequence[ModelResult], others: Sequence[ModelResult]) -> list[PairedTest]:
-    """Every result against every one of the others, but itself."""
-    pairs = [(a, b) for b in others for a in results if a.name != b.name and a.speakers == b.speakers]
+def chosen_in_every_fold(name: str, candidates: Sequence[ModelResult]) -> ModelResult:
+    """In each fold the cells of the candidate with the highest UAR on the validation speakers, averaged over the seeds;
+    the first of equals. The rows of its cells name it as `chosen`.
+    """
+    cells = []
+    for fold in sorted({cell["row"]["fold"] for cell in candidates[0].cells}):
+        of_fold = [[cell for cell in candidate.cells if cell["row"]["fold"] == fold] for candidate in candidates]
+        winner = max(of_fold, key=lambda runs: np.mean([_validation_uar(cell) for cell in runs]) if runs else 0.0)
+        cells += [cell | {"row": cell["row"] | {"model": name, "chosen": cell["row"]["model"]}} for cell in winner]
+    return ModelResult(name, cells)
+
+
+def paired_tests(pairs: Sequence[tuple[ModelResult, ModelResult]]) -> list[PairedTest]:
+    """The first of every pair against the second, where both have tested the same speakers."""
+    pairs = [(a, b) for a, b in pairs if a.speakers == b.speakers]
     differences = [a.uar_by_speaker - b.uar_by_speaker for a, b in pairs]
     p_values = np.array([sign_flip_test(difference, SEED) for difference in differences])
     return [
         PairedTest(a.name, b.name, float(d.mean()), int((d > 0).sum()), len(d), float(p), _wilcoxon(d), float(adjusted))
         for (a, b), d, p, adjusted in zip(pairs, differences, p_values, holm(p_values), strict=True)
     ]
+
+
+def _validation_uar(cell: Mapping[str, Any]) -> float:
+    """Of the epoch whose weights were kept."""
+    selection, history = cell["configuration"]["selection"], cell["history"]
+    if selection["keep"] == "last":
+        return history[-1]["validation_uar"]
+    best = max if GREATEST_IS_BEST[selection["monitor"]] else min
+    return best(history, key=lambda epoch: epoch[selection["monitor"]])["validation_uar"]
 
 
 def _wilcoxon(differences: np.ndarray) -> float:

@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from .configuration import CONFIG_FOLDER, ConfigurationError
+from .configuration import CONFIG_FOLDER, ConfigurationError, load_tree
 
 DEFAULT_COMPARISON = CONFIG_FOLDER / "compare_ravdess_av.yaml"
 Fusion = Literal["none", "early", "late", "intermediate"]
@@ -28,9 +27,15 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """title: of the report. experiment: a file beside this one, as `train` takes it. models: by name, in the order of
+    """What is compared, and what is told of it.
+
+    In the file `like` may name another comparison beside it, whose keys stand where this one says nothing.
+
+    title: of the report. experiment: a file beside this one, as `train` takes it. models: by name, in the order of
     the report. seeds: of the trainings. ours: the model that the report tests against the late fusions. changes: of
-    the experiment, for all models; see `ModelEntry`.
+    the experiment, for all models; see `ModelEntry`. notes: what a reader has to know before the figures. contrasts:
+    pairs of models to be tested beside those against late fusion. chosen: by name, models between which every fold
+    chooses by its validation speakers.
     """
 
     title: str
@@ -39,19 +44,25 @@ class ComparisonConfig:
     seeds: tuple[int, ...]
     ours: str
     changes: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    contrasts: tuple[tuple[str, str], ...] = ()
+    chosen: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_comparison(path: Path) -> ComparisonConfig:
     """Reads a comparison; ConfigurationError names the file and what is wrong."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(ComparisonConfig, "comparison")
+    tree = load_tree(path)
+    if "like" in tree:
+        tree = load_tree(path.parent / tree.pop("like")) | tree
     try:
-        tree = yaml.safe_load(path.read_text())
         config = parser.instantiate(parser.parse_object({"comparison": tree})).comparison
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist; expected a comparison in YAML") from None
-    except (yaml.YAMLError, ArgumentError) as error:
+    except ArgumentError as error:
         raise ConfigurationError(f"{path}: {error}") from None
-    if config.ours not in config.models:
-        raise ConfigurationError(f"{path}: ours is {config.ours!r}; expected one of {', '.join(config.models)}")
+    named = {"ours": (config.ours,), "contrasts": sum(config.contrasts, ()), "chosen": sum(config.chosen.values(), ())}
+    for key, models in named.items():
+        for model in models:
+            if model not in config.models:
+                raise ConfigurationError(f"{path}: {key} names {model!r}; expected one of {', '.join(config.models)}")
     return config

@@ -15,15 +15,15 @@ class ConfigurationError(Exception):
 
 
 def load_tree(path: Path) -> dict[str, Any]:
-    """The plain values of an experiment's file; ConfigurationError if there are none."""
+    """The plain values of a YAML file; ConfigurationError if there are none."""
     try:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist; expected an experiment in YAML") from None
+        raise ConfigurationError(f"{path} does not exist; expected a file of YAML") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is not YAML: {error}") from None
     if not isinstance(tree, dict):
-        raise ConfigurationError(f"{path} holds no keys; expected an experiment in YAML")
+        raise ConfigurationError(f"{path} holds no keys; expected some, in YAML")
     return tree
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .comparison import ModelResult, PairedTest, best, model_results, paired_tests
+from .comparison import ModelResult, PairedTest, best, chosen_in_every_fold, model_results, paired_tests
 from .comparison_config import ComparisonConfig
 from .figures import draw_bars, draw_confusions, draw_reliability, draw_speakers
 from .machine import machine
-from .report_pages import Commands, Heading, Part, Picture, Table, Text, html_page, markdown
+from .report_pages import Commands, Heading, Part, Picture, Points, Table, Text, html_page, markdown
 from .splits import Split
 
 BARS, CONFUSIONS, SPEAKERS, RELIABILITY = (
@@ -47,12 +47,15 @@ def write_report(
     draw_reliability(shown, out / RELIABILITY)
     late = [result for result in results if result.fusion == "late"]
     fused = [result for result in results if result.fusion in ("early", "intermediate")]
-    tests = paired_tests(fused, late)
+    tests = paired_tests([(result, rule) for rule in late for result in fused])
     parts = [
         Heading(config.title, 1),
         Text(_summary(results, ours, tests)),
+        *_notes(config.notes),
         *_figures_of_merit(results),
-        *_tests(tests, best(results, "late")),
+        *_tests(tests),
+        *_contrasts(results, config.contrasts),
+        *_chosen(results, config.chosen),
         *_pictures(ours or shown[-1]),
         *_missing(results),
         *_protocol(split, contents),
@@ -85,9 +88,13 @@ def _summary(results: Sequence[ModelResult], ours: ModelResult | None, tests: Se
         sentences.append(
             f"{test.model} minus {test.other}: {test.difference:+.3f} UAR, better for {test.better} of "
             f"{test.speakers} speakers, paired p = {_p(test.p_sign_flip)} (sign flips, exact up to 20 speakers), "
-            f"{_p(test.p_wilcoxon)} (Wilcoxon), {_p(test.p_holm)} adjusted for all tests below (Holm)."
+            f"{_p(test.p_wilcoxon)} (Wilcoxon), {_p(test.p_holm)} adjusted for all tests against late fusion (Holm)."
         )
     return " ".join(sentences)
+
+
+def _notes(notes: Sequence[str]) -> list[Part]:
+    return [Heading("Read this before the figures"), Points(notes)] if notes else []
 
 
 def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
@@ -117,9 +124,68 @@ def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
     ]
 
 
-def _tests(tests: Sequence[PairedTest], late: ModelResult | None) -> list[Part]:
-    if not tests or late is None:
+def _tests(tests: Sequence[PairedTest]) -> list[Part]:
+    if not tests:
         return []
+    return [
+        Heading("Paired tests against late fusion"),
+        Text(
+            "For each speaker the UAR of both models, averaged over the seeds; the difference is tested over the "
+            "speakers, two-sided. The training parts of the folds overlap, so the speakers are not quite independent."
+        ),
+        _test_table(tests),
+    ]
+
+
+def _contrasts(results: Sequence[ModelResult], contrasts: Sequence[tuple[str, str]]) -> list[Part]:
+    """Tests of the pairs that were named beforehand, as far as their models were run."""
+    by_name = {result.name: result for result in results}
+    tests = paired_tests([(by_name[a], by_name[b]) for a, b in contrasts if a in by_name and b in by_name])
+    if not tests:
+        return []
+    return [
+        Heading("What one change does"),
+        Text("Pairs that were named before they were run, tested in the same way; adjusted for these tests together."),
+        _test_table(tests),
+    ]
+
+
+def _chosen(results: Sequence[ModelResult], choices: Mapping[str, Sequence[str]]) -> list[Part]:
+    """Rows made of the cells that every fold would have chosen, where all candidates were run."""
+    by_name = {result.name: result for result in results}
+    chosen = [
+        chosen_in_every_fold(name, [by_name[candidate] for candidate in candidates])
+        for name, candidates in choices.items()
+        if all(candidate in by_name for candidate in candidates)
+    ]
+    if not chosen:
+        return []
+    late = [best(results, "late"), *(result for result in chosen if result.fusion == "late")]
+    tests = paired_tests([(result, rule) for rule in late for result in chosen if result.fusion != "late"])
+    return [
+        Heading("Chosen inside every fold"),
+        Text(
+            "Each row is a way to choose a model without looking at a test speaker: every fold takes the candidate "
+            "with the highest UAR on its validation speakers, averaged over the seeds. The tests are adjusted together."
+        ),
+        Table(
+            ["row", "UAR", "95 % interval", "candidates", "chosen in the folds"],
+            [_chosen_row(result, choices[result.name]) for result in chosen],
+        ),
+        *([_test_table(tests)] if tests else []),
+    ]
+
+
+def _chosen_row(result: ModelResult, candidates: Sequence[str]) -> list[str]:
+    low, high = result.uar_interval
+    picked = {cell["row"]["fold"]: cell["row"]["chosen"] for cell in result.cells}
+    return [
+        *(result.name, f"{result.uar:.3f} ± {np.std(result.uar_by_seed):.3f}", f"{low:.3f} to {high:.3f}"),
+        *(str(len(candidates)), ", ".join(picked[fold] for fold in sorted(picked))),
+    ]
+
+
+def _test_table(tests: Sequence[PairedTest]) -> Table:
     rows = [
         [
             *(test.model, test.other, f"{test.difference:+.3f}", f"{test.better} of {test.speakers}"),
@@ -127,15 +193,7 @@ def _tests(tests: Sequence[PairedTest], late: ModelResult | None) -> list[Part]:
         ]
         for test in tests
     ]
-    head = ["model", "against", "difference", "better for", "p, sign flips", "p, Wilcoxon", "p, Holm"]
-    return [
-        Heading("Paired tests against late fusion"),
-        Text(
-            "For each speaker the UAR of both models, averaged over the seeds; the difference is tested over the "
-            "speakers, two-sided. The training parts of the folds overlap, so the speakers are not quite independent."
-        ),
-        Table(head, rows),
-    ]
+    return Table(["model", "against", "difference", "better for", "p, sign flips", "p, Wilcoxon", "p, Holm"], rows)
 
 
 def _pictures(ours: ModelResult) -> list[Part]:

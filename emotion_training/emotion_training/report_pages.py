@@ -27,6 +27,11 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Points:
+    points: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -45,7 +50,7 @@ class Commands:
     text: str
 
 
-Part = Heading | Text | Table | Picture | Commands
+Part = Heading | Text | Points | Table | Picture | Commands
 
 
 def markdown(parts: Sequence[Part]) -> str:
@@ -64,6 +69,8 @@ def html_page(title: str, parts: Sequence[Part], folder: Path) -> str:
 def _markdown(part: Part) -> str:
     if isinstance(part, Heading):
         return f"{'#' * part.level} {part.text}"
+    if isinstance(part, Points):
+        return "\n".join(f"- {point}" for point in part.points)
     if isinstance(part, Table):
         lines = [part.head, ["---"] * len(part.head), *part.rows]
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -77,6 +84,8 @@ def _markdown(part: Part) -> str:
 def _html(part: Part, folder: Path) -> str:
     if isinstance(part, Heading):
         return f"<h{part.level}>{html.escape(part.text)}</h{part.level}>"
+    if isinstance(part, Points):
+        return "<ul>\n" + "\n".join(f"<li>{html.escape(point)}</li>" for point in part.points) + "\n</ul>"
     if isinstance(part, Table):
         rows = [_html_row("th", part.head), *(_html_row("td", row) for row in part.rows)]
         return "<table>\n" + "\n".join(rows) + "\n</table>"

@@ -7,7 +7,7 @@ import yaml
 from training_fixtures import SPEAKERS, experiment_tree, write_corpus, write_split
 
 from emotion_training import compare
-from emotion_training.comparison import model_results, paired_tests
+from emotion_training.comparison import ModelResult, chosen_in_every_fold, model_results, paired_tests
 from emotion_training.comparison_config import load_comparison
 from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, changed, load_tree
 from emotion_training.experiment import read_experiment
@@ -30,6 +30,9 @@ COMPARISON = {
     "experiment": "experiment.yaml",
     "seeds": [0],
     "ours": "gated",
+    "notes": ["Tones are no speech."],
+    "contrasts": [["gated", "late_product"]],
+    "chosen": {"gated_or_late": ["gated", "late_product"]},
     "models": {
         "face_only": {
             "fusion": "none",
@@ -73,7 +76,16 @@ def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp
     assert all(set(row) >= ROW for row in rows)
     assert {speaker for row in rows for speaker in row["speakers_tested"]} == {*SPEAKERS[:2], *SPEAKERS[4:]}
     report = (tmp_path / "report.md").read_text()
-    for said in ("gated minus late_product", "two folds", "seed", "torch", "--models face_only --folds 0 --seeds 0"):
+    for said in (
+        "gated minus late_product",
+        "- Tones are no speech.",
+        "## What one change does",
+        "| gated_or_late |",
+        "two folds",
+        "seed",
+        "torch",
+        "--models face_only --folds 0 --seeds 0",
+    ):
         assert said in report
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 4
@@ -111,7 +123,12 @@ def test_a_failing_cell_is_named_and_the_finished_ones_stay(folder, tmp_path, ca
 
 @pytest.mark.parametrize(
     ("change", "problem"),
-    [({"models.gated.fusoin": "late"}, "fusoin"), ({"ours": "mine"}, "ours is 'mine'"), ({"seed": 1}, "seed")],
+    [
+        ({"models.gated.fusoin": "late"}, "fusoin"),
+        ({"ours": "mine"}, "ours names 'mine'"),
+        ({"contrasts": [["gated", "film"]]}, "contrasts names 'film'"),
+        ({"seed": 1}, "seed"),
+    ],
 )
 def test_a_comparison_with_an_unknown_key_or_model_is_refused(tmp_path, change, problem):
     path = tmp_path / "compare.yaml"
@@ -120,13 +137,44 @@ def test_a_comparison_with_an_unknown_key_or_model_is_refused(tmp_path, change, 
         load_comparison(path)
 
 
-def test_a_model_against_itself_differs_in_nothing(folder, tmp_path):
-    compare.main(arguments(folder, tmp_path, "--models", "late_product", "gated"))
-    cells = [json.loads(path.read_text()) for path in sorted((tmp_path / "cells").glob("*/*.json"))]
-    gated, late = model_results(cells)
-    tests = paired_tests([gated, late], [late])
-    assert [(test.model, test.other, test.speakers) for test in tests] == [("gated", "late_product", 4)]
+@pytest.fixture(scope="module")
+def results(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("cells")
+    compare.main(arguments(folder, out, "--models", "late_product", "gated"))
+    cells = [json.loads(path.read_text()) for path in sorted((out / "cells").glob("*/*.json"))]
+    return model_results(cells)
+
+
+def test_a_pair_is_tested_over_the_speakers_of_both(results):
+    gated, late = results
+    tests = paired_tests([(gated, late), (late, late)])
+    assert [(test.model, test.other, test.speakers) for test in tests] == [
+        ("gated", "late_product", 4),
+        ("late_product", "late_product", 4),
+    ]
+    assert (tests[1].difference, tests[1].p_sign_flip) == (0.0, 1.0)
     assert late.uar_interval[0] <= late.uar <= late.uar_interval[1]
+
+
+def test_a_fold_chooses_by_its_validation_speakers_alone(results):
+    def with_validation(result, by_fold):
+        history = [{"epoch": 1, "validation_loss": 0.5}]
+        cells = [
+            cell | {"history": [history[0] | {"validation_uar": by_fold[cell["row"]["fold"]]}]} for cell in result.cells
+        ]
+        return ModelResult(result.name, cells)
+
+    gated, late = (with_validation(result, uar) for result, uar in zip(results, ([0.9, 0.6], [0.7, 0.8]), strict=True))
+    chosen = chosen_in_every_fold("chosen", [gated, late])
+    assert [cell["row"]["chosen"] for cell in chosen.cells] == ["gated", "late_product"]
+    assert [cell["logits"] for cell in chosen.cells] == [gated.cells[0]["logits"], late.cells[1]["logits"]]
+
+
+def test_a_comparison_like_another_takes_its_keys(tmp_path):
+    (tmp_path / "compare.yaml").write_text(yaml.safe_dump(COMPARISON))
+    (tmp_path / "other.yaml").write_text("{like: compare.yaml, title: Louder tones}")
+    first, other = (load_comparison(tmp_path / name) for name in ("compare.yaml", "other.yaml"))
+    assert (other.title, other.models) == ("Louder tones", first.models)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("compare_*.yaml")), ids=lambda path: path.stem)

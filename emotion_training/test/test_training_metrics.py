@@ -80,7 +80,7 @@ def test_models_are_compared_speaker_by_speaker_after_the_seeds_are_averaged():
         "late",
         [cell("late", "late", speakers, [0, 0, 0, 1], seed=0), cell("late", "late", speakers, [0, 1, 0, 1], seed=1)],
     )
-    (test,) = paired_tests([better], [worse])
+    (test,) = paired_tests([(better, worse)])
     assert better.uar_by_seed.tolist() == [1.0, 1.0]
     assert worse.uar_by_seed.tolist() == [0.75, 1.0]
     assert worse.uar_by_speaker.tolist() == [0.75, 1.0]
