@@ -1,6 +1,7 @@
 """Trains the audio encoder on random windows of labelled clips."""
 
 import copy
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +16,10 @@ from .labels import LABELS
 from .metrics import unweighted_average_recall
 from .models.audio_encoder import AudioEncoder
 from .models.unimodal_heads import AttentivePooling
-from .speech_corpora import SpeechClip
+from .robot_voice_augmentation import RobotVoiceAugmenter
+from .robustness import with_noise
+from .speech_clips import SpeechClip
 from .voice_augmentation import (
-    VoiceAugmentation,
     augment_windows,
     mask_spectrogram,
     plain_window,
@@ -55,16 +57,31 @@ def plain_windows(clips: Sequence[SpeechClip], samples: int) -> Tensor:
     return torch.from_numpy(np.stack([plain_window(clip, samples) for clip in clips]))
 
 
-def augmented_windows(
-    clips: Sequence[SpeechClip],
-    samples: int,
-    options: VoiceAugmentation,
-    rng: np.random.Generator,
-    generator: torch.Generator,
-) -> Tensor:
-    """One random window a clip, float32 (B, N)."""
-    windows = np.stack([random_window(clip, samples, options, rng) for clip in clips])
-    return augment_windows(torch.from_numpy(windows), options, generator)
+def noisy_windows(clips: Sequence[SpeechClip], samples: int, snr_db: float) -> Tensor:
+    """The plain window of each clip with noise of its own, float32 (B, N)."""
+    return torch.from_numpy(
+        np.stack([with_noise(plain_window(clip, samples), snr_db, zlib.crc32(clip.clip_id.encode())) for clip in clips])
+    )
+
+
+class AugmentedWindows:
+    """Random windows of clips as a robot would hear them: first the room and the line, then the microphone.
+
+    rng and generator go on from call to call, and decide everything.
+    """
+
+    def __init__(self, encoder_config: AudioEncoderConfig, config: AudioTrainingConfig, seed: int):
+        self.rng = np.random.default_rng(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.samples = window_samples(encoder_config)
+        self.options = config.augmentation
+        self.robot = RobotVoiceAugmenter(config.robot_augmentation, encoder_config.sample_rate_hz)
+
+    def __call__(self, clips: Sequence[SpeechClip]) -> Tensor:
+        """One window a clip, float32 (B, N)."""
+        windows = [random_window(clip, self.samples, self.options, self.rng) for clip in clips]
+        heard = np.stack([self.robot(window, self.rng) for window in windows])
+        return augment_windows(torch.from_numpy(heard), self.options, self.generator)
 
 
 def predict_voices(model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32) -> np.ndarray:
@@ -86,9 +103,7 @@ def train_audio_classifier(
     here.
     """
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    samples = window_samples(encoder_config)
+    augmented = AugmentedWindows(encoder_config, config, seed)
     model = AudioClassifier(encoder_config)
     averaged = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -102,14 +117,14 @@ def train_audio_classifier(
     progress = tqdm(range(config.epochs), desc="audio", unit="epoch", mininterval=5)
     for epoch in progress:
         model.train()
-        order = torch.randperm(len(clips), generator=generator)
+        order = torch.randperm(len(clips), generator=augmented.generator)
         total_loss = 0.0
         for step in range(steps_per_epoch):
             chosen = order[step * config.batch : (step + 1) * config.batch]
-            windows = augmented_windows([clips[i] for i in chosen], samples, config.augmentation, rng, generator)
-            log_mel = mask_spectrogram(model.encoder.normalised_log_mel(windows), config.augmentation, generator)
+            log_mel = model.encoder.normalised_log_mel(augmented([clips[i] for i in chosen]))
+            log_mel = mask_spectrogram(log_mel, config.augmentation, augmented.generator)
             targets = functional.one_hot(labels[chosen], len(LABELS)).to(torch.float32)
-            log_mel, targets = _mix_up(log_mel, targets, config.mixup_alpha, rng)
+            log_mel, targets = _mix_up(log_mel, targets, config.mixup_alpha, augmented.rng)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
                 logits = model.classify(log_mel)
             loss = functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
@@ -121,7 +136,7 @@ def train_audio_classifier(
             schedule.step()
             update_average(averaged, model, config.ema_decay, epoch * steps_per_epoch + step)
             total_loss += loss.item()
-        predicted = predict_voices(averaged, validation, samples).argmax(axis=1)
+        predicted = predict_voices(averaged, validation, augmented.samples).argmax(axis=1)
         recall = unweighted_average_recall(validation_labels, predicted)
         history.append({"loss": total_loss / steps_per_epoch, "validation_uar": recall})
         progress.set_postfix(loss=f"{history[-1]['loss']:.3f}", validation_uar=f"{recall:.3f}")

@@ -7,18 +7,13 @@ import sys
 from pathlib import Path
 
 from .config import BundleConfig, ConfigError, load_config
+from .corpora import CorpusError, read_corpus
 from .export import ParityError, export_bundle
-from .fer2013 import FaceDataError, load_fer2013, split_faces, without_duplicates
+from .face_set import load_faces, split_faces, without_duplicates
 from .latency import measure_latency
 from .model_card import LICENCE, TRAINING_DATA, render_model_card
-from .speech_corpora import (
-    SpeechDataError,
-    SpeechSplits,
-    join_splits,
-    load_emodb,
-    load_ravdess,
-    split_by_speaker,
-)
+from .speech_clips import SpeechSplits, hold_out, load_voices
+from .splits import SplitError
 from .stage_cache import StageCache
 from .train_bundle import FaceSplits, TrainedBundle, train_bundle
 
@@ -28,7 +23,7 @@ DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
 
 def build(data: Path, out: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
     """Reads the corpora in `data`, trains, measures and writes the bundle into `out`."""
-    faces, clips = load_faces(data, config), load_clips(data, config)
+    faces, clips = read_faces(data, config), read_voices(data, config)
     bundle = train_bundle(config, faces, clips, cache)
     training = {
         "data": TRAINING_DATA,
@@ -47,23 +42,23 @@ def build(data: Path, out: Path, config: BundleConfig, cache: StageCache) -> Tra
     return bundle
 
 
-def load_faces(data: Path, config: BundleConfig) -> FaceSplits:
+def read_faces(data: Path, config: BundleConfig) -> FaceSplits:
     """FER2013's PublicTest for the figures; its training part without copies, split again for choosing."""
-    size_px = config.face_encoder.size_px
-    archive, votes = data / "fer2013.zip", data / "fer2013new.csv"
-    test = load_fer2013(archive, votes, "valid", size_px)
-    unique = without_duplicates(load_fer2013(archive, votes, "train", size_px), test)
-    train, validation = split_faces(unique, config.face_training.validation_share, config.seed)
-    return FaceSplits(train, validation, test)
-
-
-def load_clips(data: Path, config: BundleConfig) -> SpeechSplits:
-    """RAVDESS and EmoDB, split by the speakers of the configuration."""
-    rate_hz = config.audio_encoder.sample_rate_hz
-    return join_splits(
-        split_by_speaker(load_ravdess(data / "ravdess", rate_hz), config.audio_training.ravdess),
-        split_by_speaker(load_emodb(data / "emodb", rate_hz), config.audio_training.emodb),
+    archive, votes, size_px = data / "fer2013.zip", data / "fer2013new.csv", config.face_encoder.size_px
+    learning, test = (
+        load_faces(read_corpus("fer2013", archive, part=part, votes=votes), size_px) for part in ("train", "valid")
     )
+    unique = without_duplicates(learning, test)
+    return FaceSplits(*split_faces(unique, config.face_training.validation_share, config.seed), test)
+
+
+def read_voices(data: Path, config: BundleConfig) -> SpeechSplits:
+    """RAVDESS and EmoDB, split by the speakers of the configuration."""
+    training = config.audio_training
+    ravdess = read_corpus("ravdess", data / "ravdess", classes=7)
+    emodb = read_corpus("emodb", data / "emodb", boredom=training.emodb_boredom)
+    parts = (hold_out(ravdess, training.ravdess), hold_out(emodb, training.emodb))
+    return load_voices(parts, config.audio_encoder.sample_rate_hz)
 
 
 def code_commit() -> str:
@@ -102,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.seed is not None:
             config = dataclasses.replace(config, seed=options.seed)
         bundle = build(options.data, options.out, config, StageCache(options.cache))
-    except (ConfigError, FaceDataError, SpeechDataError, ParityError, FloatingPointError) as error:
+    except (ConfigError, CorpusError, SplitError, ParityError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     uar = bundle.metrics["synthetic label-matched pairs"]["plain"]["both"]["uar"]

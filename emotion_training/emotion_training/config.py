@@ -10,7 +10,9 @@ from pathlib import Path
 import yaml
 
 from .face_augmentation import FaceAugmentation
-from .speech_corpora import SpeakerSplit
+from .robot_face_augmentation import RobotFaceAugmentation
+from .robot_voice_augmentation import RobotVoiceAugmentation
+from .speech_clips import SpeakerSplit
 from .voice_augmentation import VoiceAugmentation
 
 
@@ -36,7 +38,10 @@ class FaceTrainingConfig:
     weight_decay: float
     ema_decay: float  # of the weights kept, per step
     bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
+    fer2013_weight: float  # of the loss on FER2013's labels, beside that on the votes of FER+
     augmentation: FaceAugmentation
+    robot_share: float  # of a batch, for the changes of robot_augmentation
+    robot_augmentation: RobotFaceAugmentation
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class AudioEncoderConfig:
 class AudioTrainingConfig:
     ravdess: SpeakerSplit
     emodb: SpeakerSplit
+    emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
     epochs: int
     batch: int
     learning_rate: float
@@ -62,6 +68,7 @@ class AudioTrainingConfig:
     mixup_alpha: float
     bfloat16: bool
     augmentation: VoiceAugmentation
+    robot_augmentation: RobotVoiceAugmentation
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,6 @@ class FusionTrainingConfig:
     batch: int
     learning_rate: float
     weight_decay: float
-    both_share: float  # of the pairs; the rest is face only and audio only in equal parts
     other_face_probability: float  # a bin shows another person of the same class
     neutral_face_probability: float  # a bin shows a neutral face
     masked_bin_probability: float
@@ -140,8 +146,14 @@ def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> ty
         if len(kinds) != len(value):
             problems.append(f"{key} is {value!r}; expected {len(kinds)} values")
         return tuple(_build(item_kind, item, key, problems) for item_kind, item in zip(kinds, value, strict=False))
+    if type(None) in typing.get_args(kind):
+        if value is None:
+            return None
+        (kind,) = set(typing.get_args(kind)) - {type(None)}
     if kind is float and type(value) is int:
         return float(value)
+    if kind is Path and type(value) is str:
+        return Path(value)
     if type(value) is not kind:
         problems.append(f"{key} is {value!r}; expected {kind.__name__}")
     return value

@@ -1,15 +1,16 @@
 """The figures of a bundle on people and pictures that it never learnt from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from .audio_training import AudioClassifier, predict_voices, window_samples
 from .calibration import fit_temperature
 from .config import BundleConfig
+from .face_set import FaceSet
 from .face_training import FaceClassifier, predict_faces
-from .fer2013 import FaceSet
 from .fusion_training import run_fusion
 from .labels import LABELS
 from .metrics import (
@@ -18,23 +19,29 @@ from .metrics import (
     expected_calibration_error,
     macro_f1,
     paired_bootstrap_difference,
+    sign_flip_test,
     softmax,
     unweighted_average_recall,
 )
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
-from .speech_corpora import SpeechClip
+from .speech_clips import SpeechClip
 
 STATES = ("both", "face", "audio")
+SMALL_FACE_PX = 30
+NOISE_SNR_DB = 0.0
 
 
 @dataclass(frozen=True)
 class TestData:
+    """degraded: samplers whose faces, or voices, are worse than those of `sampler`, by what is wrong with them."""
+
     faces: FaceSet
     clips: Sequence[SpeechClip]
     face_embeddings: FaceEmbeddings
     voice_embeddings: VoiceEmbeddings
     sampler: PairSampler
+    degraded: Mapping[str, PairSampler]
 
 
 class _Measure:
@@ -75,6 +82,10 @@ def evaluate_bundle(
         "synthetic label-matched pairs": {
             "plain": _pair_figures(measure, fusion, late_fusion, test.sampler.both(labels, rng, plain=True)),
             "perturbed": _pair_figures(measure, fusion, late_fusion, test.sampler.both(labels, rng)),
+        }
+        | {
+            name: _pair_figures(measure, fusion, late_fusion, sampler.both(labels, rng, plain=True))
+            for name, sampler in test.degraded.items()
         },
         "calibration": _calibration_figures(fusion, calibration, test.sampler, len(labels), rng),
     }
@@ -95,27 +106,35 @@ class LateFusion:
         return sum(run_fusion(self.fusion, pairs.only(state))[0] / t for state, t in self.temperatures.items())
 
 
+def small_pictures(images: np.ndarray, side_px: int = SMALL_FACE_PX) -> np.ndarray:
+    """uint8 (N, S, S) -> the same shape: faces of `side_px` in a camera's image, brought to size as the robot does."""
+    size = images.shape[1:]
+    return np.stack(
+        [cv2.resize(cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA), size) for image in images]
+    )
+
+
 def _face_figures(measure: _Measure, face: FaceClassifier, fusion: IntermediateFusion, test: TestData) -> dict:
-    """One picture at a time: by the head that the encoder was trained with, and by the bundle in its state
-    `face`.
-    """
-    every = np.arange(len(test.faces))
-    bundle_logits = run_fusion(fusion, _single_faces(test))[0]
-    figures = {}
-    for name, logits in (("encoder", predict_faces(face, test.faces.images)), ("bundle", bundle_logits)):
-        predicted, majority, folder = (
-            logits.argmax(axis=1),
-            test.faces.majority_labels,
-            test.faces.folder_labels,
-        )
-        figures[name] = {
-            "ferplus_majority_accuracy": measure(accuracy, majority, predicted, every),
-            "ferplus_majority_uar": measure(unweighted_average_recall, majority, predicted, every),
-            "fer2013_folder_accuracy": measure(accuracy, folder, predicted, every),
-            "fer2013_folder_uar": measure(unweighted_average_recall, folder, predicted, every),
-            "ferplus_recall": _recalls(majority, predicted),
-        }
-    return figures
+    """One picture at a time: by both heads of the encoder, and by the bundle in its state `face`."""
+    ferplus, fer2013 = predict_faces(face, test.faces.images)
+    majority, folder = test.faces.majority_labels, test.faces.folder_labels
+    bundle = run_fusion(fusion, _single_faces(test))[0]
+    return {
+        "encoder, head of FER+": _opinion(measure, "ferplus_majority", majority, ferplus),
+        "encoder, head of FER2013": _opinion(measure, "fer2013_folder", folder, fer2013),
+        "bundle": _opinion(measure, "ferplus_majority", majority, bundle)
+        | _opinion(measure, "fer2013_folder", folder, bundle),
+    }
+
+
+def _opinion(measure: _Measure, name: str, labels: np.ndarray, logits: np.ndarray) -> dict:
+    """Accuracy, UAR and recalls of logits (N, C) against one set of labels int (N,), by picture."""
+    predicted, every = logits.argmax(axis=1), np.arange(len(labels))
+    return {
+        f"{name}_accuracy": measure(accuracy, labels, predicted, every),
+        f"{name}_uar": measure(unweighted_average_recall, labels, predicted, every),
+        f"{name}_recall": _recalls(labels, predicted),
+    }
 
 
 def _audio_figures(
@@ -175,8 +194,19 @@ def _pair_figures(measure: _Measure, fusion: IntermediateFusion, late_fusion: La
         measure.samples,
         measure.seed,
     )
-    figures["intermediate minus late fusion, uar ci95"] = [round(low, 4), round(high, 4)]
+    gain = (predictions["both"] == pairs.labels).astype(np.float64) - (late == pairs.labels)
+    figures["intermediate minus late fusion"] = {
+        "uar_ci95": [round(low, 4), round(high, 4)],
+        "p_clips": sign_flip_test(_mean_by(pairs.voices, gain), measure.seed),
+        "p_speakers": sign_flip_test(_mean_by(pairs.speaker_ids, gain), measure.seed),
+    }
     return figures
+
+
+def _mean_by(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean of float (N,) within each of the groups (N,)."""
+    _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.bincount(inverse, values) / counts
 
 
 def _calibration_figures(
@@ -205,7 +235,8 @@ def _single_faces(test: TestData) -> Pairs:
     audio = np.zeros((count, *test.voice_embeddings.views.shape[2:]), np.float32)
     soft_labels, labels = test.face_embeddings.soft_labels, test.face_embeddings.labels
     speakers = np.full(count, "")
-    return Pairs(embeddings, np.ones((count, bins), bool), audio, np.zeros(count, bool), soft_labels, labels, speakers)
+    there, nobody = np.ones((count, bins), bool), np.zeros(count, bool)
+    return Pairs(embeddings, there, audio, nobody, soft_labels, labels, np.zeros(count, np.int64), speakers)
 
 
 def _single_voices(test: TestData) -> Pairs:
@@ -215,7 +246,8 @@ def _single_voices(test: TestData) -> Pairs:
     faces = np.zeros((count, bins, test.face_embeddings.views.shape[2]), np.float32)
     targets = np.eye(len(LABELS), dtype=np.float32)[voices.labels]
     no_face, voice = np.zeros((count, bins), bool), np.ones(count, bool)
-    return Pairs(faces, no_face, voices.views[0], voice, targets, voices.labels, voices.speaker_ids)
+    clips = np.arange(count)
+    return Pairs(faces, no_face, voices.views[0], voice, targets, voices.labels, clips, voices.speaker_ids)
 
 
 def _recalls(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

@@ -33,6 +33,8 @@ class ParityError(Exception):
 
 @dataclass(frozen=True)
 class BundleModels:
+    """face_encoder gives the embedding, or a tuple that begins with it and whose names are its `outputs`."""
+
     face_encoder: nn.Module
     audio_encoder: SpectrogramEncoder
     fusion: nn.Module
@@ -148,8 +150,9 @@ def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, .
         faces.append((face,))
         voices.extend([(voice,), (quiet,)])
         fusions.extend(_fusion_cases(models, shape.bins, face, voice, generator))
+    face_outputs = getattr(models.face_encoder, "outputs", ("embedding",))
     return (
-        GraphSpec("face_encoder.onnx", models.face_encoder, ("face",), ("embedding",), tuple(faces)),
+        GraphSpec("face_encoder.onnx", models.face_encoder, ("face",), face_outputs, tuple(faces)),
         GraphSpec("audio_encoder.onnx", models.audio_encoder, ("audio",), ("embeddings",), tuple(voices)),
         GraphSpec(
             "fusion.onnx",
@@ -212,7 +215,8 @@ def _fusion_cases(
     """Face only, voice only, and both with one bin masked, on the embeddings of the given inputs."""
     with torch.inference_mode():
         audio_embeddings = models.audio_encoder.eval()(voice)  # (B, Ta, D)
-        embedding = models.face_encoder.eval()(face)  # (B, D)
+        encoded = models.face_encoder.eval()(face)
+        embedding = encoded[0] if isinstance(encoded, tuple) else encoded  # (B, D)
     face_embeddings = embedding.unsqueeze(1) + 0.1 * torch.randn(
         len(face), bins, embedding.shape[1], generator=generator
     )

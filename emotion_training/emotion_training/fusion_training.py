@@ -4,69 +4,77 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from .audio_training import AudioClassifier, augmented_windows, plain_windows, window_samples
-from .config import BundleConfig, FusionTrainingConfig
-from .face_augmentation import FaceAugmentation, augment_faces
-from .face_training import FaceClassifier, grey_batch
-from .fer2013 import FaceSet
+from .audio_training import AudioClassifier, AugmentedWindows, plain_windows, window_samples
+from .config import AudioEncoderConfig, AudioTrainingConfig, BundleConfig, FaceTrainingConfig, FusionTrainingConfig
+from .face_set import FaceSet
+from .face_training import FaceClassifier, augmented_batch, grey_batch
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
-from .pairs import Pairs, PairSampler, VoiceEmbeddings, concatenate_pairs
-from .speech_corpora import SpeechClip
-from .voice_augmentation import VoiceAugmentation
+from .pairs import Pairs, PairSampler, VoiceEmbeddings
+from .speech_clips import SpeechClip
+
+
+def embed_pictures(model: FaceClassifier, images: np.ndarray, batch: int = 256) -> np.ndarray:
+    """uint8 (N, S, S) -> embeddings float32 (N, D)."""
+    model.eval()
+    with torch.inference_mode():
+        parts = [model.encoder.embed_grey(grey_batch(images[i : i + batch])) for i in range(0, len(images), batch)]
+    return torch.cat(parts).numpy()
 
 
 def embed_faces(
-    model: FaceClassifier, faces: FaceSet, views: int, options: FaceAugmentation, seed: int, batch: int = 256
+    model: FaceClassifier, faces: FaceSet, views: int, config: FaceTrainingConfig, seed: int, batch: int = 256
 ) -> np.ndarray:
     """Embeddings float32 (views, N, D): the plain picture first, then augmented ones."""
     generator = torch.Generator().manual_seed(seed)
-    model.eval()
-    rows = []
+    embeddings = np.empty((views, len(faces), model.encoder.embedding), np.float32)
+    embeddings[0] = embed_pictures(model, faces.images)
     with torch.inference_mode():
-        for view in tqdm(range(views), desc="face embeddings", unit="view"):
-            parts = []
-            for start in range(0, len(faces), batch):
-                grey = grey_batch(faces.images[start : start + batch])
-                grey = augment_faces(grey, options, generator) if view else grey
-                parts.append(model.encoder.embed_grey(grey).numpy())
-            rows.append(np.concatenate(parts))
-    return np.stack(rows)
+        for view in tqdm(range(1, views), desc="face embeddings", unit="view"):
+            # In a new order each time: the first of a batch are the ones that are changed as by a robot.
+            for chosen in torch.randperm(len(faces), generator=generator).split(batch):
+                grey = augmented_batch(faces.images[chosen.numpy()], config, generator)
+                embeddings[view, chosen.numpy()] = model.encoder.embed_grey(grey).numpy()
+    return embeddings
+
+
+def embed_windows(model: AudioClassifier, windows: Tensor, batch: int = 32) -> np.ndarray:
+    """(M, N) in [-1, 1] -> embeddings float32 (M, Ta, D)."""
+    model.eval()
+    with torch.inference_mode():
+        return torch.cat([model.encoder(part) for part in windows.split(batch)]).numpy()
 
 
 def embed_voices(
     model: AudioClassifier,
     clips: Sequence[SpeechClip],
-    samples: int,
     views: int,
-    options: VoiceAugmentation,
+    encoder_config: AudioEncoderConfig,
+    config: AudioTrainingConfig,
     seed: int,
     batch: int = 32,
 ) -> np.ndarray:
     """Embeddings float32 (views, M, Ta, D): the plain window first, then augmented ones."""
-    generator = torch.Generator().manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    model.eval()
-    rows = []
-    with torch.inference_mode():
-        for view in tqdm(range(views), desc="voice embeddings", unit="view"):
-            parts = []
-            for start in range(0, len(clips), batch):
-                chosen = clips[start : start + batch]
-                if view:
-                    windows = augmented_windows(chosen, samples, options, rng, generator)
-                else:
-                    windows = plain_windows(chosen, samples)
-                parts.append(model.encoder(windows).numpy())
-            rows.append(np.concatenate(parts))
-    return np.stack(rows)
+    augmented = AugmentedWindows(encoder_config, config, seed)
+    plain = embed_windows(model, plain_windows(clips, augmented.samples))
+    embeddings = np.empty((views, *plain.shape), np.float32)
+    embeddings[0] = plain
+    for view in tqdm(range(1, views), desc="voice embeddings", unit="view"):
+        # In a new order each time: the babble of a window is made of those beside it.
+        for chosen in torch.randperm(len(clips), generator=augmented.generator).split(batch):
+            embeddings[view, chosen.numpy()] = embed_windows(model, augmented([clips[i] for i in chosen]))
+    return embeddings
 
 
 def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifier) -> IntermediateFusion:
-    """A fusion whose heads per modality are those that the encoders were trained by."""
+    """A fusion whose heads per modality are those that the encoders were trained by, and stay so.
+
+    One modality alone is then judged as by its encoder's own head, whatever the pairs are like.
+    """
     fusion = IntermediateFusion(
         face_embedding=face.encoder.embedding,
         face_bins=config.fusion.bins,
@@ -80,6 +88,8 @@ def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifi
     fusion.face_head.load_state_dict(face.head.state_dict())
     fusion.audio_pool.load_state_dict(audio.pool.state_dict())
     fusion.audio_head.load_state_dict(audio.head.state_dict())
+    for module in (fusion.face_head, fusion.audio_pool, fusion.audio_head):
+        module.requires_grad_(False)
     return fusion
 
 
@@ -119,30 +129,25 @@ def train_fusion(
     validation: dict[str, Pairs],
     seed: int,
 ) -> list[dict[str, float]]:
-    """Trains in place with modality dropout by construction: every batch holds pairs of all three states.
+    """Trains in place what the fusion does with a face and a voice; what it does with one of them is fixed.
 
     validation: pairs by state; their accuracies are kept per epoch and nothing is chosen by them.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    optimizer = torch.optim.AdamW(fusion.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    learning = [parameter for parameter in fusion.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=config.weight_decay)
     steps_per_epoch = config.pairs_per_epoch // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
     )
-    both_count = round(config.batch * config.both_share)
-    face_count = (config.batch - both_count) // 2
     history = []
     progress = tqdm(range(config.epochs), desc="fusion", unit="epoch", mininterval=5)
     for epoch in progress:
         total_loss = 0.0
         for _ in range(steps_per_epoch):
             fusion.train()
-            pairs = concatenate_pairs(
-                sampler.both(rng.integers(0, len(LABELS), both_count), rng),
-                sampler.face_only(face_count, rng),
-                sampler.audio_only(config.batch - both_count - face_count, rng),
-            )
+            pairs = sampler.both(rng.integers(0, len(LABELS), config.batch), rng)
             logits, _ = fusion(*(torch.from_numpy(value) for value in pairs.inputs))
             loss = functional.cross_entropy(logits, torch.from_numpy(pairs.targets))
             if not torch.isfinite(loss):

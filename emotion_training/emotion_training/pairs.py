@@ -33,7 +33,8 @@ class Pairs:
     """What the fusion is given, and what it should say.
 
     face_embeddings float32 (B, Tf, D), face_mask bool (B, Tf), audio_embeddings float32 (B, Ta, D),
-    audio_mask bool (B,), targets float32 (B, C), labels int64 (B,), speaker_ids str (B,) of the voice.
+    audio_mask bool (B,), targets float32 (B, C), labels int64 (B,); voices int64 (B,) and speaker_ids str (B,): which
+    clip the voice is of, and whose it is.
     """
 
     face_embeddings: np.ndarray
@@ -42,6 +43,7 @@ class Pairs:
     audio_mask: np.ndarray
     targets: np.ndarray
     labels: np.ndarray
+    voices: np.ndarray
     speaker_ids: np.ndarray
 
     @property
@@ -57,6 +59,7 @@ class Pairs:
             self.audio_mask & (state != "face"),
             self.targets,
             self.labels,
+            self.voices,
             self.speaker_ids,
         )
 
@@ -143,6 +146,7 @@ class PairSampler:
             np.ones(count, bool),
             targets.astype(np.float32),
             labels,
+            voices,
             self.voices.speaker_ids[voices],
         )
 
@@ -164,9 +168,3 @@ class PairSampler:
         mask = ~lost & (np.arange(self.bins) >= self.bins - age[:, None])
         mask[:, -1] |= ~mask.any(axis=1)
         return mask
-
-
-def concatenate_pairs(*parts: Pairs) -> Pairs:
-    """One batch of several."""
-    fields = Pairs.__dataclass_fields__
-    return Pairs(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})

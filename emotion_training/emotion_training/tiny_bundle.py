@@ -19,14 +19,18 @@ from .config import (
 )
 from .export import export_bundle
 from .face_augmentation import FaceAugmentation
-from .fer2013 import FaceSet
+from .face_set import FaceSet
 from .labels import LABELS
-from .speech_corpora import SpeakerSplit, SpeechClip, SpeechSplits, split_by_speaker, voiced_span
+from .robot_face_augmentation import RobotFaceAugmentation
+from .robot_voice_augmentation import RobotVoiceAugmentation
+from .speech_clips import SpeakerSplit, SpeechClip, SpeechSplits, voiced_span
+from .splits import PARTS
 from .stage_cache import StageCache
 from .train_bundle import FaceSplits, TrainedBundle, train_bundle
 from .voice_augmentation import VoiceAugmentation
 
 SPLIT = SpeakerSplit(validation=("tone-2",), test=("tone-3",))
+PART_OF_SPEAKER = ("train", "train", "validation", "test")
 
 
 def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
@@ -91,7 +95,10 @@ def tiny_config() -> BundleConfig:
             weight_decay=1e-4,
             ema_decay=0.5,
             bfloat16=False,
+            fer2013_weight=0.5,
             augmentation=face_augmentation,
+            robot_share=0.1,
+            robot_augmentation=RobotFaceAugmentation(turn_deg=5.0, tilt_deg=5.0),
         ),
         audio_encoder=AudioEncoderConfig(
             sample_rate_hz=16000, window_s=3.0, mels=64, channels=(8, 8, 8, 16), embedding=32, dropout=0.0
@@ -99,6 +106,7 @@ def tiny_config() -> BundleConfig:
         audio_training=AudioTrainingConfig(
             ravdess=SPLIT,
             emodb=SPLIT,
+            emodb_boredom=False,
             epochs=6,
             batch=14,
             learning_rate=0.01,
@@ -108,6 +116,7 @@ def tiny_config() -> BundleConfig:
             mixup_alpha=0.2,
             bfloat16=False,
             augmentation=voice_augmentation,
+            robot_augmentation=RobotVoiceAugmentation(reverberation_probability=0.1, background_probability=0.0),
         ),
         fusion=FusionConfig(bins=8, bin_s=0.25, width=16, heads=2, dropout=0.0),
         fusion_training=FusionTrainingConfig(
@@ -118,7 +127,6 @@ def tiny_config() -> BundleConfig:
             batch=32,
             learning_rate=0.003,
             weight_decay=0.01,
-            both_share=0.5,
             other_face_probability=0.1,
             neutral_face_probability=0.05,
             masked_bin_probability=0.2,
@@ -142,11 +150,12 @@ def generated_clips(config: BundleConfig, seed: int, per_speaker: int = 2) -> Sp
     rng = np.random.default_rng(seed)
     clips = [
         _tone(config, speaker, label, take, rng)
-        for speaker in range(4)
+        for speaker in range(len(PART_OF_SPEAKER))
         for label in range(len(LABELS))
         for take in range(per_speaker)
     ]
-    return split_by_speaker(clips, SPLIT)
+    of_part = {part: tuple(c for c in clips if PART_OF_SPEAKER[int(c.speaker_id[-1])] == part) for part in PARTS}
+    return SpeechSplits(**of_part)
 
 
 def _face_set(config: BundleConfig, per_class: int, part: str, rng: np.random.Generator) -> FaceSet:

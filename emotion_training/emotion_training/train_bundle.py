@@ -11,18 +11,27 @@ import numpy as np
 import torch
 from torch import nn
 
-from .audio_training import AudioClassifier, train_audio_classifier, window_samples
+from .audio_training import AudioClassifier, noisy_windows, train_audio_classifier, window_samples
 from .calibration import fit_temperature
 from .config import BundleConfig, configuration_hash
-from .evaluation import STATES, TestData, evaluate_bundle
+from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, STATES, TestData, evaluate_bundle, small_pictures
 from .export import BundleModels
-from .face_training import FaceClassifier, train_face_classifier
-from .fer2013 import FaceSet
-from .fusion_training import embed_faces, embed_voices, make_fusion, run_fusion, train_fusion, voice_confusion
+from .face_set import FaceSet
+from .face_training import FaceClassifier, LabelledFaceEncoder, train_face_classifier
+from .fusion_training import (
+    embed_faces,
+    embed_pictures,
+    embed_voices,
+    embed_windows,
+    make_fusion,
+    run_fusion,
+    train_fusion,
+    voice_confusion,
+)
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
-from .speech_corpora import SpeechClip, SpeechSplits
+from .speech_clips import SpeechClip, SpeechSplits
 from .stage_cache import StageCache
 
 VALIDATION_PAIRS = 1400  # per modality state
@@ -49,7 +58,7 @@ class TrainedBundle:
 
     @property
     def models(self) -> BundleModels:
-        return BundleModels(self.face.encoder, self.audio.encoder, self.fusion)
+        return BundleModels(LabelledFaceEncoder(self.face), self.audio.encoder, self.fusion)
 
 
 def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache) -> TrainedBundle:
@@ -123,6 +132,14 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         test_faces,
         test_voices,
         _sampler(config, test_faces, test_voices, np.eye(len(LABELS))),
+        {
+            f"face at {SMALL_FACE_PX} px": _sampler(
+                config, face_views.small(faces.test), test_voices, np.eye(len(LABELS))
+            ),
+            f"voice at {NOISE_SNR_DB:.0f} dB SNR": _sampler(
+                config, test_faces, voice_views.noisy(clips.test), np.eye(len(LABELS))
+            ),
+        },
     )
     metrics = evaluate_bundle(config, face, audio, fusion, calibration, test, validation)
     return TrainedBundle(
@@ -182,11 +199,16 @@ class _FaceViews:
         self.config, self.model, self.cache, self.key = config, model, cache, key
 
     def of(self, part: str, faces: FaceSet) -> FaceEmbeddings:
-        views, augmentation = self.config.fusion_training.face_views, self.config.face_training.augmentation
-        embed = partial(embed_faces, self.model, faces, views, augmentation, self.config.seed)
+        views = self.config.fusion_training.face_views
+        embed = partial(embed_faces, self.model, faces, views, self.config.face_training, self.config.seed)
         key = configuration_hash(self.key, views, fingerprint_faces(faces))
         stage = self.cache.get(f"face-embeddings-{part}", key, lambda: {"views": torch.from_numpy(embed())})
         return FaceEmbeddings(stage["views"].numpy(), faces.majority_labels, faces.soft_labels)
+
+    def small(self, faces: FaceSet) -> FaceEmbeddings:
+        """Of the same faces, far away."""
+        embeddings = embed_pictures(self.model, small_pictures(faces.images))
+        return FaceEmbeddings(embeddings[None], faces.majority_labels, faces.soft_labels)
 
 
 class _VoiceViews:
@@ -196,13 +218,22 @@ class _VoiceViews:
         self.config, self.model, self.cache, self.key = config, model, cache, key
 
     def of(self, part: str, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
-        views, augmentation = self.config.fusion_training.voice_views, self.config.audio_training.augmentation
-        samples = window_samples(self.config.audio_encoder)
-        embed = partial(embed_voices, self.model, clips, samples, views, augmentation, self.config.seed)
+        config, views = self.config, self.config.fusion_training.voice_views
+        encoder, training = config.audio_encoder, config.audio_training
+        embed = partial(embed_voices, self.model, clips, views, encoder, training, config.seed)
         key = configuration_hash(self.key, views, fingerprint_clips(clips))
         stage = self.cache.get(f"voice-embeddings-{part}", key, lambda: {"views": torch.from_numpy(embed())})
-        labels = np.array([clip.label for clip in clips], np.int64)
-        return VoiceEmbeddings(stage["views"].numpy(), labels, np.array([clip.speaker_id for clip in clips]))
+        return _voice_embeddings(stage["views"].numpy(), clips)
+
+    def noisy(self, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
+        """Of the same voices, in noise."""
+        windows = noisy_windows(clips, window_samples(self.config.audio_encoder), NOISE_SNR_DB)
+        return _voice_embeddings(embed_windows(self.model, windows)[None], clips)
+
+
+def _voice_embeddings(views: np.ndarray, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
+    labels = np.array([clip.label for clip in clips], np.int64)
+    return VoiceEmbeddings(views, labels, np.array([clip.speaker_id for clip in clips]))
 
 
 def _sampler(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .speech_corpora import SpeechClip
+from .speech_clips import SpeechClip
 
 INT16_SCALE = 1.0 / 32768.0
 TRAILING_SHARE = 0.1  # of the window, after the end of the voice

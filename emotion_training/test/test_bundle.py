@@ -59,7 +59,7 @@ def test_files_and_modules_say_the_same_in_every_state(tiny, batch):
     models = tiny.trained.models
     with torch.inference_mode():
         torch_face, torch_audio = (
-            models.face_encoder(torch.from_numpy(faces)),
+            models.face_encoder(torch.from_numpy(faces))[0],
             models.audio_encoder(torch.from_numpy(voices)),
         )
         for face_present, audio_present in ((True, True), (True, False), (False, True)):
@@ -118,7 +118,7 @@ def test_graphs_are_self_contained_and_tell_nothing_of_the_machine(tiny):
 
 def test_a_graph_that_differs_from_its_module_is_refused(tiny):
     spec = graph_specs(tiny.trained.models, CONFIG)[0]
-    weight = spec.module.project.bias
+    weight = spec.module.encoder.project.bias
     with torch.no_grad():
         weight.add_(0.01)
         try:

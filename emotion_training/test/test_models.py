@@ -49,9 +49,9 @@ def test_face_encoder_is_finite_and_every_parameter_learns():
     face = torch.randint(0, 256, (6, 48, 48, 3), dtype=torch.uint8)
     embedding = model.encoder(face)
     assert embedding.shape == (6, CONFIG.face_encoder.embedding)
-    logits = model.head(embedding)
+    logits = torch.stack([model.head(embedding), model.fer2013_head(embedding)])
     assert torch.isfinite(logits).all()
-    assert_every_parameter_has_a_gradient(model, (logits * torch.randn(6, len(LABELS))).sum())
+    assert_every_parameter_has_a_gradient(model, (logits * torch.randn(2, 6, len(LABELS))).sum())
 
 
 def test_audio_encoder_is_finite_and_every_parameter_learns():
@@ -103,6 +103,15 @@ def test_modality_weights_sum_to_one_and_are_zero_for_a_missing_modality(fusion,
     assert (both > 0).all()
     assert face_only.tolist() == [[1.0, 0.0]] * 4
     assert audio_only.tolist() == [[0.0, 1.0]] * 4
+
+
+def test_one_modality_alone_is_judged_by_its_own_head(fusion, inputs):
+    face, face_mask, audio, audio_mask = inputs
+    face_logits, audio_logits = fusion.unimodal_logits(face, face_mask, audio, audio_mask)
+    face_only, _ = fusion(face, face_mask, audio, torch.zeros_like(audio_mask))
+    audio_only, _ = fusion(face, torch.zeros_like(face_mask), audio, audio_mask)
+    np.testing.assert_allclose(face_only.detach(), face_logits.detach(), atol=1e-6)
+    np.testing.assert_allclose(audio_only.detach(), audio_logits.detach(), atol=1e-6)
 
 
 def test_nothing_present_gives_no_nan(fusion, inputs):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_training.labels import LABELS
-from emotion_training.pairs import FaceEmbeddings, PairSampler, VoiceEmbeddings, concatenate_pairs
+from emotion_training.pairs import FaceEmbeddings, PairSampler, VoiceEmbeddings
 from emotion_training.tiny_bundle import tiny_config
 
 CONFIG = tiny_config().fusion_training
@@ -58,12 +58,6 @@ def test_states_hide_the_other_modality():
     assert not pairs.only("face").audio_mask.any() and pairs.only("face").face_mask.any(axis=1).all()
     assert not pairs.only("audio").face_mask.any() and pairs.only("audio").audio_mask.all()
     assert (pairs.only("both").face_mask == pairs.face_mask).all()
-
-
-def test_batches_join():
-    sampler, rng = make_sampler(), np.random.default_rng(0)
-    joined = concatenate_pairs(sampler.both(np.arange(3), rng), sampler.audio_only(2, rng))
-    assert len(joined.labels) == 5 and joined.face_mask.shape == (5, 8)
 
 
 def test_a_class_without_voices_is_named():

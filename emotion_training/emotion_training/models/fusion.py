@@ -47,9 +47,9 @@ class CrossAttention(nn.Module):
 class IntermediateFusion(UnimodalHeads):
     """Logits = gated sum of a head per modality, corrected by a head on what both streams say together.
 
-    The heads per modality see their own modality only, so that nothing is lost where the other one is
-    missing. With both present and equal weights their sum is the product of two independent opinions, where
-    training starts from.
+    The heads per modality see their own modality only, and where the other one is missing they alone decide, so that
+    nothing is lost then. With both present and equal weights their sum is the product of two independent opinions,
+    where training starts from.
 
     modality_weights: the gates, a softmax over what is present.
     """
@@ -98,9 +98,10 @@ class IntermediateFusion(UnimodalHeads):
         gates = torch.cat([self.face_gate(face_summary), self.audio_gate(audio_summary)], dim=1)  # (B, 2)
         weights = masked_softmax(gates, present)
         face_weight, audio_weight = weights.chunk(2, dim=1)  # (B, 1) each
-        joint = self.joint_head(face_weight * face_summary + audio_weight * audio_summary)
+        joint = self.joint_head(face_weight * face_summary + audio_weight * audio_summary)  # (B, C)
         opinions = present.to(weights.dtype).sum(dim=1, keepdim=True)  # (B, 1)
-        return opinions * (face_weight * face_logits + audio_weight * audio_logits) + joint, weights
+        correction = torch.where(present.all(dim=1, keepdim=True), joint, 0.0)
+        return opinions * (face_weight * face_logits + audio_weight * audio_logits) + correction, weights
 
     def _with_absent(self, tokens: Tensor, mask: Tensor, which: int) -> tuple[Tensor, Tensor]:
         """Adds the always readable token: (B, T, W), (B, T) -> (B, T + 1, W), (B, T + 1)."""
