@@ -24,6 +24,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
 from .configuration import changed, load_tree
 from .data_module import find_split
@@ -197,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="+", metavar="NAME", help="only these (default: all of the comparison)")
     parser.add_argument("--folds", nargs="+", type=int, metavar="N", help="only these (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these (default: the comparison's)")
+    parser.add_argument("--finished", action="store_true", help="train nothing; the report of what is finished so far")
     parser.add_argument("--epochs", type=int, help="instead of the experiment's, for a trial")
     return parser
 
@@ -217,21 +219,24 @@ def main(arguments: list[str] | None = None) -> int:
             experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
         cells = grid(config, experiment, given.data, given.out, given)
         contents = {cell.name: finished(cell) for cell in cells}
-        missing = [cell for cell in cells if contents[cell.name] is None]
+        missing = [cell for cell in cells if contents[cell.name] is None and not given.finished]
         with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="compare", unit="cell") as progress:
             for cell, content in run_grid(missing, given.workers):
                 contents[cell.name] = content
                 progress.set_postfix_str(f"{cell.name}: UAR {content['row']['uar']:.3f}")
                 progress.update()
+        kept = whole_runs([content for content in contents.values() if content is not None])
+        if not kept:
+            raise ComparisonError(f"{given.out / 'cells'} has no seed with all folds finished; run without --finished")
         split = load_split(find_split(Path(experiment["data"]["split"])))
-        write_report(given.out, config, split, list(contents.values()), given.config)
+        write_report(given.out, config, split, kept, given.config)
     except (*EXPERIMENT_ERRORS, ComparisonError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; finished cells are kept, run the same command again to go on", file=sys.stderr)
         return 130
-    print(f"{given.out / 'report.md'}: {len(cells)} cells")
+    print(f"{given.out / 'report.md'}: {len(kept)} cells")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The cells of a comparison, put together: figures over all folds, intervals over speakers, paired tests."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,10 @@ class ModelResult:
 
     name: str
     cells: Sequence[Mapping[str, Any]]
+
+    def of(self, seeds: Collection[int]) -> "ModelResult":
+        """The same model with the cells of these seeds only."""
+        return ModelResult(self.name, [cell for cell in self.cells if cell["row"]["seed"] in seeds])
 
     @property
     def fusion(self) -> str:
@@ -128,6 +133,16 @@ class PairedTest:
     p_holm: float
 
 
+def whole_runs(contents: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The cells of every model and seed that have all folds that any of them has."""
+    rows = [content["row"] for content in contents]
+    folds = {row["fold"] for row in rows}
+    found = Counter((row["model"], row["seed"]) for row in rows)
+    return [
+        content for content, row in zip(contents, rows, strict=True) if found[row["model"], row["seed"]] == len(folds)
+    ]
+
+
 def model_results(contents: Sequence[Mapping[str, Any]]) -> list[ModelResult]:
     """The cells by model, in the order of their first cell."""
     names = list(dict.fromkeys(content["row"]["model"] for content in contents))
@@ -141,8 +156,10 @@ def best(results: Sequence[ModelResult], fusion: str) -> ModelResult | None:
 
 def chosen_in_every_fold(name: str, candidates: Sequence[ModelResult]) -> ModelResult:
     """In each fold the cells of the candidate with the highest UAR on the validation speakers, averaged over the seeds;
-    the first of equals. The rows of its cells name it as `chosen`.
+    the first of equals. The rows of its cells name it as `chosen`. Only seeds that all candidates have count.
     """
+    seeds = set.intersection(*(set(candidate.seeds) for candidate in candidates))
+    candidates = [candidate.of(seeds) for candidate in candidates]
     cells = []
     for fold in sorted({cell["row"]["fold"] for cell in candidates[0].cells}):
         of_fold = [[cell for cell in candidate.cells if cell["row"]["fold"] == fold] for candidate in candidates]
@@ -152,8 +169,9 @@ def chosen_in_every_fold(name: str, candidates: Sequence[ModelResult]) -> ModelR
 
 
 def paired_tests(pairs: Sequence[tuple[ModelResult, ModelResult]]) -> list[PairedTest]:
-    """The first of every pair against the second, where both have tested the same speakers."""
-    pairs = [(a, b) for a, b in pairs if a.speakers == b.speakers]
+    """The first of every pair against the second on the seeds of both, where these have tested the same speakers."""
+    shared = [(a.of(b.seeds), b.of(a.seeds)) for a, b in pairs]
+    pairs = [(a, b) for a, b in shared if a.cells and a.speakers == b.speakers]
     differences = [a.uar_by_speaker - b.uar_by_speaker for a, b in pairs]
     p_values = np.array([sign_flip_test(difference, SEED) for difference in differences])
     return [

@@ -98,14 +98,25 @@ def _notes(notes: Sequence[str]) -> list[Part]:
 
 
 def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
-    head = ["model", "fusion", "modalities", "UAR", "95 % interval", "accuracy", "macro-F1", "ECE", "calibrated ECE"]
+    head = [
+        "model",
+        "fusion",
+        "modalities",
+        "seeds",
+        "UAR",
+        "95 % interval",
+        "accuracy",
+        "macro-F1",
+        "ECE",
+        "calibrated ECE",
+    ]
     rows = []
     for result in results:
         low, high = result.uar_interval
         before, after = result.ece
         rows.append(
             [
-                *(result.name, result.fusion, result.modalities),
+                *(result.name, result.fusion, result.modalities, str(len(result.seeds))),
                 f"{result.uar:.3f} ± {np.std(result.uar_by_seed):.3f}",
                 f"{low:.3f} to {high:.3f}",
                 *(f"{value:.3f}" for value in (result.mean("accuracy"), result.mean("macro_f1"), before, after)),
@@ -130,8 +141,9 @@ def _tests(tests: Sequence[PairedTest]) -> list[Part]:
     return [
         Heading("Paired tests against late fusion"),
         Text(
-            "For each speaker the UAR of both models, averaged over the seeds; the difference is tested over the "
-            "speakers, two-sided. The training parts of the folds overlap, so the speakers are not quite independent."
+            "For each speaker the UAR of both models, averaged over the seeds that both have; the difference is tested "
+            "over the speakers, two-sided. The training parts of the folds overlap, so the speakers are not quite "
+            "independent."
         ),
         _test_table(tests),
     ]

@@ -102,6 +102,16 @@ def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp
     assert trained == ["gated, fold 1, seed 0"], "another configuration is another cell"
 
 
+def test_what_is_finished_is_reported_while_the_rest_is_to_come(folder, tmp_path, capsys):
+    assert compare.main(arguments(folder, tmp_path, "--finished")) == 1
+    assert "no seed with all folds finished" in capsys.readouterr().err
+    compare.main(arguments(folder, tmp_path, "--models", "gated"))
+    compare.main(arguments(folder, tmp_path, "--models", "late_product", "--folds", "0"))
+    assert compare.main(arguments(folder, tmp_path, "--finished")) == 0
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert {(row["model"], row["fold"]) for row in rows} == {("gated", 0), ("gated", 1)}
+
+
 def test_the_same_cell_gives_the_same_figures(folder, tmp_path):
     found = []
     for name in "ab":
