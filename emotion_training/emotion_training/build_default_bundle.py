@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .bundle_report import write_bundle_report
 from .config import BundleConfig, ConfigError, load_config
 from .corpora import CorpusError, read_corpus
 from .export import ParityError, export_bundle
@@ -21,8 +22,8 @@ DEFAULT_CONFIG = Path(__file__).parents[1] / "config" / "default_bundle.yaml"
 DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
 
 
-def build(data: Path, out: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
-    """Reads the corpora in `data`, trains, measures and writes the bundle into `out`."""
+def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
+    """Reads the corpora in `data`, trains, measures, writes the bundle into `out` and its training into `report`."""
     faces, clips = read_faces(data, config), read_voices(data, config)
     bundle = train_bundle(config, faces, clips, cache)
     training = {
@@ -39,6 +40,7 @@ def build(data: Path, out: Path, config: BundleConfig, cache: StageCache) -> Tra
     }
     card = render_model_card(config, training, bundle.calibration)
     export_bundle(out, bundle.models, config, bundle.calibration, training, LICENCE, card)
+    write_bundle_report(report, config, training, bundle.history)
     return bundle
 
 
@@ -83,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--data", type=Path, required=True, help="folder with fer2013.zip, fer2013new.csv, ravdess/, emodb/"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
+    parser.add_argument("--report", type=Path, required=True, help="folder for the training log and its report")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
     parser.add_argument("--seed", type=int, help="instead of the configuration's")
     parser.add_argument(
@@ -96,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = load_config(options.config)
         if options.seed is not None:
             config = dataclasses.replace(config, seed=options.seed)
-        bundle = build(options.data, options.out, config, StageCache(options.cache))
+        bundle = build(options.data, options.out, options.report, config, StageCache(options.cache))
     except (ConfigError, CorpusError, SplitError, ParityError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

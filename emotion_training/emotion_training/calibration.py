@@ -1,9 +1,13 @@
-"""One temperature per modality state, so that a confidence means what it says."""
+"""One temperature per modality state, so that a confidence means what it says, and when it is too low to act upon."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from .metrics import softmax
+
 TEMPERATURE_RANGE = (0.2, 5.0)
+CERTAIN_ACCURACY = 0.8  # of what is not called uncertain: right four times of five
+FEWEST_CERTAIN = 50  # of whom that accuracy is measured
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -11,6 +15,28 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     low, high = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(lambda t: _loss(logits / np.exp(t), labels), bounds=(low, high), method="bounded")
     return round(float(np.exp(found.x)), 4)
+
+
+def calibrate(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """What model.json says of a modality state; logits (N, C) and labels int (N,) of validation people."""
+    temperature = fit_temperature(logits, labels)
+    return {
+        "temperature": temperature,
+        "uncertain_below": uncertain_below(softmax(logits / temperature), labels),
+    }
+
+
+def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The lowest confidence from which on CERTAIN_ACCURACY is reached; 1 where it never is.
+
+    probabilities: (N, C), calibrated; labels: int (N,).
+    """
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    right = (probabilities.argmax(axis=1) == labels)[order]
+    reached = right.cumsum() / np.arange(1, len(right) + 1) >= CERTAIN_ACCURACY
+    reached[: FEWEST_CERTAIN - 1] = False
+    return round(float(confidence[order][np.flatnonzero(reached)[-1]]), 3) if reached.any() else 1.0
 
 
 def _loss(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -212,17 +212,21 @@ def _mean_by(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _calibration_figures(
     fusion: IntermediateFusion, calibration: dict, sampler: PairSampler, count: int, rng: np.random.Generator
 ) -> dict:
-    """ECE on perturbed test pairs of each state, before and after the temperature."""
+    """ECE on perturbed test pairs of each state before and after the temperature, and what is certain of them."""
     labels = np.arange(count) % len(LABELS)
     states = (sampler.both(labels, rng), sampler.face_only(count, rng), sampler.audio_only(count, rng))
     figures = {}
     for state, pairs in zip(STATES, states, strict=True):
         logits, _ = run_fusion(fusion, pairs)
-        temperature = calibration[state]["temperature"]
+        probabilities = softmax(logits / calibration[state]["temperature"])
+        right = probabilities.argmax(axis=1) == pairs.labels
+        certain = probabilities.max(axis=1) >= calibration[state]["uncertain_below"]
         figures[state] = {
             "ece_before": round(expected_calibration_error(pairs.labels, softmax(logits)), 4),
-            "ece_after": round(expected_calibration_error(pairs.labels, softmax(logits / temperature)), 4),
-            "accuracy": round(accuracy(pairs.labels, logits.argmax(axis=1)), 4),
+            "ece_after": round(expected_calibration_error(pairs.labels, probabilities), 4),
+            "accuracy": round(float(right.mean()), 4),
+            "certain_share": round(float(certain.mean()), 4),
+            "accuracy_of_certain": round(float(right[certain].mean()), 4) if certain.any() else None,
             "n": count,
         }
     return figures

@@ -109,9 +109,10 @@ def write_bundle(
 ) -> None:
     """Writes all files of a bundle into `directory`, or none: ParityError leaves it as it was.
 
-    calibration: {"both" | "face" | "audio": {"temperature": float}}; training: provenance and metrics, as in
-    model.json.
+    calibration: {"both" | "face" | "audio": {"temperature": float, ...}}; training: provenance, as in model.json, and
+    under "metrics" what goes into metrics.json.
     """
+    provenance = {key: value for key, value in training.items() if key != "metrics"}
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".bundle-") as work:
         work_path = Path(work)
@@ -119,12 +120,17 @@ def write_bundle(
         for spec in specs:
             export_graph(spec, work_path / spec.file)
         files = {spec.file: file_entry(work_path / spec.file) for spec in specs}
-        manifest = _manifest(models, shape, calibration, training, licence, files)
-        (work_path / "model.json").write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
+        manifest = _manifest(models, shape, calibration, provenance, licence, files)
+        _write_json(work_path / "model.json", manifest)
+        _write_json(work_path / "metrics.json", training["metrics"])
         (work_path / "MODEL_CARD.md").write_text(card)
         directory.mkdir(exist_ok=True)
         for path in sorted(work_path.iterdir()):
             shutil.move(path, directory / path.name)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def file_entry(path: Path) -> dict[str, str]:

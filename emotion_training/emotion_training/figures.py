@@ -1,6 +1,6 @@
 """The pictures of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -83,6 +83,22 @@ def draw_reliability(results: Sequence[ModelResult], path: Path) -> None:
     axes.set_xlabel("confidence")
     axes.set_ylabel("accuracy")
     axes.legend(fontsize=8)
+    _save(figure, path)
+
+
+def draw_learning_curves(history: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
+    """Of each stage its loss and, on another axis, what it reaches on validation people, epoch by epoch."""
+    figure, row = pyplot.subplots(1, len(history), figsize=(4.6 * len(history), 3.6), squeeze=False)
+    for axes, (stage, epochs) in zip(row[0], history.items(), strict=True):
+        numbers = np.arange(1, len(epochs) + 1)
+        axes.plot(numbers, [epoch["loss"] for epoch in epochs], color="grey", linestyle=":", label="loss")
+        axes.set_xlabel(f"epoch of the {stage} stage")
+        right = axes.twinx()
+        for name in (name for name in epochs[0] if name != "loss"):
+            right.plot(numbers, [epoch[name] for epoch in epochs], label=name.removeprefix("validation_"))
+        right.set_ylim(0.0, 1.0)
+        lines = [*axes.get_lines(), *right.get_lines()]
+        right.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="lower right")
     _save(figure, path)
 
 

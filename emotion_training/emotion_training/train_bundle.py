@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from .audio_training import AudioClassifier, noisy_windows, train_audio_classifier, window_samples
-from .calibration import fit_temperature
+from .calibration import calibrate
 from .config import BundleConfig, configuration_hash
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, STATES, TestData, evaluate_bundle, small_pictures
 from .export import BundleModels
@@ -119,10 +119,7 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
     held_out = _sampler(config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS)))
     validation = _validation_pairs(held_out, config.seed)
     fusion_history = train_fusion(fusion, config.fusion_training, sampler, validation, config.seed)
-    calibration = {
-        state: {"temperature": fit_temperature(run_fusion(fusion, pairs)[0], pairs.labels)}
-        for state, pairs in validation.items()
-    }
+    calibration = {state: calibrate(run_fusion(fusion, pairs)[0], pairs.labels) for state, pairs in validation.items()}
     fusion_seconds = time.perf_counter() - started
 
     test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from emotion_training import build_default_bundle
+from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
@@ -105,7 +107,7 @@ def test_the_manifest_describes_the_files(tiny):
     for name, entry in manifest["files"].items():
         assert hashlib.sha256((tiny.directory / name).read_bytes()).hexdigest() == entry["sha256"]
     assert sorted(path.name for path in tiny.directory.iterdir()) == sorted(
-        [*manifest["files"], "model.json", "MODEL_CARD.md"]
+        [*manifest["files"], "model.json", "metrics.json", "MODEL_CARD.md"]
     )
 
 
@@ -137,7 +139,7 @@ def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
     out.mkdir()
     (out / "model.json").write_text("old")
     with pytest.raises(ParityError):
-        export_bundle(out, tiny.trained.models, CONFIG, {}, {}, "", "")
+        export_bundle(out, tiny.trained.models, CONFIG, {}, {"metrics": {}}, "", "")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert (out / "model.json").read_text() == "old"
 
@@ -163,9 +165,31 @@ def test_the_model_card_says_what_the_figures_are(tiny):
     assert "uint8 (B, 48, 48, 3)" in card and "derived" in card
 
 
+def test_the_report_tells_how_it_went(tiny, tmp_path):
+    counts = {"train": 1, "validation": 2, "test": 3}
+    training = {
+        "counts": {"faces": counts, "clips": counts},
+        "seconds": tiny.trained.durations_s,
+        "commit": "abc",
+    }
+    write_bundle_report(tmp_path, CONFIG, training, tiny.trained.history)
+    log = json.loads((tmp_path / "training_log.json").read_text())
+    assert {stage: len(epochs) for stage, epochs in log.items()} == {
+        "face": CONFIG.face_training.epochs,
+        "audio": CONFIG.audio_training.epochs,
+        "fusion": CONFIG.fusion_training.epochs,
+    }
+    report = (tmp_path / "report.md").read_text()
+    assert "1 train, 2 validation, 3 test" in report and "commit `abc`" in report
+    assert cv2.imread(str(tmp_path / "figures" / "learning_curves.png")).std() > 1.0
+
+
 def test_one_sentence_for_a_data_folder_that_is_not_there(tmp_path, capsys):
     status = build_default_bundle.main(
-        ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+        [
+            *("--data", str(tmp_path), "--out", str(tmp_path / "out")),
+            *("--report", str(tmp_path / "report"), "--cache", str(tmp_path / "cache")),
+        ]
     )
     assert status == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'fer2013.zip'} does not exist;")

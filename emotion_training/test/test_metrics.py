@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emotion_training.calibration import fit_temperature
+from emotion_training.calibration import CERTAIN_ACCURACY, fit_temperature, uncertain_below
 from emotion_training.metrics import (
     accuracy,
     bootstrap_interval,
@@ -47,3 +47,19 @@ def test_the_interval_of_a_difference_with_itself_is_zero():
     groups = np.arange(4)
     interval = paired_bootstrap_difference(accuracy, LABELS, PREDICTED, PREDICTED, groups, 50, 0)
     assert interval == (0.0, 0.0)
+
+
+def test_what_is_not_uncertain_is_right_as_often_as_promised():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1.0, 5000)
+    probabilities = np.stack([confidence, 1.0 - confidence], axis=1)
+    labels = (rng.random(5000) > confidence).astype(np.int64)  # calibrated: right as often as it is confident
+    threshold = uncertain_below(probabilities, labels)
+    certain = confidence >= threshold
+    assert (labels[certain] == 0).mean() == pytest.approx(CERTAIN_ACCURACY, abs=0.01)
+    assert 0.5 < threshold < 0.7
+
+
+def test_without_enough_that_is_right_everything_is_uncertain():
+    probabilities = np.tile([0.9, 0.1], (100, 1))
+    assert uncertain_below(probabilities, np.ones(100, np.int64)) == 1.0
