@@ -20,8 +20,8 @@ FRAME_S = 0.025
 class SpeechClip:
     """One utterance.
 
-    speaker_id is unique over corpora; label is the position in LABELS; samples: int16 (N,) mono at the
-    configured rate; the voice lies in samples[voice_start_sample:voice_end_sample].
+    speaker_id is unique over corpora; label is the position in LABELS; samples: int16 (N,) mono at the configured rate;
+    the voice lies in samples[voice_start_sample:voice_end_sample]; intensity is the corpus's own word.
     """
 
     clip_id: str
@@ -31,6 +31,7 @@ class SpeechClip:
     samples: np.ndarray
     voice_start_sample: int
     voice_end_sample: int
+    intensity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,4 +96,5 @@ def _load(clip: Clip, sample_rate_hz: int) -> SpeechClip:
     if rate_hz != sample_rate_hz or samples.ndim != 1:
         raise CorpusError(f"{clip.audio} has {rate_hz} Hz and shape {samples.shape}; expected {sample_rate_hz} Hz mono")
     label = label_index("neutral" if clip.label == "bored" else clip.label)
-    return SpeechClip(clip.clip_id, clip.corpus, clip.speaker_id, label, samples, *voiced_span(samples, sample_rate_hz))
+    span = voiced_span(samples, sample_rate_hz)
+    return SpeechClip(clip.clip_id, clip.corpus, clip.speaker_id, label, samples, *span, clip.intensity)

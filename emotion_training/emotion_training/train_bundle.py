@@ -230,7 +230,8 @@ class _VoiceViews:
 
 def _voice_embeddings(views: np.ndarray, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
     labels = np.array([clip.label for clip in clips], np.int64)
-    return VoiceEmbeddings(views, labels, np.array([clip.speaker_id for clip in clips]))
+    speaker_ids = np.array([clip.speaker_id for clip in clips])
+    return VoiceEmbeddings(views, labels, speaker_ids, np.array([clip.intensity or "" for clip in clips]))
 
 
 def _sampler(

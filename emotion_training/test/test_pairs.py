@@ -19,7 +19,7 @@ def make_sampler(confusion=None):
     speakers = np.array([f"speaker-{i % 5}" for i in range(len(labels))])
     return PairSampler(
         FaceEmbeddings(faces, labels, np.eye(CLASSES, dtype=np.float32)[labels]),
-        VoiceEmbeddings(voices, labels, speakers),
+        VoiceEmbeddings(voices, labels, speakers, np.tile(["normal", "strong", "", "", ""], CLASSES)),
         8,
         CONFIG,
         np.eye(CLASSES) if confusion is None else confusion,
@@ -33,6 +33,19 @@ def test_face_and_voice_of_a_pair_have_its_class():
     assert (pairs.face_embeddings[:, -1, 0] == labels).all()
     assert (pairs.targets.argmax(axis=1) == labels).all()
     np.testing.assert_allclose(pairs.targets.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_clear_faces_get_no_normal_voice_and_others_no_strong_one():
+    labels = np.repeat(np.arange(CLASSES), 4)
+    soft_labels = np.eye(CLASSES, dtype=np.float32)[labels]
+    soft_labels[1::2] = 0.6 * soft_labels[1::2] + 0.4 / CLASSES  # of every second face the annotators were less sure
+    given = make_sampler()
+    faces = FaceEmbeddings(np.zeros((1, len(labels), 3), np.float32), labels, soft_labels)
+    sampler = PairSampler(faces, given.voices, 8, CONFIG, np.eye(CLASSES))
+    rng = np.random.default_rng(0)
+    voices = {face: [sampler._voice_for(face, labels[face], rng) for _ in range(30)] for face in range(4)}
+    heard = {face: set(given.voices.intensities[drawn]) for face, drawn in voices.items()}
+    assert heard[0] == heard[2] == {"strong", ""} and heard[1] == heard[3] == {"normal", ""}
 
 
 def test_plain_pairs_show_one_picture_in_all_bins():
@@ -63,8 +76,9 @@ def test_states_hide_the_other_modality():
 def test_a_class_without_voices_is_named():
     sampler = make_sampler()
     of_some = sampler.voices.labels != LABELS.index("scared")
+    every = sampler.voices
     voices = VoiceEmbeddings(
-        sampler.voices.views[:, of_some], sampler.voices.labels[of_some], sampler.voices.speaker_ids[of_some]
+        every.views[:, of_some], every.labels[of_some], every.speaker_ids[of_some], every.intensities[of_some]
     )
     with pytest.raises(ValueError, match="class scared has 5 faces and 0 voices"):
         PairSampler(sampler.faces, voices, 8, CONFIG, np.eye(CLASSES))
