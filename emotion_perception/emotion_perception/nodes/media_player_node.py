@@ -16,6 +16,8 @@ from emotion_perception.nodes.starting import run
 
 # How often a waiting player looks at the clock, which a simulation may stop or set back.
 LOOK_S = 0.02
+# A clock may be corrected a little; more than this, and time itself was set back.
+TIME_JUMP_NS = NANOSECONDS_PER_S // 2
 # A file is played once: its first states would be lost while those who want them are still being discovered.
 LISTENER_WAIT_S = 3.0
 # Best effort gives nothing to a listener that has not yet discovered the player, which may be later than the reverse.
@@ -25,7 +27,10 @@ STATES = ("emotion/state", "emotion/states")
 
 
 class MediaPlayerNode(PerceptionNode):
-    """Plays a clip when it is activated; stamps are those that a camera and a microphone would give."""
+    """Plays a clip when it is activated; stamps are those that a camera and a microphone would give.
+
+    In simulated time it waits for the clock, and begins again when that is set back.
+    """
 
     PARAMETERS = (
         Parameter("path", "The file to play: anything that FFmpeg reads, with video, sound or both"),
@@ -91,38 +96,52 @@ class MediaPlayerNode(PerceptionNode):
 
     def _play(self) -> None:
         try:
-            while not self._stop.is_set():
-                self._play_once()
-                if not self._loop:
-                    break
+            while self._wait_for_clock() and not (self._play_once() and not self._loop):
+                pass
         except MediaError as error:
             self.get_logger().error(str(error))
         if not self._stop.is_set():
             self.on_end()
 
-    def _play_once(self) -> None:
+    def _play_once(self) -> bool:
+        """Whether the file was played to its end; otherwise the node was stopped or time was set back."""
         with MediaReader(self._path) as reader:
-            start_ns = self.get_clock().now().nanoseconds
+            start_ns = self._newest_ns = self._now_ns()
             self._start_publisher.publish(Header(stamp=to_stamp(start_ns), frame_id=self._path.name))
             for item in reader:
                 stamp_ns = start_ns + round(item.time_s * NANOSECONDS_PER_S)
                 if isinstance(item, VideoFrame):
-                    self._wait_until(stamp_ns)
+                    is_due = self._wait_until(stamp_ns)
                     publish = self._publish_frame
                 else:  # a microphone gives a block when its last sample has been captured
-                    self._wait_until(stamp_ns + len(item.samples) * NANOSECONDS_PER_S // item.sample_rate_hz)
+                    is_due = self._wait_until(stamp_ns + len(item.samples) * NANOSECONDS_PER_S // item.sample_rate_hz)
                     publish = self._publish_block
-                if self._stop.is_set():
-                    return
+                if not is_due:
+                    return False
                 publish(item, stamp_ns)
                 self._corrupt_packets = reader.corrupt_packets
         if self._corrupt_packets:
             self.get_logger().warning(f"{self._path.name}: {self._corrupt_packets} corrupt packets were left out.")
+        return True
 
-    def _wait_until(self, due_ns: int) -> None:
-        while (wait_s := (due_ns - self.get_clock().now().nanoseconds) / NANOSECONDS_PER_S) > 0:
-            if self._stop.wait(min(wait_s, LOOK_S)):
-                return
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _wait_for_clock(self) -> bool:
+        """Wait until a simulation gives the time, which is 0 before; false when the node is stopped."""
+        while self._now_ns() == 0 and not self._stop.wait(LOOK_S):
+            pass
+        return not self._stop.is_set()
+
+    def _wait_until(self, due_ns: int) -> bool:
+        """Wait for that time; false when the node is stopped or time is set back."""
+        while (now_ns := self._now_ns()) > self._newest_ns - TIME_JUMP_NS:
+            self._newest_ns = max(self._newest_ns, now_ns)
+            if now_ns >= due_ns:
+                return not self._stop.is_set()
+            if self._stop.wait(min((due_ns - now_ns) / NANOSECONDS_PER_S, LOOK_S)):
+                return False
+        return False
 
     def _publish_frame(self, frame: VideoFrame, stamp_ns: int) -> None:
         header = Header(stamp=to_stamp(stamp_ns), frame_id=self._camera_frame_id)

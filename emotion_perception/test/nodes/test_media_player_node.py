@@ -1,0 +1,86 @@
+"""The player in the time of a simulation."""
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import AudioChunk
+from emotion_perception.nodes.media_player_node import MediaPlayerNode
+from emotion_perception.testing.media import voice, write_media
+
+SAMPLE_RATE_HZ = 16_000
+BLOCK_S = 1024 / SAMPLE_RATE_HZ
+
+
+class Simulation:
+    """A clock that goes only when a test says so, and what is heard."""
+
+    def __init__(self, graph):
+        self._graph = graph
+        self._clock = graph.node.create_publisher(Clock, "/clock", 1)
+        self.heard = graph.listen(AudioChunk, "/emotion/microphone/audio")
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._starts = graph.listen(Header, "/media_player_node/start", latched)
+
+    def start(self, path, **parameters):
+        self.player = self._graph.add(MediaPlayerNode, path=str(path), use_sim_time=True, **parameters)
+        self._graph.wait_for(self._clock.get_subscription_count, "a subscription to /clock")
+        self.player.trigger_configure()
+        self.player.trigger_activate()
+
+    def show(self, time_s):
+        self._clock.publish(Clock(clock=Time(sec=int(time_s), nanosec=round(time_s % 1 * 1e9))))
+        self._graph.wait_for(lambda: abs(self.now_s() - time_s) < 1e-6, f"{time_s} s on the player's clock")
+
+    def now_s(self):
+        return self.player.get_clock().now().nanoseconds * 1e-9
+
+    def wait_for_start(self, time_s):
+        self._graph.wait_for(lambda: self._starts and seconds(self._starts[-1]) == time_s, f"a start at {time_s} s")
+
+    def wait_for_stamps(self, count):
+        self._graph.wait_for(lambda: len(self.heard) >= count, f"{count} blocks")
+        return [seconds(chunk.header) for chunk in self.heard]
+
+
+def seconds(header):
+    return header.stamp.sec + header.stamp.nanosec * 1e-9
+
+
+@pytest.fixture
+def simulation(graph):
+    return Simulation(graph)
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """A file of 0.64 s, which is ten blocks."""
+    path = tmp_path / "voice.wav"
+    write_media(path, samples=voice(10 * BLOCK_S, SAMPLE_RATE_HZ)[:, np.newaxis], sample_rate_hz=SAMPLE_RATE_HZ)
+    return path
+
+
+def test_file_waits_for_the_clock_of_a_simulation_that_has_long_been_running(simulation, spoken):
+    simulation.start(spoken)
+    simulation.show(1000.0)
+    simulation.wait_for_start(1000.0)
+    for number in range(1, 11):
+        simulation.show(1000.0 + number * BLOCK_S + 1e-3)
+        stamps_s = simulation.wait_for_stamps(number)
+        assert len(stamps_s) == number  # and none before its time
+    assert stamps_s == pytest.approx([1000.0 + number * BLOCK_S for number in range(10)], abs=1e-6)
+
+
+def test_file_begins_again_in_a_simulation_that_is_reset(simulation, spoken):
+    simulation.start(spoken, loop=True)
+    for start_s, blocks in ((50.0, 3), (0.5, 6)):
+        simulation.show(start_s)
+        simulation.wait_for_start(start_s)
+        simulation.show(start_s + 3.5 * BLOCK_S)
+        stamps_s = simulation.wait_for_stamps(blocks)
+    assert stamps_s == pytest.approx(
+        [start_s + number * BLOCK_S for start_s in (50.0, 0.5) for number in range(3)], abs=1e-6
+    )
