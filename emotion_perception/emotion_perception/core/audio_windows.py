@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler, check_chunk
 from emotion_perception.core.capture_clock import CaptureClock
+from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity
 
 # A stamp that is off by more than this is not jitter: chunks were lost, or the stamps were set anew.
@@ -19,23 +20,28 @@ MAX_JITTER_S = 0.03
 class Window:
     """What was heard up to `stamp_s`."""
 
-    samples: NDArray[np.float32]  # (M,) 16 kHz mono, oldest first; zeros where nothing was captured
+    samples: NDArray[np.float32]  # (M,) 16 kHz mono, oldest first; zeros where nothing was captured or the robot spoke
     stamp_s: float  # capture time of the newest sample
     captured_s: float  # seconds of the window that were captured; the rest is filled with zeros
     voice_activity: float  # share of the whole window in which somebody speaks, in [0, 1]
     speaking: bool  # somebody speaks at the end of the window
+    muted_s: float  # seconds of the window that are zeros because the robot spoke
+    muted: bool  # the robot speaks at the end of the window
 
 
 class AudioWindower:
     """Chunks in, windows out."""
 
-    def __init__(self, window_s: float, hop_s: float, voice: VoiceActivity) -> None:
+    def __init__(
+        self, window_s: float, hop_s: float, voice: VoiceActivity, robot_speech: RobotSpeech | None = None
+    ) -> None:
         """Begin with nothing heard.
 
         Args:
             window_s: length of a window.
             hop_s: time from one window to the next, at most window_s.
             voice: hears the stream for this windower alone.
+            robot_speech: knows when the robot spoke, of which nothing gets into a window; None for one that is mute.
 
         Raises:
             ValueError: not 0 < hop_s <= window_s, or window_s is shorter than a voice frame (32 ms).
@@ -46,8 +52,10 @@ class AudioWindower:
             raise ValueError(f"window_s is {window_s} and hop_s {hop_s}, expected 0 < hop_s <= window_s >= 0.032.")
         self._max_gap_s = window_s
         self._voice = voice
+        self._robot_speech = robot_speech
         self._samples = _SampleRing(self._window_samples, np.float32)
         self._is_captured = _SampleRing(self._window_samples, np.bool_)
+        self._is_muted = _SampleRing(self._window_samples, np.bool_)
         self._is_voice: deque[bool] = deque(maxlen=self._window_samples // FRAME_SAMPLES)
         self.reset()
 
@@ -56,6 +64,7 @@ class AudioWindower:
         self._voice.reset()
         self._samples.clear()
         self._is_captured.clear()
+        self._is_muted.clear()
         self._is_voice.extend([False] * (self._window_samples // FRAME_SAMPLES))
         self._stream_samples = 0  # 16 kHz samples appended so far, silence included
         self._piece_start_samples = 0  # where in them the resampler's piece begins
@@ -144,22 +153,37 @@ class AudioWindower:
         while len(samples) > 0:
             to_next_hop = self._hop_samples - self._stream_samples % self._hop_samples
             part, samples = samples[:to_next_hop], samples[to_next_hop:]
+            is_muted = self._is_robot(len(part))
+            if is_muted.any():
+                part = np.where(is_muted, np.float32(0.0), part)
             self._samples.append(part)
             self._is_captured.append(np.broadcast_to(np.bool_(is_captured), part.shape))
-            self._is_voice.extend(self._voice.add(part))
+            self._is_muted.append(is_muted)
+            # The detector hears on, in silence, but what it still takes for a voice then is the robot's.
+            self._is_voice.extend(is_voice and not is_muted.any() for is_voice in self._voice.add(part))
             self._stream_samples += len(part)
             if is_captured and len(part) == to_next_hop:
                 windows.append(self._window())
         return windows
 
+    def _is_robot(self, n_samples: int) -> NDArray[np.bool_]:
+        """(n_samples,) whether the robot spoke while the next samples of the stream were captured."""
+        if self._robot_speech is None or self._clock is None:
+            return np.zeros(n_samples, np.bool_)
+        start_s = self._clock.stamp_s(self._stream_samples / SAMPLE_RATE_HZ)
+        return self._robot_speech.covers(start_s + np.arange(n_samples) / SAMPLE_RATE_HZ)
+
     def _window(self) -> Window:
         assert self._clock is not None  # something was heard
+        is_muted = self._is_muted.latest()
         return Window(
             samples=self._samples.latest().copy(),
             stamp_s=self._clock.stamp_s((self._stream_samples - 1) / SAMPLE_RATE_HZ),
             captured_s=np.count_nonzero(self._is_captured.latest()) / SAMPLE_RATE_HZ,
             voice_activity=sum(self._is_voice) / len(self._is_voice),
-            speaking=self._voice.speaking,
+            speaking=self._voice.speaking and not is_muted[-1],
+            muted_s=np.count_nonzero(is_muted) / SAMPLE_RATE_HZ,
+            muted=bool(is_muted[-1]),
         )
 
 

@@ -5,24 +5,25 @@ over the embeddings that are kept. Stamps are integer nanoseconds, as ROS carrie
 estimate is exactly the stamp of a sample.
 """
 
-import math
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_perception.core.model_bundle import BoolArray, FloatArray, ModelBundle
-from emotion_perception.core.person_in_focus import PersonInFocus
+from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, SpeakerSettings, Speech, Verdict
+from emotion_perception.core.emotion_estimate import EmotionEstimate, seconds_between
+from emotion_perception.core.model_bundle import FloatArray, ModelBundle
+from emotion_perception.core.person import Person
+from emotion_perception.core.person_in_focus import Bystander, FocusSettings, PersonInFocus
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother, SmoothingSettings
 
 NANOSECONDS_PER_S = 1_000_000_000
 # Samples of one stream may come a little late; more than this, and time itself was set back (a bag that
 # starts again, a simulation that was reset).
 TIME_JUMP_NS = NANOSECONDS_PER_S // 2
-VOICE_ONLY = ""  # the track id of a voice without a face
+VOICE_ONLY = OFF_SCREEN  # the track id of a voice without a face
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class StreamSettings:
     audio_limit_s: float  # an older voice is not used
     min_voice_activity: float  # share of the window with voice from which the window is used
     uncertain_below: float  # confidence
-    focus_takeover_ratio: float  # how many times larger another face must be to come into focus
+    speaker: SpeakerSettings
+    focus: FocusSettings
     smoothing: SmoothingSettings
 
 
@@ -43,26 +45,9 @@ class FaceSample:
 
     track_id: str
     crop: NDArray[np.uint8]  # (side, side, 3) RGB, of any size
-    area_px: float  # of the face in the camera image
-
-
-@dataclass(frozen=True)
-class EmotionEstimate:
-    """What one person seems to feel; the fields of the message EmotionState without ROS."""
-
-    stamp_ns: int  # capture time of the newest sample used
-    track_id: str
-    probabilities: FloatArray  # (C,), calibrated and smoothed
-    label: str
-    confidence: float
-    uncertain: bool
-    valence: float
-    arousal: float
-    face_weight: float
-    audio_weight: float
-    face_age_s: float  # NaN when no face was used
-    audio_age_s: float  # NaN when no voice was used
-    skew_s: float  # capture time of the newest audio minus that of the newest face; NaN unless both were used
+    area: float  # of the face in the camera image, in any unit
+    off_center: float  # distance from the image's middle, 1 in a corner
+    mouth_opening: float  # as `MouthMeter` measures it; NaN when it was not measured
 
 
 @dataclass
@@ -73,18 +58,9 @@ class StreamCounts:
     faces_encoded: int = 0
     audio_windows: int = 0
     audio_windows_encoded: int = 0
+    audio_windows_muted: int = 0
     late_samples: int = 0
     time_jumps: int = 0
-
-
-@dataclass
-class _Track:
-    """The recent embeddings of one face."""
-
-    smoother: ProbabilitySmoother
-    stamps_ns: deque[int] = field(default_factory=deque)
-    embeddings: deque[FloatArray] = field(default_factory=deque)
-    area_px: float = 0.0
 
 
 class EmotionStream:
@@ -101,11 +77,13 @@ class EmotionStream:
 
     def reset(self) -> None:
         """Forget everybody."""
-        self._tracks: dict[str, _Track] = {}
-        self._focus = PersonInFocus(self._settings.focus_takeover_ratio)
+        self._people: dict[str, Person] = {}
+        self._speaker = ActiveSpeaker(self._settings.speaker)
+        self._focus = PersonInFocus(self._settings.focus)
         self._face_stamp_ns: int | None = None
         self._audio_stamp_ns: int | None = None
-        self._audio_embeddings: FloatArray | None = None  # (tokens, embedding); None while nobody speaks
+        self._audio_embeddings: FloatArray | None = None  # (tokens, embedding); None without a usable voice
+        self._somebody_speaks = False  # at the end of the newest audio window
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
         self._estimated_ns: int | None = None
 
@@ -122,21 +100,30 @@ class EmotionStream:
         embeddings = self.bundle.encode_faces(crops)  # (B, D)
         self.counts.faces_encoded += len(faces)
         for face, embedding in zip(faces, embeddings, strict=True):
-            track = self._tracks.get(face.track_id)
-            if track is None:
-                track = self._tracks[face.track_id] = _Track(ProbabilitySmoother(self._settings.smoothing))
-            track.stamps_ns.append(stamp_ns)
-            track.embeddings.append(embedding)
-            track.area_px = face.area_px
+            person = self._people.get(face.track_id)
+            if person is None:
+                person = self._people[face.track_id] = Person(ProbabilitySmoother(self._settings.smoothing))
+            person.see(stamp_ns, embedding, face.area, face.off_center)
+            self._speaker.see_mouth(stamp_ns, face.track_id, face.mouth_opening)
 
-    def add_audio(self, stamp_ns: int, samples: FloatArray, sample_rate_hz: int, voice_activity: float) -> None:
-        """Encode one window of sound, if somebody speaks in it.
+    def add_audio(
+        self,
+        stamp_ns: int,
+        samples: FloatArray,
+        sample_rate_hz: int,
+        voice_activity: float,
+        speaking: bool,
+        muted: bool,
+    ) -> None:
+        """Encode one window of sound, if somebody else than the robot speaks in it.
 
         Args:
             stamp_ns: capture time of the newest sample.
             samples: (N,) mono in [-1, 1]; a window of another length than the model's is cut or filled at its start.
             sample_rate_hz: must be the model's.
             voice_activity: share of the window with voice, in [0, 1].
+            speaking: somebody speaks at its end.
+            muted: at its end the robot speaks; then the voice is not used.
 
         Raises:
             ValueError: the rate is not the model's, or a sample is not finite.
@@ -153,8 +140,14 @@ class EmotionStream:
         if not self._accept(self._audio_stamp_ns, stamp_ns):
             return
         self._audio_stamp_ns = stamp_ns
+        self._audio_embeddings = None
+        self._somebody_speaks = speaking
+        if muted:
+            self.counts.audio_windows_muted += 1
+            self._speaker.hear_nothing()
+            return
+        self._speaker.hear(stamp_ns, speaking)
         if voice_activity < self._settings.min_voice_activity:
-            self._audio_embeddings = None
             return
         window = np.zeros(audio.window_samples, np.float32)
         newest = samples[-len(window) :]
@@ -170,20 +163,32 @@ class EmotionStream:
         self._forget(now_ns)
 
         present = {
-            track_id: track.area_px
-            for track_id, track in self._tracks.items()
-            if abs(now_ns - track.stamps_ns[-1]) <= self._face_limit_ns
+            track_id: person
+            for track_id, person in self._people.items()
+            if abs(now_ns - person.newest_ns) <= self._face_limit_ns
         }
-        focus = self._focus.choose(present)
-        track_ids = sorted(present, key=lambda track_id: (track_id != focus, -present[track_id]))
+        verdict = self._speaker.decide(now_ns, present)
         voice = self._usable_voice(now_ns)
-        if voice is None:
+        focus = self._focus.choose(
+            {
+                track_id: Bystander(
+                    person.area, person.off_center, is_speaking=voice is not None and track_id == verdict.voice_of
+                )
+                for track_id, person in present.items()
+            }
+        )
+        track_ids = sorted(present, key=lambda track_id: (track_id != focus, -present[track_id].area))
+        voice_of = _owner(voice, verdict, focus)
+        if voice_of == VOICE_ONLY:
+            track_ids.append(VOICE_ONLY)
+        else:
             self._voice_only = ProbabilitySmoother(self._settings.smoothing)
-        elif not track_ids:
-            track_ids = [VOICE_ONLY]
-        if not track_ids:
-            return []
+        return self._fuse(track_ids, voice_of, voice, verdict, now_ns) if track_ids else []
 
+    def _fuse(
+        self, track_ids: Sequence[str], voice_of: str | None, voice: FloatArray | None, verdict: Verdict, now_ns: int
+    ) -> list[EmotionEstimate]:
+        """One estimate of each track id, in one batch; the voice belongs to one of them."""
         face, audio = self.bundle.face, self.bundle.audio
         people = len(track_ids)
         face_embeddings = np.zeros((people, face.bins, face.embedding), np.float32)
@@ -192,14 +197,14 @@ class EmotionStream:
         audio_mask = np.zeros(people, np.bool_)
         for row, track_id in enumerate(track_ids):
             if track_id != VOICE_ONLY:
-                self._bin(self._tracks[track_id], now_ns, face_embeddings[row], face_mask[row])
-        if voice is not None:  # the voice is that of the person in focus
-            audio_embeddings[0] = voice
-            audio_mask[0] = True
+                self._people[track_id].bin(now_ns, self._face_window_ns, face_embeddings[row], face_mask[row])
+            if voice is not None and track_id == voice_of:
+                audio_embeddings[row] = voice
+                audio_mask[row] = True
         fused = self.bundle.fuse(face_embeddings, face_mask, audio_embeddings, audio_mask)
         return [
             self._describe(
-                track_id, fused.probabilities[row], fused.modality_weights[row], bool(audio_mask[row]), now_ns
+                track_id, fused.probabilities[row], fused.modality_weights[row], bool(audio_mask[row]), verdict, now_ns
             )
             for row, track_id in enumerate(track_ids)
         ]
@@ -219,35 +224,31 @@ class EmotionStream:
         self.reset()
 
     def _forget(self, now_ns: int) -> None:
-        """Drop embeddings that left the fusion's window, and tracks without any."""
-        for track_id, track in list(self._tracks.items()):
-            while track.stamps_ns and track.stamps_ns[0] <= now_ns - self._face_window_ns:
-                track.stamps_ns.popleft()
-                track.embeddings.popleft()
-            if not track.stamps_ns:
-                del self._tracks[track_id]
+        """Drop embeddings that left the fusion's window, and people without any."""
+        for track_id, person in list(self._people.items()):
+            person.forget(now_ns - self._face_window_ns)
+            if person.is_forgotten:
+                del self._people[track_id]
 
     def _usable_voice(self, now_ns: int) -> FloatArray | None:
         if self._audio_embeddings is None or self._audio_stamp_ns is None:
             return None
         return self._audio_embeddings if abs(now_ns - self._audio_stamp_ns) <= self._audio_limit_ns else None
 
-    def _bin(self, track: _Track, now_ns: int, embeddings: FloatArray, mask: BoolArray) -> None:
-        """Average a track's embeddings by time bin into embeddings (bins, D) and mask (bins,)."""
-        ages_ns = np.maximum(now_ns - np.array(track.stamps_ns), 0)  # (F,)
-        bins = len(mask) - 1 - ages_ns * len(mask) // self._face_window_ns  # (F,)
-        frames = np.array(track.embeddings)  # (F, D)
-        for index in np.unique(bins):
-            embeddings[index] = frames[bins == index].mean(axis=0)
-            mask[index] = True
-
     def _describe(
-        self, track_id: str, probabilities: FloatArray, weights: FloatArray, with_voice: bool, now_ns: int
+        self,
+        track_id: str,
+        probabilities: FloatArray,
+        weights: FloatArray,
+        with_voice: bool,
+        verdict: Verdict,
+        now_ns: int,
     ) -> EmotionEstimate:
-        track = self._tracks.get(track_id)
-        face_ns = track.stamps_ns[-1] if track else None
+        person = self._people.get(track_id)
+        face_ns = person.newest_ns if person else None
         audio_ns = self._audio_stamp_ns if with_voice else None
-        smoother = track.smoother if track else self._voice_only
+        smoother = person.smoother if person else self._voice_only
+        unseen_speech = Speech.SPEAKING if self._somebody_speaks else Speech.SILENT
         smoothed, label = smoother.update(probabilities, now_ns / NANOSECONDS_PER_S)
         confidence = float(smoothed[label])
         valence, arousal = smoothed @ self.bundle.coordinates  # (C,) @ (C, 2)
@@ -262,16 +263,20 @@ class EmotionStream:
             arousal=float(arousal),
             face_weight=float(weights[0]),
             audio_weight=float(weights[1]),
-            face_age_s=_seconds_between(face_ns, now_ns),
-            audio_age_s=_seconds_between(audio_ns, now_ns),
-            skew_s=_seconds_between(face_ns, audio_ns),
+            face_age_s=seconds_between(face_ns, now_ns),
+            audio_age_s=seconds_between(audio_ns, now_ns),
+            skew_s=seconds_between(face_ns, audio_ns),
+            speech=verdict.speech.get(track_id, unseen_speech),
         )
 
 
-def _seconds_between(earlier_ns: int | None, later_ns: int | None) -> float:
-    if earlier_ns is None or later_ns is None:
-        return math.nan
-    return (later_ns - earlier_ns) / NANOSECONDS_PER_S
+def _owner(voice: FloatArray | None, verdict: Verdict, focus: str | None) -> str | None:
+    """The track id to which the voice belongs: undecided, to the person in focus; of nobody who is seen, VOICE_ONLY."""
+    if voice is None:
+        return None
+    if verdict.voice_of in verdict.speech:
+        return verdict.voice_of
+    return focus if verdict.voice_of is None and focus is not None else VOICE_ONLY
 
 
 def _fit(crop: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:

@@ -25,6 +25,13 @@ class Box:
         if not all(map(math.isfinite, values)) or self.width_px <= 0 or self.height_px <= 0:
             raise ValueError(f"A box is (x, y, width, height) = {values}; expected finite edges and positive sides.")
 
+    def off_center(self, image_width_px: float, image_height_px: float) -> float:
+        """Distance of the box's centre from that of its image: 0 in the middle, 1 in a corner."""
+        return math.hypot(
+            (self.x_px + self.width_px / 2.0) / image_width_px - 0.5,
+            (self.y_px + self.height_px / 2.0) / image_height_px - 0.5,
+        ) / math.hypot(0.5, 0.5)
+
 
 @dataclass(frozen=True)
 class FaceDetection:

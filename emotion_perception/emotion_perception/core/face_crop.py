@@ -17,7 +17,18 @@ MAX_SIDE_PER_IMAGE_SIDE = 4.0  # a face that exceeds the image further than this
 
 
 def crop_face(image_rgb: NDArray[np.uint8], box: Box, size_px: int) -> NDArray[np.uint8]:
-    """Cut the face at `box` out of `image_rgb` uint8 (H, W, 3); beyond the image its border is repeated.
+    """Cut the face at `box` out of `image_rgb` as the face encoder wants it; see `crop_square`."""
+    return crop_square(image_rgb, box, SIDE_PER_BOX_SIDE, size_px, UPWARD_SHIFT_PER_BOX_SIDE)
+
+
+def crop_square(
+    image_rgb: NDArray[np.uint8],
+    box: Box,
+    side_per_box_side: float,
+    size_px: int,
+    upward_shift_per_box_side: float = 0.0,
+) -> NDArray[np.uint8]:
+    """Cut a square around `box` out of `image_rgb` uint8 (H, W, 3); beyond the image its border is repeated.
 
     Returns:
         uint8 (size_px, size_px, 3).
@@ -31,11 +42,11 @@ def crop_face(image_rgb: NDArray[np.uint8], box: Box, size_px: int) -> NDArray[n
         raise ValueError(f"size_px is {size_px}, expected 1 or more.")
     height_px, width_px = image_rgb.shape[:2]
     box_side_px = (box.width_px + box.height_px) / 2.0
-    side_px = round(SIDE_PER_BOX_SIDE * box_side_px)
+    side_px = round(side_per_box_side * box_side_px)
     if not 1 <= side_px <= MAX_SIDE_PER_IMAGE_SIDE * max(height_px, width_px):
         raise ValueError(f"{box} cannot be a face in a {width_px}x{height_px} image; check where the box comes from.")
     left_px = round(box.x_px + box.width_px / 2.0 - side_px / 2.0)
-    top_px = round(box.y_px + box.height_px / 2.0 - UPWARD_SHIFT_PER_BOX_SIDE * box_side_px - side_px / 2.0)
+    top_px = round(box.y_px + box.height_px / 2.0 - upward_shift_per_box_side * box_side_px - side_px / 2.0)
     right_px, bottom_px = left_px + side_px, top_px + side_px
 
     if not (-box.width_px < box.x_px < width_px and -box.height_px < box.y_px < height_px):

@@ -64,7 +64,14 @@ class FusionOutput:
 class ModelBundle:
     """A loaded bundle. Make it with `load_bundle`."""
 
-    def __init__(self, description: dict[str, Any], sessions: dict[str, onnxruntime.InferenceSession]) -> None:
+    def __init__(
+        self, directory: Path, description: dict[str, Any], sessions: dict[str, onnxruntime.InferenceSession]
+    ) -> None:
+        self.directory = directory
+        self.sha256 = _sha256(directory / "model.json")
+        self.format_version: int = description["format_version"]
+        self.licence: str = description["licence"]
+        self.trained_on: tuple[str, ...] = tuple(description["training"].get("data", ()))
         self.model_id: str = description["model_id"]
         self.labels: tuple[str, ...] = tuple(description["labels"])
         self.face = FaceInput(**description["face"])
@@ -138,7 +145,9 @@ def load_bundle(directory: Path) -> ModelBundle:
                 f"{directory / name} is no graph that ONNX Runtime can load ({error}); export it again."
             ) from error
     _check_graphs(directory, description, sessions)
-    return ModelBundle(description, sessions)
+    bundle = ModelBundle(directory, description, sessions)
+    _try_out(bundle)
+    return bundle
 
 
 def _read_description(directory: Path) -> dict[str, Any]:
@@ -169,7 +178,7 @@ def _check_files(directory: Path, description: dict[str, Any]) -> None:
     for name, entry in description["files"].items():
         path = directory / name
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = _sha256(path)
         except FileNotFoundError:
             raise BundleError(f"{path} is missing though model.json lists it; copy the whole bundle again.") from None
         if digest != entry["sha256"]:
@@ -177,6 +186,10 @@ def _check_files(directory: Path, description: dict[str, Any]) -> None:
                 f"{path} has the SHA-256 {digest[:12]}… where model.json says {entry['sha256'][:12]}…; "
                 "the file was changed or damaged: copy the whole bundle again."
             )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_graphs(
@@ -222,3 +235,19 @@ def _check_graphs(
                 f"{directory / name} has {tensor} {found.get(tensor, 'nowhere')} where model.json asks for {wanted}; "
                 "export the bundle again."
             )
+
+
+def _try_out(bundle: ModelBundle) -> None:
+    """Run every graph once: what cannot work must not be found out at the first face."""
+    rng = np.random.default_rng(0)  # noise; silence is never judged, and has no loudness to be scaled by
+    face = rng.integers(0, 256, (1, bundle.face.size_px, bundle.face.size_px, 3), np.uint8)
+    sound = rng.normal(0.0, 0.1, bundle.audio.window_samples).astype(np.float32)
+    try:
+        faces = np.repeat(bundle.encode_faces(face)[:, np.newaxis], bundle.face.bins, axis=1)
+        audio = bundle.encode_audio(sound)[np.newaxis]
+        fused = bundle.fuse(faces, np.ones(faces.shape[:2], np.bool_), audio, np.ones(1, np.bool_))
+    except Exception as error:  # as above
+        reason = " ".join(str(error).split())  # one line
+        raise BundleError(f"{bundle.directory} does not run ({reason}); export it again.") from error
+    if not np.isfinite(fused.probabilities).all():
+        raise BundleError(f"{bundle.directory} gives probabilities that are no numbers; train and export it again.")

@@ -1,24 +1,48 @@
 """Which of several people the robot attends to."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FocusSettings:
+    """What makes a person important, as ratios of the area of the face; each is 1 or more."""
+
+    takeover_ratio: float  # how many times more important than the person in focus another must be
+    speaking_ratio: float  # a face that speaks counts as if it were so many times larger
+    center_ratio: float  # one in the middle of the image likewise, in comparison with one in a corner
+
+    def __post_init__(self) -> None:
+        for name, ratio in vars(self).items():
+            if not ratio >= 1:
+                raise ValueError(f"{name} is {ratio}; it must be 1 or more.")
+
+
+@dataclass(frozen=True)
+class Bystander:
+    """One of the people whom the robot sees."""
+
+    area: float  # of the face, in any unit
+    off_center: float  # distance of the face from the image's middle, 1 in a corner
+    is_speaking: bool
 
 
 class PersonInFocus:
-    """The largest face, which is the nearest; another one must be clearly larger to take over."""
+    """The one who speaks, is near, and stands in front of the robot; another must be clearly more important."""
 
-    def __init__(self, takeover_ratio: float) -> None:
-        """Args:
-        takeover_ratio: how many times larger than the present face another must be, 1 or more.
-        """
-        if takeover_ratio < 1:
-            raise ValueError(f"takeover_ratio is {takeover_ratio}; it must be 1 or more.")
-        self._takeover_ratio = takeover_ratio
+    def __init__(self, settings: FocusSettings) -> None:
+        self._settings = settings
         self._track_id: str | None = None
 
-    def choose(self, areas: Mapping[str, float]) -> str | None:
-        """Give the track id in focus, out of the areas of the faces that are there; None without faces."""
-        largest = max(areas, key=areas.__getitem__, default=None)
-        present = areas.get(self._track_id) if self._track_id is not None else None
-        if largest is None or present is None or areas[largest] > self._takeover_ratio * present:
-            self._track_id = largest
+    def choose(self, people: Mapping[str, Bystander]) -> str | None:
+        """Give the track id in focus, out of the people who are there; None without people."""
+        importance = {track_id: self._importance(person) for track_id, person in people.items()}
+        first = max(importance, key=importance.__getitem__, default=None)
+        present = importance.get(self._track_id) if self._track_id is not None else None
+        if first is None or present is None or importance[first] > self._settings.takeover_ratio * present:
+            self._track_id = first
         return self._track_id
+
+    def _importance(self, person: Bystander) -> float:
+        speaking = self._settings.speaking_ratio if person.is_speaking else 1.0
+        return person.area * speaking * float(self._settings.center_ratio**-person.off_center)

@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from std_msgs.msg import Header
+from action_msgs.msg import GoalStatus, GoalStatusArray
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_profile_action_status_default
+from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
 from emotion_perception.core.audio_resampler import AudioError
 from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
+from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.voice_activity import VoiceActivity
 from emotion_perception.nodes.audio_formats import Unstamped, audio_format
 from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_float_array, to_stamp
@@ -21,6 +24,8 @@ from emotion_perception.nodes.perception_node import (
 from emotion_perception.nodes.starting import run
 
 VOICE_MODEL = "models/silero_vad/silero_vad_16k_op15.onnx"
+ROBOT_SPEAKING = "emotion/robot_speaking"
+EXECUTING = (GoalStatus.STATUS_EXECUTING, GoalStatus.STATUS_CANCELING)
 
 
 class AudioWindowNode(PerceptionNode):
@@ -45,6 +50,18 @@ class AudioWindowNode(PerceptionNode):
         Parameter("voice_enter", "Probability of voice from which somebody speaks", 0.0, 1.0),
         Parameter("voice_leave", "Probability of voice below which nobody speaks any more", 0.0, 1.0),
         Parameter("voice_min_silence_s", "Silence that ends an utterance, in seconds", 0.0, 5.0),
+        Parameter(
+            "tts_status_topic",
+            "Status of the action with which the robot speaks: while a goal is executed the robot is not listened to; "
+            "empty: none",
+        ),
+        Parameter("mute_tail_s", "How long the robot's voice echoes after its end, in seconds", 0.0, 5.0),
+        Parameter(
+            "mute_limit_s",
+            "How long the last word that the robot speaks is believed, in seconds; after that it must be said again",
+            1.0,
+            600.0,
+        ),
     )
 
     def __init__(self) -> None:
@@ -62,7 +79,8 @@ class AudioWindowNode(PerceptionNode):
             leave_threshold=self.value("voice_leave"),
             min_silence_s=self.value("voice_min_silence_s"),
         )
-        self._windower = AudioWindower(self.value("window_s"), self.value("hop_s"), voice)
+        self._robot_speech = RobotSpeech(self.value("mute_tail_s"), self.value("mute_limit_s"))
+        self._windower = AudioWindower(self.value("window_s"), self.value("hop_s"), voice, self._robot_speech)
         self._publisher = self.add_publisher(AudioWindow, "emotion/audio_window", QoSProfile(depth=10))
 
     def activate(self) -> None:
@@ -75,9 +93,33 @@ class AudioWindowNode(PerceptionNode):
         reliability = ReliabilityPolicy.RELIABLE if is_ours else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
         self.add_subscription(self._message_type, topic, self._on_audio, qos)
+        self.add_subscription(Bool, ROBOT_SPEAKING, self._on_robot_speaking, QoSProfile(depth=10))
+        if tts_status_topic := self.value("tts_status_topic"):
+            self.add_subscription(
+                GoalStatusArray, tts_status_topic, self._on_tts_status, qos_profile_action_status_default
+            )
 
     def diagnose(self) -> Diagnosis:
-        return self._arrivals.diagnose()
+        now_s = self._now_s()
+        diagnosis = self._arrivals.diagnose(muted=self._robot_speech.sounds(now_s))
+        disbelieved = self._robot_speech.disbelieved(now_s)
+        if disbelieved and diagnosis.level == DiagnosticStatus.OK:
+            diagnosis.level = DiagnosticStatus.WARN
+            diagnosis.message = (
+                f"The robot speaks, as {' and '.join(disbelieved)} said last, but more than mute_limit_s = "
+                f"{self.value('mute_limit_s'):g} s ago; it is no longer believed: say when it ends, or say it again."
+            )
+        return diagnosis
+
+    def _now_s(self) -> float:
+        return self.get_clock().now().nanoseconds / NANOSECONDS_PER_S
+
+    def _on_robot_speaking(self, message: Bool) -> None:
+        self._robot_speech.tell(ROBOT_SPEAKING, message.data, self._now_s())
+
+    def _on_tts_status(self, message: GoalStatusArray) -> None:
+        is_executing = any(goal.status in EXECUTING for goal in message.status_list)
+        self._robot_speech.tell(self.value("tts_status_topic"), is_executing, self._now_s())
 
     def _on_audio(self, message: Any) -> None:
         self._arrivals.receive()
@@ -98,6 +140,8 @@ class AudioWindowNode(PerceptionNode):
                     captured_s=window.captured_s,
                     voice_activity=window.voice_activity,
                     speaking=window.speaking,
+                    muted_s=window.muted_s,
+                    muted=window.muted,
                 )
             )
 

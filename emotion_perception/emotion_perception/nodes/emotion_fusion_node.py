@@ -1,29 +1,29 @@
 """Face crops and audio windows in, emotions out, at a steady rate."""
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import QoSProfile
-from std_msgs.msg import Header
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCropArray
-from emotion_perception.core.emotion_stream import EmotionEstimate, EmotionStream, FaceSample, StreamSettings
-from emotion_perception.core.model_bundle import load_bundle
+from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCropArray, ModelInfo
+from emotion_msgs.srv import Pause, Reset, SwitchModel
+from emotion_perception.core.active_speaker import SpeakerSettings, Speech
+from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ
+from emotion_perception.core.emotion_estimate import EmotionEstimate
+from emotion_perception.core.emotion_stream import EmotionStream, StreamSettings
+from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
+from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
-from emotion_perception.nodes.conversions import (
-    ImageError,
-    image_to_rgb,
-    to_float_array,
-    to_nanoseconds,
-    to_stamp,
-)
+from emotion_perception.nodes.conversions import check_image_size, to_nanoseconds
+from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
 
 QUEUE = QoSProfile(depth=10)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+UNSEEN = "somebody unseen"  # in the diagnostics, who has no track id
 
 
 class EmotionFusionNode(PerceptionNode):
@@ -36,7 +36,26 @@ class EmotionFusionNode(PerceptionNode):
         Parameter("audio_limit_s", "A voice older than this is not used, in seconds", 0.0, 10.0),
         Parameter("min_voice_activity", "Share of an audio window with voice from which the voice is used", 0.0, 1.0),
         Parameter("uncertain_below", "Confidence below which a state is marked uncertain", 0.0, 1.0),
+        Parameter(
+            "mouth_movement_enter",
+            "Movement of a mouth, in distances of the eyes a second, from which it may be the one that speaks",
+            0.0,
+            10.0,
+        ),
+        Parameter("mouth_movement_leave", "Movement of a mouth below which it is silent", 0.0, 10.0),
         Parameter("focus_takeover_ratio", "How many times larger another face must be to come into focus", 1.0, 10.0),
+        Parameter(
+            "focus_speaking_ratio",
+            "How many times larger one who speaks counts for the focus; 1: no larger",
+            1.0,
+            100.0,
+        ),
+        Parameter(
+            "focus_center_ratio",
+            "How many times larger a face in the middle of the image counts than in a corner; 1: no larger",
+            1.0,
+            100.0,
+        ),
         Parameter(
             "smoothing_time_constant_s",
             "Of the average of the probabilities over time, in seconds; 0: none",
@@ -51,53 +70,112 @@ class EmotionFusionNode(PerceptionNode):
         super().__init__("emotion_fusion_node")
 
     def configure(self) -> None:
-        settings = StreamSettings(
+        self._settings = StreamSettings(
             face_limit_s=self.value("face_limit_s"),
             audio_limit_s=self.value("audio_limit_s"),
             min_voice_activity=self.value("min_voice_activity"),
             uncertain_below=self.value("uncertain_below"),
-            focus_takeover_ratio=self.value("focus_takeover_ratio"),
+            speaker=SpeakerSettings(
+                movement_enter=self.value("mouth_movement_enter"), movement_leave=self.value("mouth_movement_leave")
+            ),
+            focus=FocusSettings(
+                takeover_ratio=self.value("focus_takeover_ratio"),
+                speaking_ratio=self.value("focus_speaking_ratio"),
+                center_ratio=self.value("focus_center_ratio"),
+            ),
             smoothing=SmoothingSettings(
                 time_constant_s=self.value("smoothing_time_constant_s"),
                 enter=self.value("label_enter"),
                 leave=self.value("label_leave"),
             ),
         )
-        self._stream = EmotionStream(load_bundle(_bundle_directory(self.value("model"))), settings)
-        self.get_logger().info(f"Model {self._stream.bundle.model_id}: {', '.join(self._stream.bundle.labels)}")
+        self._model_publisher = self.add_publisher(ModelInfo, "emotion/model_info", LATCHED)
+        self._use(_load(self.value("model")))
         self._state_publisher = self.add_publisher(EmotionState, "emotion/state", QUEUE)
         self._states_publisher = self.add_publisher(EmotionStateArray, "emotion/states", QUEUE)
+        self.add_service(Reset, "~/reset", self._on_reset)
+        self.add_service(Pause, "~/pause", self._on_pause)
+        self.add_service(SwitchModel, "~/switch_model", self._on_switch_model)
 
     def activate(self) -> None:
         self._stream.reset()
         self._camera_frame_id = self._microphone_frame_id = ""
+        self._estimates: list[EmotionEstimate] = []  # the newest
         self._states_published = 0
+        self._is_paused = self._is_muted = False
         self._refusal = ""
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
         self.add_subscription(AudioWindow, "emotion/audio_window", self._on_audio_window, QUEUE)
         self.add_timer(1 / self.value("rate_hz"), self._on_tick)
 
     def diagnose(self) -> Diagnosis:
-        values = {"states": self._states_published, **asdict(self._stream.counts)}
+        speakers = [estimate.track_id for estimate in self._estimates if estimate.speech == Speech.SPEAKING]
+        values = {
+            "model": self._stream.bundle.model_id,
+            "paused": self._is_paused,
+            "muted": self._is_muted,
+            "in_focus": (self._estimates[0].track_id or UNSEEN) if self._estimates else "nobody",
+            "speaking": ", ".join(track_id or UNSEEN for track_id in speakers) or "nobody known",
+            "states": self._states_published,
+            **asdict(self._stream.counts),
+        }
         refusal, self._refusal = self._refusal, ""
         if refusal:
             return Diagnosis(DiagnosticStatus.ERROR, refusal, values)
-        return Diagnosis(values=values)
+        return Diagnosis(message="paused" if self._is_paused else "ok", values=values)
 
     def is_wanted(self) -> bool:
-        """Whether anybody listens to the states; nothing is encoded before."""
+        """Whether anybody listens to the states, and may; nothing is encoded before."""
         publishers = (self._state_publisher, self._states_publisher)
-        return any(publisher.get_subscription_count() for publisher in publishers)
+        return not self._is_paused and any(publisher.get_subscription_count() for publisher in publishers)
+
+    def _use(self, bundle: ModelBundle) -> None:
+        """Judge with this model from now on, and say so to all who come."""
+        self._stream = EmotionStream(bundle, self._settings)
+        self._model_publisher.publish(to_model_info(bundle, self._settings, self.get_clock().now().to_msg()))
+        self.get_logger().info(f"Model {bundle.model_id}: {', '.join(bundle.labels)}")
+
+    def _on_switch_model(self, request: SwitchModel.Request, response: SwitchModel.Response) -> SwitchModel.Response:
+        try:
+            bundle = _load(request.model)
+        except BundleError as error:
+            response.message = f"{error} {self._stream.bundle.model_id} stays in use."
+            self.get_logger().error(response.message)
+            return response
+        self._use(bundle)
+        self._estimates = []
+        response.success, response.message = True, bundle.model_id
+        return response
+
+    def _on_reset(self, _: Reset.Request, response: Reset.Response) -> Reset.Response:
+        response.success, response.message = self._is_at_work()
+        if response.success:
+            self._stream.reset()
+            self._estimates = []
+        return response
+
+    def _on_pause(self, request: Pause.Request, response: Pause.Response) -> Pause.Response:
+        response.success, response.message = self._is_at_work()
+        if response.success:
+            self._is_paused = request.paused
+            self._estimates = []
+        return response
+
+    def _is_at_work(self) -> tuple[bool, str]:
+        """Whether the node is active, and else what to do about it."""
+        if self.is_active:
+            return True, ""
+        name = self.get_fully_qualified_name()
+        return False, f"{name} is not active; activate it first (ros2 lifecycle set {name} activate)."
 
     def _on_faces(self, message: FaceCropArray) -> None:
         if not self.is_wanted():
             return
         try:
-            samples = [
-                FaceSample(face.track_id, image_to_rgb(face.crop), face.width_px * face.height_px)
-                for face in message.faces
-            ]
-        except ImageError as error:
+            if message.faces:
+                check_image_size(message)
+            samples = [to_sample(face, message) for face in message.faces]
+        except ValueError as error:  # an ImageError, or a box that is none
             self._refusal = f"emotion/faces: {error}"
             return
         self._camera_frame_id = message.header.frame_id
@@ -107,12 +185,15 @@ class EmotionFusionNode(PerceptionNode):
         if not self.is_wanted():
             return
         self._microphone_frame_id = message.header.frame_id
+        self._is_muted = message.muted
         try:
             self._stream.add_audio(
                 to_nanoseconds(message.header.stamp),
                 np.frombuffer(message.samples, np.float32),
                 message.sample_rate_hz,
                 message.voice_activity,
+                message.speaking,
+                message.muted,
             )
         except ValueError as error:
             self._refusal = f"emotion/audio_window: {error}"
@@ -121,52 +202,28 @@ class EmotionFusionNode(PerceptionNode):
         if not self.is_wanted():
             return
         now_ns = self.get_clock().now().nanoseconds
-        states = [self._to_message(estimate) for estimate in self._stream.estimate(now_ns)]
-        array_header = states[0].header if states else Header(stamp=to_stamp(now_ns))
-        self._states_publisher.publish(EmotionStateArray(header=array_header, states=states))
-        self._state_publisher.publish(states[0] if states else self._nobody(now_ns))
+        self._estimates = self._stream.estimate(now_ns)
+        frame_ids = (self._camera_frame_id, self._microphone_frame_id)
+        states = [to_state(estimate, self._stream.bundle, *frame_ids) for estimate in self._estimates]
+        first = states[0] if states else nobody(self._stream.bundle, now_ns)
+        self._states_publisher.publish(EmotionStateArray(header=first.header, states=states))
+        self._state_publisher.publish(first)
         self._states_published += 1
 
-    def _to_message(self, estimate: EmotionEstimate) -> EmotionState:
-        bundle = self._stream.bundle
-        with_face, with_audio = not math.isnan(estimate.face_age_s), not math.isnan(estimate.audio_age_s)
-        return EmotionState(
-            header=Header(
-                stamp=to_stamp(estimate.stamp_ns),
-                frame_id=self._camera_frame_id if with_face else self._microphone_frame_id,
-            ),
-            track_id=estimate.track_id,
-            model_id=bundle.model_id,
-            labels=bundle.labels,
-            probabilities=to_float_array(estimate.probabilities),
-            label=estimate.label,
-            confidence=estimate.confidence,
-            uncertain=estimate.uncertain,
-            valence=estimate.valence,
-            arousal=estimate.arousal,
-            modalities=EmotionState.FACE * with_face | EmotionState.AUDIO * with_audio,
-            face_weight=estimate.face_weight,
-            audio_weight=estimate.audio_weight,
-            face_age_s=estimate.face_age_s,
-            audio_age_s=estimate.audio_age_s,
-            skew_s=estimate.skew_s,
-        )
 
-    def _nobody(self, now_ns: int) -> EmotionState:
-        return EmotionState(
-            header=Header(stamp=to_stamp(now_ns)),
-            model_id=self._stream.bundle.model_id,
-            label=EmotionState.NOBODY,
-            uncertain=True,
-            face_age_s=math.nan,
-            audio_age_s=math.nan,
-            skew_s=math.nan,
-        )
-
-
-def _bundle_directory(model: str) -> Path:
+def _load(model: str) -> ModelBundle:
+    """The bundle of a directory, or a shipped one by its name; BundleError if it cannot be used."""
     shipped = share_directory() / "models" / model
-    return shipped if shipped.is_dir() else Path(model)
+    try:
+        bundle = load_bundle(shipped if shipped.is_dir() else Path(model))
+    except OSError as error:
+        raise BundleError(f"The model {model!r} cannot be read ({error}); give a directory that can.") from error
+    if bundle.audio.sample_rate_hz != SAMPLE_RATE_HZ:
+        raise BundleError(
+            f"{bundle.directory} wants sound of {bundle.audio.sample_rate_hz} Hz, expected {SAMPLE_RATE_HZ} Hz, "
+            "which is what audio_window_node gives; export it for that rate."
+        )
+    return bundle
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """Camera images in, tracked face crops out."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -10,6 +12,7 @@ from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.face_detector import FaceDetector
 from emotion_perception.core.face_tracker import FaceTracker
+from emotion_perception.core.mouth_opening import MouthMeter
 from emotion_perception.nodes.conversions import (
     NANOSECONDS_PER_S,
     compressed_to_rgb,
@@ -20,6 +23,8 @@ from emotion_perception.nodes.conversions import (
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, TopicArrivals
 from emotion_perception.nodes.starting import run
 
+# A mouth that speaks opens and shuts some four times a second: every second image of a camera shows that.
+MOUTH_INTERVAL_S = 0.06
 TRANSPORTS = {"raw": (Image, image_to_rgb), "compressed": (CompressedImage, compressed_to_rgb)}
 
 
@@ -50,11 +55,18 @@ class FaceCropNode(PerceptionNode):
             1.0,
         ),
         Parameter("crop_px", "Side of the published crops in pixels", 16, 512),
+        Parameter(
+            "mouth_from_faces",
+            "Faces in an image from which on it is measured how far their mouths are open; 1: always",
+            1,
+            100,
+        ),
     )
 
     def __init__(self) -> None:
         super().__init__("face_crop_node")
         self._detector: FaceDetector | None = None
+        self._mouth_meter: MouthMeter | None = None
 
     def configure(self) -> None:
         transport = self.value("image_transport")
@@ -68,24 +80,30 @@ class FaceCropNode(PerceptionNode):
             duplicate_overlap=self.value("duplicate_overlap"),
         )
         self._detector = FaceDetector(self.value("min_score"))
+        self._mouth_from_faces = self.value("mouth_from_faces")
+        self._mouth_meter = MouthMeter()
         self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
 
     def cleanup(self) -> None:
         if self._detector is not None:
             self._detector.close()
             self._detector = None
+        if self._mouth_meter is not None:
+            self._mouth_meter.close()
+            self._mouth_meter = None
 
     def activate(self) -> None:
         topic = self.value("image_topic")
         self._arrivals = TopicArrivals(self, self._message_type, topic, "image_topic and image_transport")
-        self._faces_found = 0
+        self._faces_found = self._mouths_measured = 0
+        self._mouths_seen_s = -math.inf  # when the mouths were measured last
         self._tracker.reset()
         # Only the newest image counts: one that waited would be late.
         qos = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.add_subscription(self._message_type, topic, self._on_image, qos)
 
     def diagnose(self) -> Diagnosis:
-        return self._arrivals.diagnose(faces=self._faces_found)
+        return self._arrivals.diagnose(faces=self._faces_found, mouths_measured=self._mouths_measured)
 
     def _on_image(self, image: Image | CompressedImage) -> None:
         self._arrivals.receive()
@@ -105,7 +123,12 @@ class FaceCropNode(PerceptionNode):
 
     def _find_faces(self, pixels: NDArray[np.uint8], header: Header) -> list[FaceCrop]:
         """The faces in an image (H, W, 3); ValueError for a box that is no box, or lies outside."""
-        tracked = self._tracker.update(self._detector.detect(pixels), to_nanoseconds(header.stamp) / NANOSECONDS_PER_S)
+        stamp_s = to_nanoseconds(header.stamp) / NANOSECONDS_PER_S
+        tracked = self._tracker.update(self._detector.detect(pixels), stamp_s)
+        with_mouths = len(tracked) >= self._mouth_from_faces and abs(stamp_s - self._mouths_seen_s) >= MOUTH_INTERVAL_S
+        if with_mouths:
+            self._mouths_seen_s = stamp_s
+            self._mouths_measured += len(tracked)
         return [
             FaceCrop(
                 track_id=face.track_id,
@@ -115,6 +138,7 @@ class FaceCropNode(PerceptionNode):
                 width_px=face.box.width_px,
                 height_px=face.box.height_px,
                 crop=rgb_to_image(crop_face(pixels, face.box, self._crop_px), header),
+                mouth_opening=self._mouth_meter.measure(pixels, face.box) if with_mouths else math.nan,
             )
             for face in tracked
         ]

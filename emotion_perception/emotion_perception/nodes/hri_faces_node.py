@@ -1,5 +1,6 @@
 """The faces that hri_face_detect finds, in place of those of our own detector."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -91,6 +92,7 @@ class HriFacesNode(PerceptionNode):
             width_px=region.xmax - region.xmin,
             height_px=region.ymax - region.ymin,
             crop=crop,
+            mouth_opening=math.nan,
         )
         if self._gathered.keys() >= self._subscriptions_of.keys():
             self._publish()

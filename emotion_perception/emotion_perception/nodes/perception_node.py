@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
@@ -59,9 +60,9 @@ def _defaults() -> dict[str, dict[str, Any]]:
 class PerceptionNode(LifecycleNode):
     """A lifecycle node that takes its defaults from the parameter file and tells how it is.
 
-    Publishers are added in `configure` and destroyed at cleanup; subscriptions and timers are added in `activate`
-    and destroyed at deactivation. A ValueError in `configure` or `activate` is the user's to mend: it is logged as
-    one sentence and the transition fails. No callback may raise: each catches the errors its input can cause.
+    Publishers and services are added in `configure` and destroyed at cleanup; subscriptions and timers are added in
+    `activate` and destroyed at deactivation. A ValueError in `configure` or `activate` is the user's to mend: it is
+    logged as one sentence and the transition fails. No callback may raise: each catches the errors its input can cause.
     """
 
     PARAMETERS: Sequence[Parameter] = ()
@@ -77,6 +78,7 @@ class PerceptionNode(LifecycleNode):
         self.on_end: Callable[[], None] = lambda: None
         self._configured = False
         self._added_publishers: list[Publisher] = []
+        self._added_services: list[Service] = []
         self._added_subscriptions: list[Subscription] = []
         self._added_timers: list[Timer] = []
         self._last_diagnosis = Diagnosis()
@@ -96,6 +98,10 @@ class PerceptionNode(LifecycleNode):
         publisher = self.create_publisher(message_type, topic, qos)
         self._added_publishers.append(publisher)
         return publisher
+
+    def add_service(self, service_type: type, name: str, callback: Callable[[Any, Any], Any]) -> None:
+        """Create a service that lives until cleanup; it answers also while the node is inactive."""
+        self._added_services.append(self.create_service(service_type, name, callback))
 
     def add_subscription(
         self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
@@ -197,6 +203,8 @@ class PerceptionNode(LifecycleNode):
         self.cleanup()
         while self._added_publishers:
             self.destroy_publisher(self._added_publishers.pop())
+        while self._added_services:
+            self.destroy_service(self._added_services.pop())
         self._configured = False
 
     def _refuse_unless_unconfigured(self, parameters: list[RosParameter]) -> SetParametersResult:

@@ -6,6 +6,7 @@ import pytest
 from emotion_perception.core.audio_resampler import AudioError
 from emotion_perception.core.audio_windows import AudioWindower
 from emotion_perception.core.media_reader import AudioBlock, MediaReader
+from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity
 
 START_S = 1.7e9  # seconds since 1970, as ROS stamps them
@@ -205,6 +206,39 @@ def test_voice_activity_is_the_share_of_the_whole_window(windower):
     assert windows[14].voice_activity == pytest.approx(0.5, abs=0.06)
     assert not windows[14].speaking
     assert windows[-1].voice_activity == 0.0
+
+
+@pytest.fixture
+def robot_speech():
+    """A robot that speaks from 1.23 s to 1.5 s, with an echo of 0.25 s."""
+    speech = RobotSpeech(tail_s=0.25, limit_s=10.0)
+    speech.tell("test", True, START_S + 1.23)
+    speech.tell("test", False, START_S + 1.5)
+    return speech
+
+
+@pytest.mark.parametrize("sample_rate_hz", [16_000, 48_000])
+def test_nothing_of_what_the_robot_said_is_in_any_window(robot_speech, sample_rate_hz):
+    windower = AudioWindower(1.0, 0.1, LoudnessInsteadOfVoice(), robot_speech)
+    windows = hear(windower, ones(4.0, sample_rate_hz), sample_rate_hz)
+    for window in windows:
+        times_s = window.stamp_s - START_S + (np.arange(16_000) - 15_999) / 16_000
+        is_robot = (times_s >= 1.23 - 1e-5) & (times_s < 1.75 - 1e-5)
+        assert not window.samples[is_robot].any()
+        assert (window.samples[~is_robot & (times_s > 0.01)] > 0.4).all(), "the rest is untouched"
+        assert window.muted_s == pytest.approx(np.count_nonzero(is_robot) / 16_000, abs=2e-4)
+        assert window.muted == is_robot[-1]
+    assert windows[-1].muted_s == 0.0 and windows[-1].captured_s == 1.0
+
+
+def test_voice_of_the_robot_is_no_voice_activity(robot_speech):
+    windows = hear(AudioWindower(1.0, 0.1, LoudnessInsteadOfVoice(), robot_speech), ones(3.0))
+    by_end = dict(zip(np.round(newest_s(windows), 1), windows, strict=True))
+    assert by_end[1.2].speaking and by_end[1.2].voice_activity == 1.0
+    for end_s in (1.3, 1.4, 1.5, 1.6, 1.7):
+        assert not by_end[end_s].speaking and by_end[end_s].muted
+    assert by_end[1.7].voice_activity == pytest.approx(0.5, abs=0.05)
+    assert by_end[2.0].speaking and not by_end[2.0].muted
 
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(1.0, 0.0), (1.0, 1.1), (0.02, 0.01), (1.0, -0.1)])

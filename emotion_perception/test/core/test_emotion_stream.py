@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from emotion_perception.core.active_speaker import SpeakerSettings, Speech
 from emotion_perception.core.emotion_stream import VOICE_ONLY, EmotionStream, FaceSample, StreamSettings
 from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
 from emotion_perception.testing.tiny_bundle import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
 
@@ -28,7 +30,8 @@ def stream(bundle):
         audio_limit_s=0.5,
         min_voice_activity=0.2,
         uncertain_below=0.6,
-        focus_takeover_ratio=1.5,
+        speaker=SpeakerSettings(movement_enter=0.13, movement_leave=0.08),
+        focus=FocusSettings(takeover_ratio=1.5, speaking_ratio=4.0, center_ratio=2.0),
         smoothing=SmoothingSettings(time_constant_s=0.0, enter=0.5, leave=0.3),
     )
     return EmotionStream(bundle, settings)
@@ -38,8 +41,12 @@ def at(seconds):
     return START + round(seconds * SECOND)
 
 
-def face(colour, track_id="face_1", area_px=100.0, side=SIDE_PX):
-    return FaceSample(track_id, np.full((side, side, 3), colour, np.uint8), area_px)
+def face(colour, track_id="face_1", area=100.0, side=SIDE_PX, mouth_opening=math.nan):
+    return FaceSample(track_id, np.full((side, side, 3), colour, np.uint8), area, 0.0, mouth_opening)
+
+
+def hear(stream, seconds, samples=LOUD, sample_rate_hz=16000, voice_activity=0.9, speaking=True, muted=False):
+    stream.add_audio(at(seconds), samples, sample_rate_hz, voice_activity, speaking, muted)
 
 
 def test_nobody_gives_no_estimate(stream):
@@ -56,7 +63,7 @@ def test_face_alone_is_judged_and_the_voice_is_not_invented(stream):
 
 
 def test_voice_alone_is_judged_without_a_track(stream):
-    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
+    hear(stream, 0)
     (estimate,) = stream.estimate(at(0.1))
     assert (estimate.label, estimate.track_id) == ("sad", VOICE_ONLY)
     assert (estimate.face_weight, estimate.audio_weight) == (0, 1)
@@ -64,7 +71,7 @@ def test_voice_alone_is_judged_without_a_track(stream):
 
 def test_face_and_voice_are_fused_with_their_skew(stream):
     stream.add_faces(at(0.30), [face(RED)])
-    stream.add_audio(at(0.25), LOUD, 16000, voice_activity=0.9)
+    hear(stream, 0.25)
     (estimate,) = stream.estimate(at(0.4))
     assert (estimate.face_weight, estimate.audio_weight) == (0.5, 0.5)
     assert estimate.skew_s == pytest.approx(-0.05)
@@ -73,25 +80,25 @@ def test_face_and_voice_are_fused_with_their_skew(stream):
 
 def test_stamp_is_exactly_that_of_the_newest_sample(stream):
     stamp = START + 123_456_789
-    stream.add_audio(stamp - 1, LOUD, 16000, voice_activity=0.9)
+    stream.add_audio(stamp - 1, LOUD, 16000, voice_activity=0.9, speaking=True, muted=False)
     stream.add_faces(stamp, [face(RED)])
     assert stream.estimate(stamp + SECOND // 10)[0].stamp_ns == stamp
 
 
 def test_silence_is_not_judged_and_not_encoded(stream):
-    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.1)
+    hear(stream, 0, voice_activity=0.1)
     assert stream.estimate(at(0.1)) == []
     assert stream.counts.audio_windows_encoded == 0
 
 
 def test_voice_that_falls_silent_is_no_longer_used(stream):
-    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
-    stream.add_audio(at(0.1), LOUD, 16000, voice_activity=0.0)
+    hear(stream, 0)
+    hear(stream, 0.1, voice_activity=0.0)
     assert stream.estimate(at(0.1)) == []
 
 
 def test_modalities_older_than_their_limit_are_masked(stream):
-    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
+    hear(stream, 0)
     stream.add_faces(at(0.3), [face(RED)])
     assert stream.estimate(at(0.4))[0].audio_weight > 0
     assert stream.estimate(at(0.6))[0].audio_weight == 0
@@ -107,7 +114,7 @@ def test_every_face_and_window_is_encoded_once(stream):
     for frame in range(30):
         stream.add_faces(at(frame / 30), [face(RED), face(GREEN, "face_2")])
         if frame % 3 == 0:
-            stream.add_audio(at(frame / 30), LOUD, 16000, voice_activity=0.9)
+            hear(stream, frame / 30)
             stream.estimate(at(frame / 30))
     assert (stream.counts.faces, stream.counts.faces_encoded) == (60, 60)
     assert (stream.counts.audio_windows, stream.counts.audio_windows_encoded) == (10, 10)
@@ -135,7 +142,7 @@ def test_older_bins_keep_their_own_place(stream):
 
 def test_person_in_focus_stands_first_and_alone_has_the_voice(stream):
     stream.add_faces(at(0), [face(RED, "far", 50.0), face(GREEN, "near", 500.0)])
-    stream.add_audio(at(0), LOUD, 16000, voice_activity=0.9)
+    hear(stream, 0)
     near, far = stream.estimate(at(0.1))
     assert (near.track_id, far.track_id) == ("near", "far")
     assert near.audio_weight > 0 and far.audio_weight == 0
@@ -173,7 +180,7 @@ def test_late_or_repeated_image_is_left_out(stream, late_s):
 
 def test_time_jumping_back_clears_everything_and_goes_on(stream):
     stream.add_faces(at(100), [face(BLUE)])
-    stream.add_audio(at(100), LOUD, 16000, voice_activity=0.9)
+    hear(stream, 100)
     stream.estimate(at(100))
     stream.add_faces(at(0), [face(GREEN, "face_2")])
     (estimate,) = stream.estimate(at(0.1))
@@ -194,19 +201,85 @@ def test_crop_of_another_size_is_scaled(stream):
 
 
 def test_short_window_is_filled_with_silence_and_long_one_is_cut_to_its_newest_part(stream):
-    stream.add_audio(at(0), LOUD[:800], 16000, voice_activity=0.9)
+    hear(stream, 0, LOUD[:800])
     half = stream.estimate(at(0))[0].probabilities[2]
-    stream.add_audio(at(0.1), np.concatenate([np.zeros(5000, np.float32), LOUD]), 16000, voice_activity=0.9)
+    hear(stream, 0.1, np.concatenate([np.zeros(5000, np.float32), LOUD]))
     assert stream.estimate(at(0.1))[0].probabilities[2] > half
 
 
 def test_audio_of_another_rate_is_refused(stream):
     with pytest.raises(ValueError, match="8000 Hz and the model wants 16000 Hz"):
-        stream.add_audio(at(0), LOUD, 8000, voice_activity=0.9)
+        hear(stream, 0, sample_rate_hz=8000)
 
 
 def test_audio_with_nan_is_refused_and_masks_nothing_else(stream):
     stream.add_faces(at(0), [face(GREEN)])
     with pytest.raises(ValueError, match="NaN"):
-        stream.add_audio(at(0), np.full(WINDOW_SAMPLES, np.nan, np.float32), 16000, voice_activity=0.9)
+        hear(stream, 0, np.full(WINDOW_SAMPLES, np.nan, np.float32))
     assert stream.estimate(at(0))[0].label == "happy"
+
+
+def test_voice_is_not_used_while_the_robot_speaks(stream):
+    stream.add_faces(at(0), [face(GREEN)])
+    hear(stream, 0.0)
+    assert stream.estimate(at(0))[0].audio_weight > 0
+    hear(stream, 0.1, muted=True)
+    (estimate,) = stream.estimate(at(0.1))
+    assert (estimate.face_weight, estimate.audio_weight) == (1, 0)
+    assert estimate.speech == Speech.UNKNOWN
+    assert (stream.counts.audio_windows_encoded, stream.counts.audio_windows_muted) == (1, 1)
+    hear(stream, 0.2)
+    assert stream.estimate(at(0.2))[0].audio_weight > 0
+
+
+def converse(stream, seconds, moving=(), still=(), speaking=True):
+    """A second and a half in which mouths move or stand still, at 20 images a second; the estimates at its end."""
+    for image in range(30):
+        moment_s = seconds + image / 20
+        openings = {**dict.fromkeys(moving, 0.05 if image // 2 % 2 else 0.1), **dict.fromkeys(still, 0.02)}
+        stream.add_faces(
+            at(moment_s),
+            [face(GREEN, track_id, mouth_opening=opening) for track_id, opening in openings.items()],
+        )
+        if image % 2 == 0:
+            hear(stream, moment_s, speaking=speaking)
+    return {estimate.track_id: estimate for estimate in stream.estimate(at(seconds + 1.45))}
+
+
+def with_voice(estimates):
+    return [track_id for track_id, estimate in estimates.items() if estimate.audio_weight > 0]
+
+
+def test_voice_goes_to_the_one_whose_mouth_moves_and_brings_that_person_into_focus(stream):
+    estimates = converse(stream, 0, moving=["b"], still=["a", "c"])
+    assert with_voice(estimates) == ["b"] and next(iter(estimates)) == "b"
+    assert {track_id: estimate.speech for track_id, estimate in estimates.items()} == {
+        "a": Speech.SILENT,
+        "b": Speech.SPEAKING,
+        "c": Speech.SILENT,
+    }
+    estimates = converse(stream, 1.5, moving=["c"], still=["a", "b"])
+    assert with_voice(estimates) == ["c"] and next(iter(estimates)) == "c"
+
+
+def test_voice_stays_with_its_owner_while_it_is_in_the_window(stream):
+    converse(stream, 0, moving=["a"], still=["b"])
+    estimates = converse(stream, 1.5, still=["a", "b"], speaking=False)
+    assert with_voice(estimates) == ["a"]
+    assert {estimate.speech for estimate in estimates.values()} == {Speech.SILENT}
+
+
+def test_voice_with_which_no_mouth_moves_is_that_of_somebody_unseen(stream):
+    estimates = converse(stream, 0, still=["a", "b"])
+    assert with_voice(estimates) == [VOICE_ONLY]
+    assert list(estimates)[-1] == VOICE_ONLY, "in focus is who can be seen"
+    assert estimates[VOICE_ONLY].speech == Speech.SPEAKING
+
+
+def test_voice_of_one_who_left_is_given_to_nobody_else(stream):
+    converse(stream, 0, moving=["a"], still=["b"])
+    for image in range(10):
+        stream.add_faces(at(1.5 + image / 20), [face(GREEN, "b", mouth_opening=0.02)])
+    hear(stream, 1.95, speaking=False)
+    estimates = {estimate.track_id: estimate for estimate in stream.estimate(at(1.96))}
+    assert list(estimates) == ["b", VOICE_ONLY] and with_voice(estimates) == [VOICE_ONLY]

@@ -1,5 +1,6 @@
 """A bundle is usable as a whole or refused with one sentence."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from emotion_perception.core.model_bundle import BundleError, load_bundle
 from emotion_perception.testing.tiny_bundle import (
     BINS,
+    FUSION,
     LABELS,
     SIDE_PX,
     TOKENS,
@@ -117,14 +119,39 @@ def test_description_that_is_no_json_is_refused(tmp_path):
     assert "not valid JSON" in refusal(tmp_path)
 
 
-def test_graph_that_is_no_onnx_is_refused_even_with_the_right_checksum(tmp_path):
-    import hashlib
+def replace_fusion(directory, data):
+    """Another fusion graph, with the right checksum."""
+    write_tiny_bundle(directory)
+    (directory / "fusion.onnx").write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    rewrite(directory, lambda content: content["files"]["fusion.onnx"].update(sha256=digest))
 
-    write_tiny_bundle(tmp_path)
-    (tmp_path / "fusion.onnx").write_bytes(b"not a graph")
-    digest = hashlib.sha256(b"not a graph").hexdigest()
-    rewrite(tmp_path, lambda content: content["files"]["fusion.onnx"].update(sha256=digest))
+
+def test_graph_that_is_no_onnx_is_refused_even_with_the_right_checksum(tmp_path):
+    replace_fusion(tmp_path, b"not a graph")
     assert "fusion.onnx is no graph" in refusal(tmp_path)
+
+
+def test_graph_whose_outputs_are_no_numbers_is_refused(tmp_path):
+    text = FUSION.replace("logits = Mul (evidence, sharpness)", "below = Neg (evidence)\n    logits = Log (below)")
+    replace_fusion(tmp_path, onnx.parser.parse_model(text).SerializeToString())
+    assert "probabilities that are no numbers" in refusal(tmp_path)
+
+
+def test_graph_that_fails_when_it_runs_is_refused(tmp_path):
+    text = FUSION.replace("logits = Mul (evidence, sharpness)", "logits = Reshape (evidence, beyond)").replace(
+        "first =", "beyond = Constant <value_ints = [7, 3]> ()\n    first ="
+    )
+    replace_fusion(tmp_path, onnx.parser.parse_model(text).SerializeToString())
+    assert "does not run" in refusal(tmp_path)
+
+
+def test_origin_is_told(tmp_path):
+    directory = write_tiny_bundle(tmp_path, licence="for tests", training={"data": ["colours"]})
+    bundle = load_bundle(directory)
+    assert (bundle.format_version, bundle.licence, bundle.trained_on) == (1, "for tests", ("colours",))
+    assert bundle.directory == directory
+    assert bundle.sha256 == hashlib.sha256((directory / "model.json").read_bytes()).hexdigest()
 
 
 def test_graphs_of_the_tiny_bundle_are_valid_onnx(tmp_path):

@@ -70,6 +70,21 @@ def test_two_faces_have_two_ids_and_a_face_keeps_its_id_through_a_short_loss(cam
     assert {face.track_id for face in camera.look(two, 9.0).faces}.isdisjoint(ids)
 
 
+def test_mouths_are_measured_when_there_are_several_and_not_at_every_image(camera, astronaut):
+    assert np.isnan(camera.look(astronaut, 1.0).faces[0].mouth_opening)
+    two = np.hstack([astronaut, astronaut])
+    openings = [[face.mouth_opening for face in camera.look(two, 2.0 + image / 25).faces] for image in range(5)]
+    is_measured = np.isfinite(openings)
+    assert is_measured.all(axis=1).tolist() == [True, False, True, False, True]
+    assert np.array(openings)[is_measured] == pytest.approx(0.13, abs=0.03)
+
+
+def test_mouth_of_a_single_face_is_measured_where_that_is_wanted(graph, astronaut):
+    graph.start(FaceCropNode, mouth_from_faces=1)
+    (face,) = Camera(graph).look(astronaut, 1.0).faces
+    assert face.mouth_opening == pytest.approx(0.13, abs=0.03)
+
+
 def test_time_that_jumps_back_ends_the_tracks_and_goes_on(camera, astronaut):
     (before,) = camera.look(astronaut, 100.0).faces
     (after,) = camera.look(astronaut, 1.0).faces

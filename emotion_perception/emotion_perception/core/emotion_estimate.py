@@ -1,0 +1,34 @@
+"""What the stream says about one person."""
+
+import math
+from dataclasses import dataclass
+
+from emotion_perception.core.active_speaker import Speech
+from emotion_perception.core.model_bundle import FloatArray
+
+
+@dataclass(frozen=True)
+class EmotionEstimate:
+    """What one person seems to feel; the fields of the message EmotionState without ROS."""
+
+    stamp_ns: int  # capture time of the newest sample used
+    track_id: str
+    probabilities: FloatArray  # (C,), calibrated and smoothed
+    label: str
+    confidence: float
+    uncertain: bool
+    valence: float
+    arousal: float
+    face_weight: float
+    audio_weight: float
+    face_age_s: float  # NaN when no face was used
+    audio_age_s: float  # NaN when no voice was used
+    skew_s: float  # capture time of the newest audio minus that of the newest face; NaN unless both were used
+    speech: Speech  # whether the person speaks
+
+
+def seconds_between(earlier_ns: int | None, later_ns: int | None) -> float:
+    """NaN unless both are known."""
+    if earlier_ns is None or later_ns is None:
+        return math.nan
+    return (later_ns - earlier_ns) / 1e9

@@ -1,0 +1,120 @@
+"""The voice belongs to the face whose mouth moves with it, or to nobody who is seen."""
+
+import math
+
+import pytest
+
+from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, SpeakerSettings, Speech
+
+MILLISECOND = 1_000_000
+START = 1_700_000_000_000 * MILLISECOND
+TALKING, SHUT, UNSURE = 0.03, 0.0, 0.0105  # what the opening changes by each 0.1 s: 0.3, 0 and 0.105 a second
+
+
+@pytest.fixture
+def speaker():
+    return ActiveSpeaker(SpeakerSettings(movement_enter=0.13, movement_leave=0.08))
+
+
+class Scene:
+    """Mouths at 20 images a second, and a voice every 0.1 s."""
+
+    def __init__(self, speaker):
+        self.speaker = speaker
+        self.now = START
+
+    def go_on(self, duration_s, voice=True, **changes):
+        """Let mouths open and shut by so much; nan for one that cannot be measured. The verdict at the end."""
+        for _ in range(round(duration_s * 10)):
+            is_open = self.now // (100 * MILLISECOND) % 2
+            for image in range(2):
+                for track_id, change in changes.items():
+                    self.speaker.see_mouth(self.now + image * 50 * MILLISECOND, track_id, 0.05 + change * is_open)
+            self.now += 100 * MILLISECOND
+            self.speaker.hear(self.now - MILLISECOND, voice)
+        return self.speaker.decide(self.now, list(changes))
+
+
+@pytest.fixture
+def scene(speaker):
+    return Scene(speaker)
+
+
+def test_without_sound_nothing_is_known(speaker):
+    verdict = speaker.decide(START, ["a"])
+    assert verdict.speech == {"a": Speech.UNKNOWN} and verdict.voice_of is None
+
+
+def test_in_silence_nobody_speaks_whatever_the_mouths_do(scene):
+    verdict = scene.go_on(2, voice=False, a=TALKING, b=SHUT)
+    assert verdict.speech == {"a": Speech.SILENT, "b": Speech.SILENT} and verdict.voice_of is None
+
+
+@pytest.mark.parametrize("talker", ["a", "b", "c"])
+def test_voice_is_that_of_the_mouth_that_moves(scene, talker):
+    verdict = scene.go_on(1, **{"a": SHUT, "b": SHUT, "c": SHUT, talker: TALKING})
+    assert verdict.voice_of == talker
+    assert verdict.speech == {**dict.fromkeys("abc", Speech.SILENT), talker: Speech.SPEAKING}
+
+
+def test_nothing_is_said_before_there_was_enough_of_a_voice(scene):
+    assert scene.go_on(0.2, a=TALKING, b=SHUT).voice_of is None
+    assert scene.go_on(0.4, a=TALKING, b=SHUT).voice_of == "a"
+
+
+def test_voice_passes_on_within_a_second_when_another_begins(scene):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    assert scene.go_on(1, a=SHUT, b=TALKING).voice_of == "b"
+
+
+def test_another_mouth_that_moves_a_little_more_does_not_take_over(scene):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    verdict = scene.go_on(2, a=TALKING, b=1.3 * TALKING)
+    assert verdict.voice_of == "a" and verdict.speech == {"a": Speech.SPEAKING, "b": Speech.UNKNOWN}
+
+
+def test_speaker_is_believed_through_a_short_pause_and_no_longer(scene):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    assert scene.go_on(0.7, voice=False, a=SHUT, b=SHUT).speech["a"] == Speech.SPEAKING
+    verdict = scene.go_on(1, voice=False, a=SHUT, b=SHUT)
+    assert verdict.speech["a"] == Speech.SILENT and verdict.voice_of == "a", "the voice heard last was a's"
+
+
+def test_voice_with_which_no_mouth_moves_comes_from_off_screen(scene):
+    verdict = scene.go_on(1, a=SHUT, b=SHUT)
+    assert verdict.voice_of == OFF_SCREEN and verdict.speech == {"a": Speech.SILENT, "b": Speech.SILENT}
+
+
+def test_single_face_whose_mouth_is_shut_does_not_get_the_voice(scene):
+    assert scene.go_on(1, a=SHUT).voice_of == OFF_SCREEN
+
+
+def test_mouth_that_moves_a_little_decides_nothing(scene):
+    verdict = scene.go_on(1, a=UNSURE, b=SHUT)
+    assert verdict.voice_of is None and verdict.speech == {"a": Speech.UNKNOWN, "b": Speech.SILENT}
+
+
+def test_face_whose_mouth_is_not_measured_may_be_the_one_that_speaks(scene):
+    verdict = scene.go_on(1, a=math.nan, b=SHUT)
+    assert verdict.voice_of is None and verdict.speech == {"a": Speech.UNKNOWN, "b": Speech.SILENT}
+
+
+def test_mouths_that_nobody_measures_decide_nothing(scene):
+    verdict = scene.go_on(1, a=math.nan)
+    assert verdict.voice_of is None and verdict.speech == {"a": Speech.UNKNOWN}
+
+
+def test_while_the_robot_speaks_nothing_is_known(scene):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    scene.speaker.hear_nothing()
+    assert scene.speaker.decide(scene.now, ["a", "b"]).speech == {"a": Speech.UNKNOWN, "b": Speech.UNKNOWN}
+
+
+def test_old_sound_and_old_mouths_are_forgotten(scene):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    assert scene.speaker.decide(scene.now + 2000 * MILLISECOND, ["a"]).speech == {"a": Speech.UNKNOWN}
+
+
+def test_thresholds_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="movement_leave <= movement_enter"):
+        SpeakerSettings(movement_enter=0.1, movement_leave=0.2)

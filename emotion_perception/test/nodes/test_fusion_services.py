@@ -1,0 +1,211 @@
+"""Behaviours learn what the model is, and reset, pause and switch it."""
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
+
+from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCrop, FaceCropArray, ModelInfo
+from emotion_msgs.srv import Pause, Reset, SwitchModel
+from emotion_perception.nodes.conversions import rgb_to_image, to_float_array
+from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
+from emotion_perception.testing.tiny_bundle import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
+
+GREEN = np.full((SIDE_PX, SIDE_PX, 3), (0, 255, 0), np.uint8)
+LOUD = np.full(WINDOW_SAMPLES, 0.5, np.float32)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_tiny_bundle(tmp_path / "tiny", licence="for tests", training={"data": ["colours", "tones"]})
+
+
+@pytest.fixture
+def other_bundle(tmp_path):
+    """The same model with other names for its numbers."""
+    labels = ["calm", "glad", "low"]
+    coordinates = {"calm": [0.0, -0.5], "glad": [1.0, 0.5], "low": [-1.0, -0.5]}
+    return write_tiny_bundle(
+        tmp_path / "other",
+        model_id="other",
+        labels=labels,
+        valence_arousal={"source": "invented", "coordinates": coordinates},
+    )
+
+
+class Robot:
+    """A fusion node, a face before it, and the services of the node."""
+
+    def __init__(self, graph, bundle, **parameters):
+        self.graph = graph
+        self.node = graph.start(EmotionFusionNode, model=str(bundle), **parameters)
+        self.states = graph.listen(EmotionState, "/emotion/state")
+        self.everybody = graph.listen(EmotionStateArray, "/emotion/states")
+        self.faces = graph.speak(FaceCropArray, "/emotion/faces", 10)
+        self.windows = graph.speak(AudioWindow, "/emotion/audio_window", 10)
+
+    def show(self, *faces):
+        """Show faces now: (track id, left edge, mouth opening) in an image of 100x100, 20 px wide."""
+        header = Header(stamp=self.node.get_clock().now().to_msg(), frame_id="camera")
+        crops = [
+            FaceCrop(
+                track_id=track_id,
+                score=1.0,
+                x_px=float(x_px),
+                y_px=40.0,
+                width_px=20.0,
+                height_px=20.0,
+                crop=rgb_to_image(GREEN, header),
+                mouth_opening=opening,
+            )
+            for track_id, x_px, opening in faces
+        ]
+        self.faces.publish(FaceCropArray(header=header, image_width_px=100, image_height_px=100, faces=crops))
+
+    def sound(self, **fields):
+        fields = {"voice_activity": 0.9, "speaking": True, "muted": False, **fields}
+        header = Header(stamp=self.node.get_clock().now().to_msg(), frame_id="microphone")
+        self.windows.publish(AudioWindow(header=header, sample_rate_hz=16_000, samples=to_float_array(LOUD), **fields))
+
+    def judged(self):
+        """Show a face until a state says something of it."""
+        already = len(self.states)
+
+        def has_come():
+            self.show(("face_1", 40, float("nan")))
+            return [state for state in self.states[already:] if state.modalities]
+
+        return self.graph.wait_for(has_come, "a state of a face")[-1]
+
+    def call(self, service_type, name, **fields):
+        client = self.graph.node.create_client(service_type, f"/emotion_fusion_node/{name}")
+        self.graph.wait_for(client.service_is_ready, f"the service {name}")
+        future = client.call_async(service_type.Request(**fields))
+        self.graph.wait_for(future.done, f"the answer of {name}")
+        return future.result()
+
+
+@pytest.fixture
+def robot(graph, bundle):
+    return Robot(graph, bundle)
+
+
+def latched(graph):
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    return graph.listen(ModelInfo, "/emotion/model_info", qos)
+
+
+def test_who_comes_late_learns_what_the_model_is(graph, robot, bundle):
+    infos = latched(graph)
+    (info,) = graph.wait_for(lambda: infos, "the model's description")
+    assert (info.model_id, info.format_version, info.licence) == ("tiny", 1, "for tests")
+    assert list(info.labels) == ["neutral", "happy", "sad"]
+    assert list(info.trained_on) == ["colours", "tones"]
+    assert (list(info.valence), list(info.arousal)) == ([0, 1, -1], [0, 0.5, -0.5])
+    assert info.path == str(bundle) and len(info.sha256) == 64
+    assert info.uncertain_below == pytest.approx(robot.node.value("uncertain_below"))
+    assert (info.label_enter, info.label_leave) == pytest.approx((0.5, 0.35))
+
+
+def test_another_model_takes_over_and_no_state_mixes_their_labels(graph, robot, other_bundle):
+    infos = latched(graph)
+    assert robot.judged().label == "happy"
+    answer = robot.call(SwitchModel, "switch_model", model=str(other_bundle))
+    assert (answer.success, answer.message) == (True, "other")
+    graph.wait_for(lambda: infos[-1].model_id == "other", "the new model's description")
+    assert robot.judged().label == "glad"
+    names = {"tiny": ["neutral", "happy", "sad"], "other": ["calm", "glad", "low"]}
+    for state in robot.states:
+        assert list(state.labels) in ([], names[state.model_id])
+        assert state.label in (*names[state.model_id], EmotionState.NOBODY)
+
+
+@pytest.mark.parametrize(
+    "break_it, reason",
+    [
+        (lambda bundle: (bundle / "model.json").unlink(), "model.json does not exist"),
+        (lambda bundle: (bundle / "fusion.onnx").write_bytes(b""), "SHA-256"),
+        (lambda bundle: write_tiny_bundle(bundle, labels=["neutral", "happy"]), "2 labels"),
+        (
+            lambda bundle: write_tiny_bundle(
+                bundle,
+                audio={"sample_rate_hz": 8000, "window_s": 0.2, "hop_s": 0.05, "embedding": 1, "tokens": 4},
+            ),
+            "wants sound of 8000 Hz, expected 16000 Hz",
+        ),
+    ],
+)
+def test_model_that_cannot_be_used_leaves_the_present_one_at_work(graph, robot, other_bundle, break_it, reason):
+    break_it(other_bundle)
+    answer = robot.call(SwitchModel, "switch_model", model=str(other_bundle))
+    assert not answer.success
+    assert reason in answer.message and answer.message.endswith("tiny stays in use.")
+    assert robot.judged().model_id == "tiny"
+
+
+@pytest.mark.parametrize("name", ["", "no such model", "x" * 5000, "/proc/1/mem"])
+def test_name_of_no_model_is_answered(robot, name):
+    answer = robot.call(SwitchModel, "switch_model", model=name)
+    assert not answer.success and answer.message.endswith("tiny stays in use.")
+
+
+def test_paused_nothing_is_published_until_it_goes_on(graph, robot):
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    robot.judged()
+    assert robot.call(Pause, "pause", paused=True).success
+    graph.wait_for(lambda: [s for array in diagnostics for s in array.status if s.message == "paused"], "the diagnosis")
+    encoded, published = robot.node._stream.counts.faces_encoded, robot.node._states_published
+    robot.show(("face_1", 40, float("nan")))
+    assert robot.call(Pause, "pause", paused=True).success, "an answer comes after the face"
+    graph.wait_for(lambda: len(diagnostics) > 3, "some seconds of diagnoses")
+    assert (robot.node._stream.counts.faces_encoded, robot.node._states_published) == (encoded, published)
+    assert robot.call(Pause, "pause", paused=False).success
+    assert robot.judged().label == "happy"
+
+
+def test_reset_forgets_everybody(robot):
+    robot.judged()
+    person = robot.node._stream._people["face_1"]
+    assert robot.call(Reset, "reset").success
+    assert robot.node._stream._people.get("face_1") is not person, "or another, of an image that was still to come"
+
+
+@pytest.mark.parametrize("service_type, name", [(Reset, "reset"), (Pause, "pause")])
+def test_inactive_node_says_that_it_is_inactive(robot, service_type, name):
+    robot.node.trigger_deactivate()
+    answer = robot.call(service_type, name)
+    assert not answer.success and "ros2 lifecycle set /emotion_fusion_node activate" in answer.message
+
+
+def test_model_of_an_inactive_node_can_be_switched(graph, robot, other_bundle):
+    robot.node.trigger_deactivate()
+    assert robot.call(SwitchModel, "switch_model", model=str(other_bundle)).success
+    robot.node.trigger_activate()
+    assert robot.judged().model_id == "other"
+
+
+def test_voice_is_that_of_the_mouth_that_moves_and_the_state_says_who_speaks(graph, robot):
+    def has_come():
+        is_open = robot.node.get_clock().now().nanoseconds // 10**8 % 2  # the mouth opens and shuts each 0.1 s
+        robot.show(("left", 10, 0.05 * is_open), ("right", 70, 0.02))
+        robot.sound()
+        by_person = {state.track_id: state for state in robot.everybody[-1].states} if robot.everybody else {}
+        return by_person if by_person and by_person["left"].speaking == EmotionState.SPEAKING else None
+
+    people = graph.wait_for(has_come, "the speaker")
+    assert people["left"].modalities == EmotionState.FACE | EmotionState.AUDIO
+    assert people["right"].modalities == EmotionState.FACE
+    assert people["right"].speaking == EmotionState.SILENT
+    assert robot.everybody[-1].states[0].track_id == "left", "who speaks is in focus"
+
+
+def test_face_without_a_size_of_its_image_is_said(graph, robot):
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    robot.faces.publish(FaceCropArray(faces=[FaceCrop(width_px=1.0, height_px=1.0)]))
+
+    def errors():
+        return [s.message for array in diagnostics for s in array.status if s.level == DiagnosticStatus.ERROR]
+
+    assert "expected its size" in graph.wait_for(errors, "the diagnosis")[0]
+    assert robot.judged().label == "happy"
