@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .command import run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .export import ParityError
@@ -39,7 +40,7 @@ def adapt(experiment: Experiment, out: Path, train_encoders: bool) -> tuple[dict
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    """Exit status, as of `run_command`."""
     parser = argparse.ArgumentParser(
         prog="adapt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -56,6 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.name and not given.licence:
         parser.error("--name needs --licence, the terms of the new weights")
+    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError))
+
+
+def _write(given: argparse.Namespace) -> str:
     changes = {
         "data.corpus.root": str(given.data),
         "data.split": str(given.split),
@@ -64,18 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
         "trainer.max_epochs": given.epochs,
         "model.optimiser.learning_rate": given.learning_rate,
     }
-    try:
-        experiment = restore_experiment(given.checkpoint, changes)
-        before, after = adapt(experiment, given.out, given.train_encoders)
-        content = {"before": before, "after": after["figures"], "speakers": after["speakers"], "split": after["split"]}
-        (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
-        if given.name:
-            export(experiment, given.out / "bundle", given.name, given.licence, int8=False, before=before)
-    except (*EXPERIMENT_ERRORS, ExportError, ParityError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}")
-    return 0
+    experiment = restore_experiment(given.checkpoint, changes)
+    before, after = adapt(experiment, given.out, given.train_encoders)
+    content = {"before": before, "after": after["figures"], "speakers": after["speakers"], "split": after["split"]}
+    (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
+    if given.name:
+        export(experiment, given.out / "bundle", given.name, given.licence, int8=False, before=before)
+    return f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .command import run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
 from .configuration import changed, load_tree
@@ -35,6 +36,7 @@ from .splits import load_split
 
 FORMAT = 1  # of the cells; another number makes them again
 LOGIT_DIGITS = 4  # kept in a cell
+GO_ON = "run the same command again to go on"
 
 
 class ComparisonError(Exception):
@@ -184,7 +186,7 @@ def _keep(content: dict[str, Any], path: Path) -> None:
         unfinished.write_text(json.dumps(content))
         unfinished.replace(path)
     except OSError as error:
-        raise ComparisonError(f"{path} cannot be written ({error.strerror}); make room and run again") from None
+        raise ComparisonError(f"{path} cannot be written ({error.strerror}); make room, and {GO_ON}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -204,40 +206,38 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, 1 after one sentence on what is wrong, 130 when interrupted."""
+    """Exit status, as of `run_command`."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.workers < 1:
         parser.error("--workers must be 1 or more")
-    try:
-        config = load_comparison(given.config)
-        unknown = sorted(set(given.models or ()) - set(config.models))
-        if unknown:
-            parser.error(f"--models {' '.join(unknown)} unknown; expected some of {', '.join(config.models)}")
-        experiment = changed(load_tree(given.config.parent / config.experiment), config.changes)
-        if given.epochs is not None:
-            experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
-        cells = grid(config, experiment, given.data, given.out, given)
-        contents = {cell.name: finished(cell) for cell in cells}
-        missing = [cell for cell in cells if contents[cell.name] is None and not given.finished]
-        with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="compare", unit="cell") as progress:
-            for cell, content in run_grid(missing, given.workers):
-                contents[cell.name] = content
-                progress.set_postfix_str(f"{cell.name}: UAR {content['row']['uar']:.3f}")
-                progress.update()
-        kept = whole_runs([content for content in contents.values() if content is not None])
-        if not kept:
-            raise ComparisonError(f"{given.out / 'cells'} has no seed with all folds finished; run without --finished")
-        split = load_split(find_split(Path(experiment["data"]["split"])))
-        write_report(given.out, config, split, kept, given.config)
-    except (*EXPERIMENT_ERRORS, ComparisonError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; finished cells are kept, run the same command again to go on", file=sys.stderr)
-        return 130
-    print(f"{given.out / 'report.md'}: {len(kept)} cells")
-    return 0
+    errors = (*EXPERIMENT_ERRORS, ComparisonError)
+    return run_command(lambda: compare(given), errors, f"interrupted; finished cells are kept, {GO_ON}")
+
+
+def compare(given: argparse.Namespace) -> str:
+    """Runs what is not finished and writes the report, as the command line says."""
+    config = load_comparison(given.config)
+    unknown = sorted(set(given.models or ()) - set(config.models))
+    if unknown:
+        raise ComparisonError(f"--models {' '.join(unknown)} unknown; expected some of {', '.join(config.models)}")
+    experiment = changed(load_tree(given.config.parent / config.experiment), config.changes)
+    if given.epochs is not None:
+        experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
+    cells = grid(config, experiment, given.data, given.out, given)
+    contents = {cell.name: finished(cell) for cell in cells}
+    missing = [cell for cell in cells if contents[cell.name] is None and not given.finished]
+    with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="compare", unit="cell") as progress:
+        for cell, content in run_grid(missing, given.workers):
+            contents[cell.name] = content
+            progress.set_postfix_str(f"{cell.name}: UAR {content['row']['uar']:.3f}")
+            progress.update()
+    kept = whole_runs([content for content in contents.values() if content is not None])
+    if not kept:
+        raise ComparisonError(f"{given.out / 'cells'} has no seed with all folds finished; run without --finished")
+    split = load_split(find_split(Path(experiment["data"]["split"])))
+    write_report(given.out, config, split, kept, given.config)
+    return f"{given.out / 'report.md'}: {len(kept)} cells"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from .committed_splits import FOLDER as SPLITS_FOLDER
 from .corpus_tensors import SAMPLE_RATE_HZ, CorpusConfig, load_corpus
 from .robot_face_augmentation import RobotFaceAugmentation, augment_robot_faces
 from .robot_voice_augmentation import RobotVoiceAugmentation, RobotVoiceAugmenter
-from .splits import Fold, load_split
+from .splits import Fold, load_split, require_every_class
 
 Balancing = Literal[
     "none",
@@ -161,19 +161,15 @@ class EmotionDataModule(lightning.LightningDataModule):
         return DataLoader(ClipBatches(self.validation), sampler=rows, batch_size=None)
 
     def _check(self) -> None:
-        """DataError for a fold that does not exist, and for a class without a clip where one is needed."""
+        """DataError for a fold that does not exist, SplitError for a class without a clip where one is needed."""
         if not 0 <= self.fold_number < len(self.split.folds):
             raise DataError(
                 f"fold is {self.fold_number}; expected 0 to {len(self.split.folds) - 1}, as {self.split.name} has them"
             )
         for part in ("train", "test") if self.empty_classes == "refuse" else ():
-            present = set(self.clips.of_speakers(getattr(self.fold, part)).labels.tolist())
-            empty = [label for index, label in enumerate(self.corpus.labels) if index not in present]
-            if empty:
-                raise DataError(
-                    f"fold {self.fold_number} of {self.split.name} has no clip of {', '.join(empty)} in its {part} "
-                    "part; choose other speakers, leave the class out of the labels, or set empty_classes to allow"
-                )
+            found = {self.corpus.labels[i] for i in self.clips.of_speakers(getattr(self.fold, part)).labels.unique()}
+            name = f"the {part} part of fold {self.fold_number} of {self.split.name}"
+            require_every_class(name, self.corpus.labels, found)
 
 
 EVALUATION_BATCH = 256  # clips

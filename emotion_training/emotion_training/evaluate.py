@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .clip_tensors import ClipTensors
+from .command import run_command
 from .corpus_tensors import load_corpus
 from .data_module import EmotionDataModule
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
@@ -118,7 +119,7 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    """Exit status, as of `run_command`."""
     parser = argparse.ArgumentParser(
         prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -127,20 +128,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
     parser.add_argument("--robustness", action="store_true", help="noise, covered faces and dropped pictures too")
     given = parser.parse_args(arguments)
-    try:
-        experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
-        found = evaluate(experiment, given.robustness)
-        title = f"Figures of {given.checkpoint.name}"
-        given.out.mkdir(parents=True, exist_ok=True)
-        (given.out / "evaluation.json").write_text(json.dumps(found, indent=1) + "\n")
-        parts = report(found, title)
-        (given.out / "evaluation.md").write_text(markdown(parts))
-        (given.out / "evaluation.html").write_text(html_page(title, parts, given.out))
-    except (*EXPERIMENT_ERRORS, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{given.out / 'evaluation.md'}: UAR {found['figures']['uar']:.3f}")
-    return 0
+    return run_command(lambda: _write(given), EXPERIMENT_ERRORS)
+
+
+def _write(given: argparse.Namespace) -> str:
+    experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
+    found = evaluate(experiment, given.robustness)
+    title = f"Figures of {given.checkpoint.name}"
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "evaluation.json").write_text(json.dumps(found, indent=1) + "\n")
+    parts = report(found, title)
+    (given.out / "evaluation.md").write_text(markdown(parts))
+    (given.out / "evaluation.html").write_text(html_page(title, parts, given.out))
+    return f"{given.out / 'evaluation.md'}: UAR {found['figures']['uar']:.3f}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 from emotion_perception.core.model_bundle import load_bundle
 
 from .build_default_bundle import code_commit
+from .command import run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .export import BundleModels, BundleShape, ParityError, write_bundle
@@ -132,7 +133,7 @@ def _quantise(experiment: Experiment, out: Path) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    """Exit status, as of `run_command`."""
     parser = argparse.ArgumentParser(
         prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -143,15 +144,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
     parser.add_argument("--int8", action="store_true", help="encoders in 8-bit integers; the card says what it costs")
     given = parser.parse_args(arguments)
-    try:
-        experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
-        training = export(experiment, given.out, given.name, given.licence, given.int8)
-    except (*EXPERIMENT_ERRORS, ExportError, ParityError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError))
+
+
+def _write(given: argparse.Namespace) -> str:
+    experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
+    training = export(experiment, given.out, given.name, given.licence, given.int8)
     uar, card = training["metrics"]["figures"]["uar"], given.out / "MODEL_CARD.md"
-    print(f"{given.out}: UAR {uar:.3f}; all figures are in {card}")
-    return 0
+    return f"{given.out}: UAR {uar:.3f}; all figures are in {card}"
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from .bag_messages import (
     message_types,
     stamp_ns,
 )
+from .command import run_command
 from .corpora.table import CorpusError, Row, build_all, read_table
 from .recording_writer import RecordingError, RecordingWriter
 
@@ -206,29 +207,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    """Exit status, as of `run_command`."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    options = BagOptions(given.image_topic, given.audio_topic, given.unstamped_sample_rate_hz, given.unstamped_channels)
     names = [bag.resolve().name for bag in given.bags]
     if len(set(names)) < len(names):
         parser.error(f"the recordings {', '.join(names)} have the same name; rename one")
-    try:
-        given.out.mkdir(parents=True, exist_ok=True)
-        recordings = [
-            convert_bag(bag, given.out / f"{name}.mkv", options) for bag, name in zip(given.bags, names, strict=True)
-        ]
-        n_clips = write_manifest(recordings, given.segments, given.out / "manifest.csv")
-    except (BagError, CorpusError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for recording in recordings:
-        if recording.late_images:
-            print(
-                f"{recording.path.name}: {recording.late_images} images that were not newer than the last are left out"
-            )
-    print(f"{n_clips} clips in {given.out / 'manifest.csv'}")
-    return 0
+    return run_command(lambda: _convert_all(given, names), (BagError, CorpusError))
+
+
+def _convert_all(given: argparse.Namespace, names: Sequence[str]) -> str:
+    options = BagOptions(given.image_topic, given.audio_topic, given.unstamped_sample_rate_hz, given.unstamped_channels)
+    given.out.mkdir(parents=True, exist_ok=True)
+    recordings = [
+        convert_bag(bag, given.out / f"{name}.mkv", options) for bag, name in zip(given.bags, names, strict=True)
+    ]
+    n_clips = write_manifest(recordings, given.segments, given.out / "manifest.csv")
+    late = [
+        f"{recording.path.name}: {recording.late_images} images that were not newer than the last are left out"
+        for recording in recordings
+        if recording.late_images
+    ]
+    return "\n".join([*late, f"{n_clips} clips in {given.out / 'manifest.csv'}"])
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from tqdm import tqdm
 from emotion_perception.core.face_detector import FaceDetector
 
 from .clip import Clip
+from .command import run_command
 from .corpora import CORPORA, CorpusError, read_corpus
 from .media_clips import MediaClip, Problem, cut_clips, robot_face_parameters
 from .prepared_corpus import FULL_SCALE, save_clips
@@ -301,27 +302,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, 1 after one sentence on what is wrong, 130 when interrupted."""
+    """Exit status, as of `run_command`."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.rate_hz <= 0 or given.crop_px < 1 or given.workers < 1:
         parser.error("--rate-hz, --crop-px and --workers must be positive")
+    interrupted = "interrupted; finished clips are kept, run the same command again to go on"
+    return run_command(lambda: _prepare_all(given), (CorpusError, PrepareError), interrupted)
+
+
+def _prepare_all(given: argparse.Namespace) -> str:
     options = PrepareOptions(given.rate_hz, given.crop_px)
     start_s = time.perf_counter()
-    try:
-        corpus_options = dict(option.partition("=")[::2] for option in given.option)
-        clips = read_corpus(given.corpus, given.root, **corpus_options)
-        outcomes = prepare(clips, given.out, options, given.workers)
-        save_clips(prepared_clips(clips, given.out, outcomes), given.out)
-        report = write_report(clips, outcomes, given.out, options, time.perf_counter() - start_s)
-    except (CorpusError, PrepareError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; finished clips are kept, run the same command again to go on", file=sys.stderr)
-        return 130
-    print(f"{report['usable']} of {report['clips']} clips can be used; what is wrong: {given.out / 'report.md'}")
-    return 0 if report["usable"] else 1
+    corpus_options = dict(option.partition("=")[::2] for option in given.option)
+    clips = read_corpus(given.corpus, given.root, **corpus_options)
+    outcomes = prepare(clips, given.out, options, given.workers)
+    save_clips(prepared_clips(clips, given.out, outcomes), given.out)
+    report = write_report(clips, outcomes, given.out, options, time.perf_counter() - start_s)
+    sentence = f"{report['usable']} of {report['clips']} clips can be used; what is wrong: {given.out / 'report.md'}"
+    if not report["usable"]:
+        raise PrepareError(sentence)
+    return sentence
 
 
 if __name__ == "__main__":

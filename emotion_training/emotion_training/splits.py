@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -126,13 +126,18 @@ def split_clips(clips: Sequence[Clip], fold: Fold, every_class_tested: bool = Tr
     parts = {part: tuple(clip for clip in clips if clip.speaker_id in getattr(fold, part)) for part in PARTS}
     labels = {clip.label for clip in clips} - {None}
     for part in ("train", "test") if every_class_tested else ("train",):
-        empty = sorted(labels - {clip.label for clip in parts[part]})
-        if empty:
-            raise SplitError(
-                f"the {part} part has no clip of {', '.join(empty)}; expected every class, so choose other speakers "
-                f"(now {', '.join(getattr(fold, part))}) or leave the class out"
-            )
+        require_every_class(f"the {part} part", sorted(labels), {clip.label for clip in parts[part]})
     return ClipParts(**parts)
+
+
+def require_every_class(part: str, labels: Sequence[str], found: Collection[str | None]) -> None:
+    """SplitError for labels of which a part has no clip. part: its name, as it begins the sentence."""
+    empty = [label for label in labels if label not in found]
+    if empty:
+        raise SplitError(
+            f"{part} has no clip of {', '.join(empty)}; expected every class, so choose other speakers, leave the "
+            "class out of the labels, or allow empty classes"
+        )
 
 
 def k_fold(name: str, corpus: str, groups: Mapping[str, str], folds: int, seed: int) -> Split:

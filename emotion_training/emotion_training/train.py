@@ -9,35 +9,34 @@ gets best.ckpt and last.ckpt, which hold configuration and split, and evaluation
 import json
 import sys
 
+from .command import run_command
 from .experiment import EXPERIMENT_ERRORS, CheckpointError, read_experiment
 from .predictions import calibrated_temperature, figures, predict
 
 EVALUATION = "evaluation.json"
 
 
+def train(arguments: list[str]) -> str:
+    """Trains as the command line says; one sentence on what came of it."""
+    experiment = read_experiment(arguments)
+    if experiment.out is None:
+        raise CheckpointError("--out is not given; expected a folder for the checkpoints")
+    checkpoint = experiment.run(experiment.out, experiment.resume)
+    model, data = experiment.module.evaluated, experiment.data
+    temperature = calibrated_temperature(predict(model, data.validation))
+    found = {
+        part: {name: round(value, 4) for name, value in figures(predict(model, clips), temperature).items()}
+        for part, clips in (("validation", data.validation), ("test", data.test))
+    }
+    content = {"temperature": temperature, **found, "history": experiment.module.history}
+    (experiment.out / EVALUATION).write_text(json.dumps(content, indent=1) + "\n")
+    return f"{checkpoint}: UAR {found['test']['uar']:.3f} on {len(data.fold.test)} test speakers"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, 1 after one sentence on what is wrong, 130 when interrupted."""
-    try:
-        experiment = read_experiment(sys.argv[1:] if arguments is None else arguments)
-        if experiment.out is None:
-            raise CheckpointError("--out is not given; expected a folder for the checkpoints")
-        checkpoint = experiment.run(experiment.out, experiment.resume)
-        model, data = experiment.module.evaluated, experiment.data
-        temperature = calibrated_temperature(predict(model, data.validation))
-        found = {
-            part: {name: round(value, 4) for name, value in figures(predict(model, clips), temperature).items()}
-            for part, clips in (("validation", data.validation), ("test", data.test))
-        }
-        content = {"temperature": temperature, **found, "history": experiment.module.history}
-        (experiment.out / EVALUATION).write_text(json.dumps(content, indent=1) + "\n")
-    except EXPERIMENT_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; go on with --resume", file=sys.stderr)
-        return 130
-    print(f"{checkpoint}: UAR {found['test']['uar']:.3f} on {len(data.fold.test)} test speakers")
-    return 0
+    """Exit status, as of `run_command`."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return run_command(lambda: train(given), EXPERIMENT_ERRORS, "interrupted; go on with --resume")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def test_late_rules_are_the_mean_and_the_product_of_the_heads():
 
 
 def test_a_single_token_is_never_scaled_by_intermediate_attention():
-    scale = build("ia").face_scale
+    scale = build("ia").for_face
     face, there = torch.randn(2, 1, 8), torch.ones(2, 1, dtype=torch.bool)
     factors = scale(torch.randn(2, TOKENS, 8), torch.ones(2, TOKENS, dtype=torch.bool), face, there)
     np.testing.assert_allclose(factors.detach(), np.ones((2, 1, 1)), atol=1e-6)

@@ -24,6 +24,7 @@ from emotion_training.experiment import read_experiment
 from emotion_training.robot_face_augmentation import RobotFaceAugmentation
 from emotion_training.robot_voice_augmentation import RobotVoiceAugmentation
 from emotion_training.robustness import with_dropped_frames, with_noise, with_occluded_faces
+from emotion_training.splits import SplitError
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_a_fold_has_whole_speakers_and_every_class(folder):
     assert data.shape.face_features == FEATURES
     with pytest.raises(DataError, match="fold is 2; expected 0 to 1"):
         EmotionDataModule(corpus, folder / "split.json", fold=2)
-    with pytest.raises(DataError, match="no clip of sad in its train part"):
+    with pytest.raises(SplitError, match="the train part of fold 0 of tones has no clip of sad"):
         EmotionDataModule(dataclasses.replace(corpus, labels=(*LABELS, "sad")), folder / "split.json")
 
 

@@ -45,10 +45,22 @@ class TemporalStage(nn.Module):
 class StagedFusion(nn.Module):
     """What both variants share: stages, exchange, stages, averages, one linear head over both.
 
+    A variant says what looks at the other modality (`looking`), a network each way, and what comes of it (`exchange`).
+
     modality_weights: the share of each modality's part in the logits, by length.
     """
 
-    def __init__(self, face_embedding: int, audio_embedding: int, classes: int, width: int, dropout: float):
+    looking: type[nn.Module]  # made from width and heads
+
+    def __init__(
+        self,
+        face_embedding: int,
+        audio_embedding: int,
+        classes: int,
+        width: int = 64,
+        heads: int = 1,
+        dropout: float = 0.2,
+    ):
         super().__init__()
         self.face_first, self.audio_first = (
             TemporalStage(face_embedding, width),
@@ -58,6 +70,7 @@ class StagedFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.face_head = nn.Linear(width, classes)
         self.audio_head = nn.Linear(width, classes, bias=False)  # one bias for the sum
+        self.for_face, self.for_audio = self.looking(width, heads), self.looking(width, heads)
 
     def exchange(self, face: Tensor, face_mask: Tensor, audio: Tensor, audio_mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, Tf, W), bool (B, Tf), (B, Ta, W), bool (B, Ta) -> both, changed by the other."""
@@ -106,23 +119,12 @@ class IntermediateTransformerFusion(StagedFusion):
     modality_weights: the share of each modality's part in the logits, by length.
     """
 
-    def __init__(
-        self,
-        face_embedding: int,
-        audio_embedding: int,
-        classes: int,
-        width: int = 64,
-        heads: int = 1,
-        dropout: float = 0.2,
-    ):
-        super().__init__(face_embedding, audio_embedding, classes, width, dropout)
-        self.face_reads_audio = ReadingBlock(width, heads)
-        self.audio_reads_face = ReadingBlock(width, heads)
+    looking = ReadingBlock
 
     def exchange(self, face: Tensor, face_mask: Tensor, audio: Tensor, audio_mask: Tensor) -> tuple[Tensor, Tensor]:
         return (
-            (face + self.face_reads_audio(face, audio, audio_mask)) * face_mask.unsqueeze(2).to(face.dtype),
-            (audio + self.audio_reads_face(audio, face, face_mask)) * audio_mask.unsqueeze(2).to(audio.dtype),
+            (face + self.for_face(face, audio, audio_mask)) * face_mask.unsqueeze(2).to(face.dtype),
+            (audio + self.for_audio(audio, face, face_mask)) * audio_mask.unsqueeze(2).to(audio.dtype),
         )
 
 
@@ -153,21 +155,10 @@ class IntermediateAttentionFusion(StagedFusion):
     modality_weights: the share of each modality's part in the logits, by length.
     """
 
-    def __init__(
-        self,
-        face_embedding: int,
-        audio_embedding: int,
-        classes: int,
-        width: int = 64,
-        heads: int = 1,
-        dropout: float = 0.2,
-    ):
-        super().__init__(face_embedding, audio_embedding, classes, width, dropout)
-        self.face_scale = AttentionScale(width, heads)
-        self.audio_scale = AttentionScale(width, heads)
+    looking = AttentionScale
 
     def exchange(self, face: Tensor, face_mask: Tensor, audio: Tensor, audio_mask: Tensor) -> tuple[Tensor, Tensor]:
         return (
-            face * self.face_scale(audio, audio_mask, face, face_mask),
-            audio * self.audio_scale(face, face_mask, audio, audio_mask),
+            face * self.for_face(audio, audio_mask, face, face_mask),
+            audio * self.for_audio(face, face_mask, audio, audio_mask),
         )
