@@ -28,5 +28,10 @@ setup(
     ],
     install_requires=["setuptools"],
     zip_safe=False,
-    entry_points={"console_scripts": [f"demo = {NAME}.demo:main"]},
+    entry_points={
+        "console_scripts": [
+            f"demo = {NAME}.demo:main",
+            f"greet_and_slow_down = {NAME}.examples.greet_and_slow_down:main",
+        ]
+    },
 )

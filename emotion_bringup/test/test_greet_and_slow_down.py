@@ -1,0 +1,117 @@
+"""The example behaviour on a graph: what the robot is asked to do, and what is said where it cannot."""
+
+from types import SimpleNamespace
+
+import pytest
+from action_msgs.msg import GoalStatus
+from rclpy.task import Future
+from std_msgs.msg import Bool
+
+from emotion_bringup.examples import robot_skills
+from emotion_bringup.examples.greet_and_slow_down import GreetAndSlowDown
+from emotion_bringup.examples.robot_skills import RobotSkills
+from emotion_msgs.msg import EmotionState
+
+
+class Server:
+    """An action's client whose server the test plays."""
+
+    def __init__(self, node, action_type, name):
+        self.name, self.goals, self.is_there = name, [], True
+        self.response, self.result = Future(), Future()
+        SERVERS[name] = self
+
+    def server_is_ready(self):
+        return self.is_there
+
+    def send_goal_async(self, goal):
+        self.goals.append(goal)
+        return self.response
+
+    def respond(self, accepted):
+        self.response.set_result(SimpleNamespace(accepted=accepted, get_result_async=lambda: self.result))
+
+    def end(self, status):
+        self.result.set_result(SimpleNamespace(status=status))
+
+
+SERVERS = {}
+
+
+@pytest.fixture
+def servers(monkeypatch):
+    """A robot that has the packages of TTS and play_motion2, and not that of Nav2."""
+    types = {"TTS": SimpleNamespace(Goal=dict), "PlayMotion2": SimpleNamespace(Goal=dict)}
+    monkeypatch.setattr(robot_skills, "optional_type", lambda module, name: types.get(name))
+    monkeypatch.setattr(robot_skills, "ActionClient", Server)
+    SERVERS.clear()
+    return SERVERS
+
+
+@pytest.mark.parametrize("status", [GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_ABORTED])
+def test_microphone_is_told_of_the_robots_own_words_from_before_they_begin_to_their_end(graph, servers, status):
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    skills = RobotSkills(graph.node)
+    skills.say("Hello!", "en_US")
+    assert servers["/tts_engine/tts"].goals == [{"input": "Hello!", "locale": "en_US"}]
+    graph.wait_for(lambda: [message.data for message in speaking] == [True], "the beginning")
+    servers["/tts_engine/tts"].respond(accepted=True)
+    servers["/tts_engine/tts"].end(status)
+    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+
+
+def test_refused_speech_leaves_nobody_unheard(graph, servers):
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    RobotSkills(graph.node).say("Hello!", "en_US")
+    servers["/tts_engine/tts"].respond(accepted=False)
+    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+
+
+def test_speech_server_that_dies_leaves_nobody_unheard_for_ever(graph, servers, monkeypatch):
+    monkeypatch.setattr(robot_skills, "SPEECH_LIMIT_S", 0.1)
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    RobotSkills(graph.node).say("Hello!", "en_US")
+    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+
+
+def test_missing_server_is_said_and_nothing_is_sent(graph, servers, capfd):
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    skills = RobotSkills(graph.node)
+    servers["/play_motion2"].is_there = servers["/tts_engine/tts"].is_there = False
+    skills.say("Hello!", "en_US")
+    skills.play("wave")
+    log = capfd.readouterr().err
+    assert "Cannot say 'Hello!': nobody serves /tts_engine/tts" in log
+    assert "Cannot play the motion wave: nobody serves /play_motion2" in log
+    assert not speaking and not servers["/tts_engine/tts"].goals and not servers["/play_motion2"].goals
+
+
+def test_missing_packages_are_said(graph, monkeypatch, capfd):
+    monkeypatch.setattr(robot_skills, "optional_type", lambda module, name: None)
+    skills = RobotSkills(graph.node)
+    skills.say("Hello!", "en_US")
+    skills.play("wave")
+    skills.limit_speed(40.0)
+    skills.limit_speed(0.0)
+    skills.end()
+    log = capfd.readouterr().err
+    for sentence in (
+        "Would say 'Hello!': tts_msgs is not installed.",
+        "Would play the motion wave: play_motion2_msgs is not installed.",
+        "Would limit the speed to 40 %: nav2_msgs is not installed.",
+        "Would lift the limit of the speed: nav2_msgs is not installed.",
+    ):
+        assert sentence in log
+
+
+def test_happy_person_is_greeted_with_words_and_a_motion(graph, servers):
+    graph.add(GreetAndSlowDown)
+    publisher = graph.speak(EmotionState, "emotion/state")
+    state = EmotionState(label="happy", confidence=0.9, track_id="face_1")
+
+    def greeted():
+        publisher.publish(state)
+        return servers["/tts_engine/tts"].goals and servers["/play_motion2"].goals
+
+    graph.wait_for(greeted, "the greeting")
+    assert servers["/play_motion2"].goals == [{"motion_name": "wave", "skip_planning": False}]

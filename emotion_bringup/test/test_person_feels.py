@@ -1,0 +1,95 @@
+"""The condition in a tree of py_trees, with real messages over DDS."""
+
+import subprocess
+import sys
+
+import pytest
+
+from emotion_msgs.msg import EmotionState
+
+py_trees = pytest.importorskip("py_trees", reason="py_trees is not installed")
+from emotion_bringup.examples.person_feels import PersonFeels  # noqa: E402
+
+Status = py_trees.common.Status
+WITHOUT_PY_TREES = """
+import sys
+sys.modules["py_trees"] = None
+import emotion_bringup.examples.person_feels
+"""
+
+
+@pytest.fixture
+def condition(graph):
+    condition = PersonFeels("happy", min_confidence=0.6, max_age_s=30.0, wait_s=60.0)
+    tree = py_trees.trees.BehaviourTree(py_trees.composites.Sequence("greet", memory=False, children=[condition]))
+    tree.setup(node=graph.node)
+    publisher = graph.speak(EmotionState, "emotion/state")
+
+    def tick(**fields):
+        """The tree's answer to a state."""
+        state = EmotionState(labels=["neutral", "happy"], model_id="test", track_id="face_1", **fields)
+        seen = condition._state
+        publisher.publish(state)
+        graph.wait_for(lambda: condition._state is not seen, "the state")
+        tree.tick()
+        return tree.root.status
+
+    tick.tree, tick.condition = tree, condition
+    return tick
+
+
+def test_person_who_feels_it_is_a_success(condition):
+    assert condition(label="happy", confidence=0.8) is Status.SUCCESS
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"label": "neutral", "confidence": 0.9},
+        {"label": "happy", "confidence": 0.5},
+        {"label": EmotionState.NOBODY, "uncertain": True},
+    ],
+)
+def test_person_who_does_not_is_a_failure(condition, fields):
+    assert condition(**fields) is Status.FAILURE
+
+
+def test_doubt_is_not_known_yet(condition):
+    assert condition(label="happy", confidence=0.8, uncertain=True) is Status.RUNNING
+
+
+def test_nothing_heard_is_not_known_yet_and_says_so(condition):
+    condition.tree.tick()
+    assert condition.tree.root.status is Status.RUNNING
+    assert "no state on emotion/state" in condition.condition.feedback_message
+
+
+def test_label_that_the_model_lacks_is_a_failure_that_names_those_it_has(condition):
+    condition.condition._label = "joyful"
+    assert condition(label="happy", confidence=0.8) is Status.FAILURE
+    assert condition.condition.feedback_message == "test does not know 'joyful', only neutral, happy"
+
+
+def test_old_state_says_nothing_and_fails_after_a_while(condition):
+    assert condition(label="happy", confidence=0.8) is Status.SUCCESS
+    now_s = condition.condition._now_s()
+    for age_s, expected in (
+        (29.0, Status.SUCCESS),
+        (31.0, Status.RUNNING),
+        (59.0, Status.RUNNING),
+        (61.0, Status.FAILURE),
+    ):
+        condition.condition._now_s = lambda age_s=age_s: now_s + age_s
+        condition.tree.tick()
+        assert condition.tree.root.status is expected
+
+
+def test_tree_that_is_set_up_without_a_node_is_told_how():
+    with pytest.raises(KeyError, match=r"set up without a node; call setup\(node=...\)"):
+        PersonFeels("happy", min_confidence=0.6).setup()
+
+
+def test_without_py_trees_the_import_says_what_to_install():
+    run = subprocess.run([sys.executable, "-c", WITHOUT_PY_TREES], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "py_trees is not installed, expected it for PersonFeels; install ros-$ROS_DISTRO-py-trees" in run.stderr
