@@ -144,9 +144,10 @@ class MediaPlayerNode(PerceptionNode):
         return False
 
     def _publish_frame(self, frame: VideoFrame, stamp_ns: int) -> None:
-        header = Header(stamp=to_stamp(stamp_ns), frame_id=self._camera_frame_id)
-        self._image_publisher.publish(rgb_to_image(frame.image_rgb, header))
         self._frames += 1
+        if self._image_publisher.get_subscription_count():
+            header = Header(stamp=to_stamp(stamp_ns), frame_id=self._camera_frame_id)
+            self._image_publisher.publish(rgb_to_image(frame.image_rgb, header))
 
     def _publish_block(self, block: AudioBlock, stamp_ns: int) -> None:
         self._audio_publisher.publish(
