@@ -36,6 +36,14 @@ def astronaut() -> NDArray[np.uint8]:
     return image
 
 
+@pytest.fixture(scope="session")
+def ravdess_clip() -> Path:
+    """An actor who talks for 3.35 s, 1280x720, where the shared data are present."""
+    if not RAVDESS_CLIP.is_file():
+        pytest.skip("the shared data are not here")
+    return RAVDESS_CLIP
+
+
 @pytest.fixture(scope="session", params=["ravdess", "generated"])
 def talking_clip(
     request: pytest.FixtureRequest, astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory

@@ -2,9 +2,16 @@
 
 import math
 
+import cv2
+import numpy as np
 import pytest
 
 from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, SpeakerSettings, Speech
+from emotion_perception.core.audio_windows import AudioWindower
+from emotion_perception.core.face_detector import FaceDetector
+from emotion_perception.core.media_reader import AudioBlock, MediaReader
+from emotion_perception.core.mouth_opening import MouthMeter
+from emotion_perception.core.voice_activity import VoiceActivity
 
 MILLISECOND = 1_000_000
 START = 1_700_000_000_000 * MILLISECOND
@@ -118,3 +125,32 @@ def test_old_sound_and_old_mouths_are_forgotten(scene):
 def test_thresholds_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="movement_leave <= movement_enter"):
         SpeakerSettings(movement_enter=0.1, movement_leave=0.2)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_voice_of_an_actor_is_that_of_the_half_of_the_image_in_which_he_talks(
+    speaker, voice_model_path, ravdess_clip, side
+):
+    """The other half holds his first image, in which he waits to begin."""
+    windower = AudioWindower(3.0, 0.1, VoiceActivity(voice_model_path, 0.5, 0.35, 0.1))
+    waiting, verdicts, images = None, [], 0
+    with MediaReader(ravdess_clip) as reader, FaceDetector(0.5) as detector, MouthMeter() as meter:
+        for item in reader:
+            if isinstance(item, AudioBlock):
+                for window in windower.add(item.samples, item.sample_rate_hz, item.time_s):
+                    stamp_ns = START + round(window.stamp_s * 1e9)
+                    speaker.hear(stamp_ns, window.speaking)
+                    if window.speaking:
+                        verdicts.append(speaker.decide(stamp_ns, ["left", "right"]).voice_of)
+                continue
+            images += 1
+            if images % 2 == 0:  # as face_crop_node does
+                continue
+            talking = cv2.resize(item.image_rgb, (512, 288), interpolation=cv2.INTER_AREA)
+            waiting = talking if waiting is None else waiting
+            both = np.hstack([talking, waiting] if side == "left" else [waiting, talking])
+            for face in detector.detect(both):
+                where = "left" if face.box.x_px + face.box.width_px / 2 < 512 else "right"
+                speaker.see_mouth(START + round(item.time_s * 1e9), where, meter.measure(both, face.box))
+    assert len(verdicts) > 10
+    assert set(verdicts[:4]) <= {None, side} and set(verdicts[4:]) == {side}
