@@ -1,4 +1,4 @@
-"""Installs the demo, the launch files and the robots' parameter files."""
+"""Installs the demo, the launch files, the robots' parameter files and the simulated worlds."""
 
 from pathlib import Path
 
@@ -25,6 +25,8 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         *shared("config"),
         *shared("launch"),
+        *shared("models"),
+        *shared("worlds"),
     ],
     install_requires=["setuptools"],
     zip_safe=False,
