@@ -1,5 +1,6 @@
 """What the launch files ask for and what they say about it; that they work is tested in tests/test_launch.py."""
 
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ launch = pytest.importorskip(
 )
 pytest.importorskip("launch_ros")
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
+
+from emotion_bringup.launching import FAST_DDS_PROFILES, discovery_environment  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "launch"
 FILES = sorted(FOLDER.glob("*.launch.py"))
@@ -38,3 +41,14 @@ def test_unknown_preset_is_named_with_the_known_ones():
     context.launch_configurations["camera"] = "kinect"
     with pytest.raises(RuntimeError, match="\"camera\".*\"kinect\".*'classic', 'compressed', 'gz', 'realsense'"):
         argument.execute(context)
+
+
+def test_fast_dds_profile_is_the_default_of_every_participant(monkeypatch):
+    monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
+    (participant,) = ElementTree.parse(discovery_environment()[FAST_DDS_PROFILES]).getroot()
+    assert participant.get("is_default_profile") == "true"
+
+
+def test_profiles_of_the_user_prevail(monkeypatch):
+    monkeypatch.setenv(FAST_DDS_PROFILES, "mine.xml")
+    assert discovery_environment() == {}

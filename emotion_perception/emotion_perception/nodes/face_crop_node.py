@@ -1,6 +1,7 @@
 """Camera images in, tracked face crops out."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,6 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
-from emotion_perception.core.face_detector import FaceDetector
-from emotion_perception.core.face_tracker import FaceTracker
-from emotion_perception.core.mouth_opening import MouthMeter
 from emotion_perception.nodes.conversions import (
     NANOSECONDS_PER_S,
     compressed_to_rgb,
@@ -22,6 +20,10 @@ from emotion_perception.nodes.conversions import (
 )
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, TopicArrivals
 from emotion_perception.nodes.starting import run
+
+if TYPE_CHECKING:
+    from emotion_perception.core.face_detector import FaceDetector
+    from emotion_perception.core.mouth_opening import MouthMeter
 
 # A mouth that speaks opens and shuts some four times a second: every second image of a camera shows that.
 MOUTH_INTERVAL_S = 0.06
@@ -73,6 +75,13 @@ class FaceCropNode(PerceptionNode):
         if transport not in TRANSPORTS:
             raise ValueError(f"image_transport is {transport!r}; expected one of {', '.join(TRANSPORTS)}.")
         self._message_type, self._to_rgb = TRANSPORTS[transport]
+        self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
+        # MediaPipe and SciPy are most of a start. They are loaded while the others already discover this node, which
+        # takes as long: one that died is back the sooner.
+        from emotion_perception.core.face_detector import FaceDetector
+        from emotion_perception.core.face_tracker import FaceTracker
+        from emotion_perception.core.mouth_opening import MouthMeter
+
         self._crop_px = self.value("crop_px")
         self._tracker = FaceTracker(
             max_lost_s=self.value("max_lost_s"),
@@ -82,7 +91,6 @@ class FaceCropNode(PerceptionNode):
         self._detector = FaceDetector(self.value("min_score"))
         self._mouth_from_faces = self.value("mouth_from_faces")
         self._mouth_meter = MouthMeter()
-        self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
 
     def cleanup(self) -> None:
         if self._detector is not None:
