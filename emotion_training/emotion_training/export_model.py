@@ -15,12 +15,13 @@ from typing import Any
 from emotion_perception.core.model_bundle import load_bundle
 
 from .build_default_bundle import code_commit
+from .calibration import calibrate
 from .command import run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .export import BundleModels, BundleShape, ParityError, write_bundle
 from .labels import VALENCE_AROUSAL
-from .predictions import STATES, calibrated_temperature, figures, predict, predict_by_bundle
+from .predictions import STATES, figures, predict, predict_by_bundle
 from .quantisation import quantise_encoders
 from .run_card import render_run_card
 
@@ -54,9 +55,8 @@ def export(
     """
     _check(experiment)
     data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
-    calibration = {
-        state: {"temperature": calibrated_temperature(predict(model, data.validation, state))} for state in STATES
-    }
+    validation = {state: predict(model, data.validation, state) for state in STATES}
+    calibration = {state: calibrate(said.logits, said.labels) for state, said in validation.items()}
     corpus = experiment.configuration["data"]["corpus"]
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
