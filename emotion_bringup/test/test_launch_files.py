@@ -1,5 +1,7 @@
 """What the launch files ask for and what they say about it; that they work is tested in tests/test_launch.py."""
 
+import os
+import runpy
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -9,7 +11,9 @@ launch = pytest.importorskip(
     "launch", reason="launch and launch_ros are not installed: they come with ROS, not from PyPI"
 )
 pytest.importorskip("launch_ros")
+from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
+from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions  # noqa: E402
 
 from emotion_bringup.launching import FAST_DDS_PROFILES, discovery_environment  # noqa: E402
 
@@ -52,3 +56,41 @@ def test_fast_dds_profile_is_the_default_of_every_participant(monkeypatch):
 def test_profiles_of_the_user_prevail(monkeypatch):
     monkeypatch.setenv(FAST_DDS_PROFILES, "mine.xml")
     assert discovery_environment() == {}
+
+
+@pytest.fixture
+def simulation(monkeypatch, tmp_path):
+    """Execute simulation.launch.py's start with arguments, in a context where tiago_gazebo may be installed."""
+
+    def start(is_installed, **values):
+        if is_installed:
+            (tmp_path / "share/ament_index/resource_index/packages").mkdir(parents=True)
+            (tmp_path / "share/ament_index/resource_index/packages/tiago_gazebo").touch()
+            (tmp_path / "share/tiago_gazebo").mkdir()
+            monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path), prepend=os.pathsep)
+        context = launch.LaunchContext()
+        context.launch_configurations.update(values)
+        return context, runpy.run_path(str(FOLDER / "simulation.launch.py"))["_start"](context, Path("/models"))
+
+    return start
+
+
+def test_simulation_without_tiago_gazebo_says_what_to_install(simulation):
+    with pytest.raises(RuntimeError, match="tiago_gazebo is not installed.*install ros-humble-tiago-gazebo"):
+        simulation(is_installed=False, gazebo_version="classic", path="")
+
+
+@pytest.mark.parametrize(
+    ("version", "variable"), [("classic", "GAZEBO_MODEL_PATH"), ("gazebo", "GZ_SIM_RESOURCE_PATH")]
+)
+def test_simulation_gives_tiago_our_world_and_models(simulation, monkeypatch, version, variable):
+    monkeypatch.setenv(variable, "/others")
+    context, (path, group, *_) = simulation(is_installed=True, gazebo_version=version, path="", world_name="/worlds/w")
+    path.execute(context)
+    assert os.environ[variable] == os.pathsep.join(["/others", "/models"])
+    (include,) = (action for action in group.get_sub_entities() if isinstance(action, IncludeLaunchDescription))
+    given = {
+        name: perform_substitutions(context, normalize_to_list_of_substitutions(value))
+        for name, value in include.launch_arguments
+    }
+    assert given == {"is_public_sim": "True", "world_name": "/worlds/w", "gazebo_version": version}
