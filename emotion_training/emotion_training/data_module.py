@@ -105,8 +105,9 @@ class EmotionDataModule(lightning.LightningDataModule):
         self.empty_classes = empty_classes
         self.workers = workers
         self.fold_number = fold
+        whole_split = load_split(find_split(split))
         self.clips = load_corpus(corpus)
-        self.split = load_split(find_split(split)).among(self.clips.speaker_ids)
+        self.split = whole_split.among(self.clips.speaker_ids)
         self.seed = 0
         self._check()
         self.validation = self.clips.of_speakers(self.fold.validation)

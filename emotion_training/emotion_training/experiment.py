@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -107,9 +108,10 @@ class Experiment:
         self.trainer.callbacks.extend(_callbacks(self.selection, directory))
         kept = directory / (BEST if self.selection.keep == "best" else LAST)
         with quiet_lightning():
-            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=directory / LAST if resume else None)
-            if self.trainer.interrupted:
-                raise KeyboardInterrupt
+            try:
+                self.trainer.fit(self.module, datamodule=self.data, ckpt_path=directory / LAST if resume else None)
+            except SystemExit:  # so Lightning ends after Ctrl-C and SIGTERM
+                raise KeyboardInterrupt from None
         self.module.load_state_dict(load_checkpoint(kept)["state_dict"])
         self.module.eval()
         return kept
@@ -185,15 +187,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path = Path(path)
         unfinished = path.with_name(path.name + ".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(checkpoint, unfinished)
             unfinished.replace(path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, without saying so
+            free_mib = shutil.disk_usage(path.parent).free / 2**20
             unfinished.unlink(missing_ok=True)
-            kept = "the previous one is kept" if path.is_file() else "there was none before"
+            remedy = "go on with --resume: the previous one is kept" if path.is_file() else "start again"
             raise CheckpointError(
-                f"{path} cannot be written ({error}); {kept}. Make room and go on with --resume"
+                f"{path} cannot be written, with {free_mib:.1f} MiB free there ({error}); make room and {remedy}"
             ) from None
 
 

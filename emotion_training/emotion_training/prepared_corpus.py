@@ -1,6 +1,8 @@
 """Reads what `prepare` wrote: the clips of a corpus with face crops and 16 kHz sound ready to use."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,5 +97,5 @@ def _load(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path) as arrays:
             return arrays[name]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise CorpusError(f"{path} cannot be read ({error}); delete it and run `prepare` again") from None

@@ -270,10 +270,11 @@ def test_a_folder_that_was_not_prepared_is_named(tmp_path):
         PreparedCorpus(tmp_path)
 
 
-def test_a_damaged_clip_is_named(prepared, tmp_path):
+@pytest.mark.parametrize("left_bytes", [4, 200, -100])
+def test_a_damaged_clip_is_named(prepared, tmp_path, left_bytes):
     corpus = PreparedCorpus(prepared)
     broken = tmp_path / "clip.npz"
-    broken.write_bytes(b"half")
+    broken.write_bytes(corpus.clips[0].audio.read_bytes()[:left_bytes])
     clip = replace(corpus.clips[0], audio=broken)
     with pytest.raises(CorpusError, match="clip.npz cannot be read"):
         corpus.load_audio(clip)

@@ -2,10 +2,13 @@
 
 import errno
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from training_fixtures import LABELS, experiment_tree, write_corpus, write_split
 
 from emotion_training import evaluate, train
@@ -92,11 +95,19 @@ def test_a_full_disk_keeps_the_previous_checkpoint(folder, tmp_path, monkeypatch
         save(content, path, *args, **kwargs)
 
     monkeypatch.setattr(torch, "save", save_until_full)
-    with pytest.raises(CheckpointError, match="cannot be written .*No space left.*the previous one is kept"):
+    with pytest.raises(CheckpointError, match="be written, with .* MiB free .*No space left.*the previous one is kept"):
         run(folder, tmp_path)
     monkeypatch.undo()
     assert load_checkpoint(tmp_path / BEST)["epoch"] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [BEST, LAST]
+
+
+def test_a_training_that_is_told_to_end_ends_as_an_interrupted_one(folder, tmp_path):
+    experiment = read_experiment(experiment_tree(folder))
+    ending = LambdaCallback(on_train_batch_start=lambda *given: os.kill(os.getpid(), signal.SIGTERM))
+    experiment.trainer.callbacks.append(ending)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(tmp_path)
 
 
 @pytest.mark.parametrize(
