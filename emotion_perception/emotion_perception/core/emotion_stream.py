@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, SpeakerSettings, Speech, Verdict
 from emotion_perception.core.emotion_estimate import EmotionEstimate, seconds_between
 from emotion_perception.core.model_bundle import FloatArray, ModelBundle
-from emotion_perception.core.person import Person
+from emotion_perception.core.person import FaceSample, Person
 from emotion_perception.core.person_in_focus import Bystander, FocusSettings, PersonInFocus
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother, SmoothingSettings
 
@@ -23,6 +23,8 @@ NANOSECONDS_PER_S = 1_000_000_000
 # Samples of one stream may come a little late; more than this, and time itself was set back (a bag that
 # starts again, a simulation that was reset).
 TIME_JUMP_NS = NANOSECONDS_PER_S // 2
+# A new speaker is noticed about so long after beginning: what was heard before is the former one's.
+SPEAKER_DELAY_NS = NANOSECONDS_PER_S // 2
 VOICE_ONLY = OFF_SCREEN  # the track id of a voice without a face
 
 
@@ -37,17 +39,6 @@ class StreamSettings:
     speaker: SpeakerSettings
     focus: FocusSettings
     smoothing: SmoothingSettings
-
-
-@dataclass(frozen=True)
-class FaceSample:
-    """One tracked face in one image."""
-
-    track_id: str
-    crop: NDArray[np.uint8]  # (side, side, 3) RGB, of any size
-    area: float  # of the face in the camera image, in any unit
-    off_center: float  # distance from the image's middle, 1 in a corner
-    mouth_opening: float  # as `MouthMeter` measures it; NaN when it was not measured
 
 
 @dataclass
@@ -84,6 +75,8 @@ class EmotionStream:
         self._audio_stamp_ns: int | None = None
         self._audio_embeddings: FloatArray | None = None  # (tokens, embedding); None without a usable voice
         self._somebody_speaks = False  # at the end of the newest audio window
+        self._voice_of: str | None = None  # the last of whom it was known
+        self._voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
         self._estimated_ns: int | None = None
 
@@ -103,7 +96,7 @@ class EmotionStream:
             person = self._people.get(face.track_id)
             if person is None:
                 person = self._people[face.track_id] = Person(ProbabilitySmoother(self._settings.smoothing))
-            person.see(stamp_ns, embedding, face.area, face.off_center)
+            person.see(stamp_ns, embedding, face)
             self._speaker.see_mouth(stamp_ns, face.track_id, face.mouth_opening)
 
     def add_audio(
@@ -152,6 +145,9 @@ class EmotionStream:
         window = np.zeros(audio.window_samples, np.float32)
         newest = samples[-len(window) :]
         window[len(window) - len(newest) :] = newest
+        if self._voice_since_ns is not None:
+            own_samples = max(stamp_ns - self._voice_since_ns, 0) * sample_rate_hz // NANOSECONDS_PER_S
+            window[: max(len(window) - own_samples, 0)] = 0.0
         self._audio_embeddings = self.bundle.encode_audio(window)
         self.counts.audio_windows_encoded += 1
 
@@ -168,6 +164,7 @@ class EmotionStream:
             if abs(now_ns - person.newest_ns) <= self._face_limit_ns
         }
         verdict = self._speaker.decide(now_ns, present)
+        self._pass_voice_on(verdict.voice_of, now_ns)
         voice = self._usable_voice(now_ns)
         focus = self._focus.choose(
             {
@@ -229,6 +226,15 @@ class EmotionStream:
             person.forget(now_ns - self._face_window_ns)
             if person.is_forgotten:
                 del self._people[track_id]
+
+    def _pass_voice_on(self, voice_of: str | None, now_ns: int) -> None:
+        """When another person is found to speak, keep the words of the one before out of the window."""
+        if voice_of is None or voice_of == self._voice_of:
+            return
+        if self._voice_of is not None:
+            self._voice_since_ns = now_ns - SPEAKER_DELAY_NS
+            self._audio_embeddings = None  # until the next window
+        self._voice_of = voice_of
 
     def _usable_voice(self, now_ns: int) -> FloatArray | None:
         if self._audio_embeddings is None or self._audio_stamp_ns is None:

@@ -1,11 +1,24 @@
-"""What is kept of one person who is seen."""
+"""What is seen of one person, and kept."""
 
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emotion_perception.core.model_bundle import BoolArray, FloatArray
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother
+
+
+@dataclass(frozen=True)
+class FaceSample:
+    """One tracked face in one image."""
+
+    track_id: str
+    crop: NDArray[np.uint8]  # (side, side, 3) RGB, of any size
+    area: float  # of the face in the camera image, in any unit
+    off_center: float  # distance from the image's middle, 1 in a corner
+    mouth_opening: float  # as `MouthMeter` measures it; NaN when it was not measured
 
 
 class Person:
@@ -27,11 +40,11 @@ class Person:
     def is_forgotten(self) -> bool:
         return not self._stamps_ns
 
-    def see(self, stamp_ns: int, embedding: FloatArray, area: float, off_center: float) -> None:
-        """Take the embedding (D,) of the next face."""
+    def see(self, stamp_ns: int, embedding: FloatArray, face: FaceSample) -> None:
+        """Take the next face, with its embedding (D,)."""
         self._stamps_ns.append(stamp_ns)
         self._embeddings.append(embedding)
-        self.area, self.off_center = area, off_center
+        self.area, self.off_center = face.area, face.off_center
 
     def forget(self, until_ns: int) -> None:
         """Drop what was captured at `until_ns` or before."""

@@ -7,9 +7,10 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, FaceCrop, FaceCropArray, ModelInfo
 from emotion_perception.core.emotion_estimate import EmotionEstimate
-from emotion_perception.core.emotion_stream import FaceSample, StreamSettings
+from emotion_perception.core.emotion_stream import StreamSettings
 from emotion_perception.core.face_box import Box
 from emotion_perception.core.model_bundle import ModelBundle
+from emotion_perception.core.person import FaceSample
 from emotion_perception.nodes.conversions import image_to_rgb, to_float_array, to_stamp
 
 

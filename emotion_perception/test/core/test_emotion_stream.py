@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from emotion_perception.core import emotion_stream
 from emotion_perception.core.active_speaker import SpeakerSettings, Speech
-from emotion_perception.core.emotion_stream import VOICE_ONLY, EmotionStream, FaceSample, StreamSettings
+from emotion_perception.core.emotion_stream import VOICE_ONLY, EmotionStream, StreamSettings
 from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.person import FaceSample
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
 from emotion_perception.testing.tiny_bundle import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
@@ -243,7 +245,9 @@ def converse(stream, seconds, moving=(), still=(), speaking=True):
         )
         if image % 2 == 0:
             hear(stream, moment_s, speaking=speaking)
-    return {estimate.track_id: estimate for estimate in stream.estimate(at(seconds + 1.45))}
+        else:
+            estimates = stream.estimate(at(moment_s))
+    return {estimate.track_id: estimate for estimate in estimates}
 
 
 def with_voice(estimates):
@@ -260,6 +264,22 @@ def test_voice_goes_to_the_one_whose_mouth_moves_and_brings_that_person_into_foc
     }
     estimates = converse(stream, 1.5, moving=["c"], still=["a", "b"])
     assert with_voice(estimates) == ["c"] and next(iter(estimates)) == "c"
+
+
+def test_words_of_the_former_speaker_are_not_in_the_window_of_the_new_one(stream, bundle, monkeypatch):
+    monkeypatch.setattr(emotion_stream, "SPEAKER_DELAY_NS", 0)
+    heard = []
+    encode_audio = bundle.encode_audio
+    monkeypatch.setattr(bundle, "encode_audio", lambda samples: heard.append(samples) or encode_audio(samples))
+    converse(stream, 0, moving=["a"], still=["b"])
+    assert all(window.all() for window in heard), "the first speaker has no one before"
+    heard.clear()
+    converse(stream, 1.5, moving=["b"], still=["a"])
+    # The tiny model's window is 0.1 s long; the change is noticed 0.05 s after a window.
+    own_samples = [np.count_nonzero(window) for window in heard]
+    assert own_samples.count(WINDOW_SAMPLES // 2) == 1 and set(own_samples) == {WINDOW_SAMPLES, WINDOW_SAMPLES // 2}
+    (first,) = (window for window in heard if not window.all())
+    assert first[WINDOW_SAMPLES // 2 :].all(), "the newer half is kept"
 
 
 def test_voice_stays_with_its_owner_while_it_is_in_the_window(stream):
