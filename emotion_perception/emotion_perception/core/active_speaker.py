@@ -8,12 +8,11 @@ opens for an utterance to come. How much the mouth's pixels change, less the eye
 from silence (0.00, and up to 0.08 in such images).
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-
-import numpy as np
 
 STEP_NS = 100_000_000  # about half a syllable
 WINDOW_NS = 10 * STEP_NS
@@ -65,7 +64,7 @@ class ActiveSpeaker:
 
     def see_mouth(self, stamp_ns: int, track_id: str, opening: float) -> None:
         """Take how far a mouth is open; NaN tells nothing."""
-        if not np.isnan(opening):
+        if math.isfinite(opening):
             self._openings[track_id].append((stamp_ns, opening))
 
     def hear(self, stamp_ns: int, is_voice: bool) -> None:
@@ -138,4 +137,4 @@ class ActiveSpeaker:
         if track_id == self._speaker:
             return Speech.SPEAKING
         limit = self._settings.movement_leave if self._speaker is None else self._settings.movement_enter
-        return Speech.SILENT if movements.get(track_id, np.inf) < limit else Speech.UNKNOWN
+        return Speech.SILENT if movements.get(track_id, math.inf) < limit else Speech.UNKNOWN

@@ -1,6 +1,5 @@
 """When the robot itself spoke, so that its own voice is not taken for a person's."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ REMEMBERED_S = 30.0  # chunks of sound come later than this after their capture 
 
 @dataclass
 class _Utterance:
-    source: Hashable
     start_s: float
     end_s: float  # the echo included; while the source says nothing else, the time to which it is believed
 
@@ -40,9 +38,9 @@ class RobotSpeech:
         self._tail_s = tail_s
         self._limit_s = limit_s
         self._utterances: list[_Utterance] = []
-        self._current: dict[Hashable, _Utterance] = {}  # of each source that last said that the robot speaks
+        self._current: dict[str, _Utterance] = {}  # of each source that last said that the robot speaks
 
-    def tell(self, source: Hashable, is_speaking: bool, now_s: float) -> None:
+    def tell(self, source: str, is_speaking: bool, now_s: float) -> None:
         """Take the word of a source; its own last word does not count any more."""
         # Time that went backwards left utterances in the future.
         self._utterances = [it for it in self._utterances if it.start_s <= now_s and it.end_s > now_s - REMEMBERED_S]
@@ -51,7 +49,7 @@ class RobotSpeech:
             current = None  # no longer believed, or of another time
         if is_speaking:
             if current is None:
-                current = _Utterance(source, now_s, now_s)
+                current = _Utterance(now_s, now_s)
                 self._utterances.append(current)
             current.end_s = now_s + self._limit_s
             self._current[source] = current
@@ -60,7 +58,7 @@ class RobotSpeech:
                 current.end_s = now_s + self._tail_s
             self._current.pop(source, None)
 
-    def disbelieved(self, now_s: float) -> list[Hashable]:
+    def disbelieved(self, now_s: float) -> list[str]:
         """The sources whose last word was that the robot speaks, longer ago than the limit."""
         return [source for source, utterance in self._current.items() if now_s > utterance.end_s]
 
