@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, SpeakerSettings, Speech, Verdict
 from emotion_perception.core.emotion_estimate import EmotionEstimate, seconds_between
-from emotion_perception.core.model_bundle import FloatArray, ModelBundle
+from emotion_perception.core.model_bundle import FloatArray, FusionOutput, ModelBundle
 from emotion_perception.core.person import FaceSample, Person
 from emotion_perception.core.person_in_focus import Bystander, FocusSettings, PersonInFocus
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother, SmoothingSettings
@@ -35,7 +35,7 @@ class StreamSettings:
     face_limit_s: float  # an older face is not used
     audio_limit_s: float  # an older voice is not used
     min_voice_activity: float  # share of the window with voice from which the window is used
-    uncertain_below: float  # confidence
+    uncertain_below: float  # confidence; 0: as the model says for the modalities in use
     speaker: SpeakerSettings
     focus: FocusSettings
     smoothing: SmoothingSettings
@@ -200,9 +200,7 @@ class EmotionStream:
                 audio_mask[row] = True
         fused = self.bundle.fuse(face_embeddings, face_mask, audio_embeddings, audio_mask)
         return [
-            self._describe(
-                track_id, fused.probabilities[row], fused.modality_weights[row], bool(audio_mask[row]), verdict, now_ns
-            )
+            self._describe(track_id, fused, row, bool(audio_mask[row]), verdict, now_ns)
             for row, track_id in enumerate(track_ids)
         ]
 
@@ -244,8 +242,8 @@ class EmotionStream:
     def _describe(
         self,
         track_id: str,
-        probabilities: FloatArray,
-        weights: FloatArray,
+        fused: FusionOutput,
+        row: int,
         with_voice: bool,
         verdict: Verdict,
         now_ns: int,
@@ -255,7 +253,7 @@ class EmotionStream:
         audio_ns = self._audio_stamp_ns if with_voice else None
         smoother = person.smoother if person else self._voice_only
         unseen_speech = Speech.SPEAKING if self._somebody_speaks else Speech.SILENT
-        smoothed, label = smoother.update(probabilities, now_ns / NANOSECONDS_PER_S)
+        smoothed, label = smoother.update(fused.probabilities[row], now_ns / NANOSECONDS_PER_S)
         confidence = float(smoothed[label])
         valence, arousal = smoothed @ self.bundle.coordinates  # (C,) @ (C, 2)
         return EmotionEstimate(
@@ -264,11 +262,11 @@ class EmotionStream:
             probabilities=smoothed,
             label=self.bundle.labels[label],
             confidence=confidence,
-            uncertain=confidence < self._settings.uncertain_below,
+            uncertain=confidence < (self._settings.uncertain_below or float(fused.uncertain_below[row])),
             valence=float(valence),
             arousal=float(arousal),
-            face_weight=float(weights[0]),
-            audio_weight=float(weights[1]),
+            face_weight=float(fused.modality_weights[row, 0]),
+            audio_weight=float(fused.modality_weights[row, 1]),
             face_age_s=seconds_between(face_ns, now_ns),
             audio_age_s=seconds_between(audio_ns, now_ns),
             skew_s=seconds_between(face_ns, audio_ns),

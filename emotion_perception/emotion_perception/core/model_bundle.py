@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from emotion_perception.core.onnx_session import open_session
 
+STATES = ("both", "face", "audio")
 GRAPHS = ("face_encoder.onnx", "audio_encoder.onnx", "fusion.onnx")
 
 FloatArray = NDArray[np.float32]
@@ -59,6 +60,7 @@ class FusionOutput:
 
     probabilities: FloatArray  # (B, C), calibrated for the modalities in use
     modality_weights: FloatArray  # (B, 2), of face and voice; 0 for a missing one
+    uncertain_below: FloatArray  # (B,), confidence below which the modalities in use leave it open
 
 
 class ModelBundle:
@@ -78,11 +80,10 @@ class ModelBundle:
         self.audio = AudioInput(**description["audio"])
         coordinates = description["valence_arousal"]["coordinates"]
         self.coordinates: FloatArray = np.array([coordinates[label] for label in self.labels], np.float32)  # (C, 2)
-        temperatures = {state: entry["temperature"] for state, entry in description["calibration"].items()}
-        # Indexed by [face in use, voice in use]; the entry for neither is never used.
-        self._temperatures: FloatArray = np.array(
-            [[1.0, temperatures["audio"]], [temperatures["face"], temperatures["both"]]], np.float32
-        )
+        calibration = description["calibration"]
+        self.uncertain_below: dict[str, float] = {state: calibration[state]["uncertain_below"] for state in STATES}
+        self._temperatures = _by_modalities({state: calibration[state]["temperature"] for state in STATES})
+        self._uncertain_below = _by_modalities(self.uncertain_below)
         self._face_encoder, self._audio_encoder, self._fusion = (sessions[name] for name in GRAPHS)
 
     def encode_faces(self, crops: NDArray[np.uint8]) -> FloatArray:
@@ -117,8 +118,14 @@ class ModelBundle:
                 "audio_mask": audio_mask,
             },
         )
-        temperatures = self._temperatures[face_mask.any(axis=1).astype(int), audio_mask.astype(int)]  # (B,)
-        return FusionOutput(softmax(logits / temperatures[:, np.newaxis]), weights)
+        state = face_mask.any(axis=1).astype(int), audio_mask.astype(int)  # (B,) each
+        probabilities = softmax(logits / self._temperatures[state][:, np.newaxis])
+        return FusionOutput(probabilities, weights, self._uncertain_below[state])
+
+
+def _by_modalities(of_state: dict[str, float]) -> FloatArray:
+    """Indexed by [face in use, voice in use]; the entry for neither is never used."""
+    return np.array([[1.0, of_state["audio"]], [of_state["face"], of_state["both"]]], np.float32)
 
 
 def softmax(logits: FloatArray) -> FloatArray:

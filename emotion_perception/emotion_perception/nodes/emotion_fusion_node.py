@@ -35,7 +35,12 @@ class EmotionFusionNode(PerceptionNode):
         Parameter("face_limit_s", "A face older than this is not used, in seconds", 0.0, 10.0),
         Parameter("audio_limit_s", "A voice older than this is not used, in seconds", 0.0, 10.0),
         Parameter("min_voice_activity", "Share of an audio window with voice from which the voice is used", 0.0, 1.0),
-        Parameter("uncertain_below", "Confidence below which a state is marked uncertain", 0.0, 1.0),
+        Parameter(
+            "uncertain_below",
+            "Confidence below which a state is marked uncertain; 0: as the model says for the modalities in use",
+            0.0,
+            1.0,
+        ),
         Parameter(
             "mouth_movement_enter",
             "Movement of a mouth, in distances of the eyes a second, from which it may be the one that speaks",

@@ -9,7 +9,7 @@ from emotion_msgs.msg import EmotionState, FaceCrop, FaceCropArray, ModelInfo
 from emotion_perception.core.emotion_estimate import EmotionEstimate
 from emotion_perception.core.emotion_stream import StreamSettings
 from emotion_perception.core.face_box import Box
-from emotion_perception.core.model_bundle import ModelBundle
+from emotion_perception.core.model_bundle import STATES, ModelBundle
 from emotion_perception.core.person import FaceSample
 from emotion_perception.nodes.conversions import image_to_rgb, to_float_array, to_stamp
 
@@ -78,7 +78,7 @@ def to_model_info(bundle: ModelBundle, settings: StreamSettings, stamp: Time) ->
         arousal=to_float_array(bundle.coordinates[:, 1]),
         trained_on=bundle.trained_on,
         licence=bundle.licence,
-        uncertain_below=settings.uncertain_below,
+        uncertain_below=[settings.uncertain_below or bundle.uncertain_below[state] for state in STATES],
         label_enter=settings.smoothing.enter,
         label_leave=settings.smoothing.leave,
         min_voice_activity=settings.min_voice_activity,

@@ -73,9 +73,9 @@ def _description() -> dict[str, Any]:
         "face": {"size_px": SIDE_PX, "embedding": 3, "bins": BINS, "bin_s": 0.25},
         "audio": {"sample_rate_hz": 16000, "window_s": 0.1, "hop_s": 0.05, "embedding": 1, "tokens": TOKENS},
         "calibration": {
-            "both": {"temperature": 2.0},
-            "face": {"temperature": 1.0},
-            "audio": {"temperature": 0.5},
+            "both": {"temperature": 2.0, "uncertain_below": 0.5},
+            "face": {"temperature": 1.0, "uncertain_below": 0.6},
+            "audio": {"temperature": 0.5, "uncertain_below": 0.7},
         },
         "valence_arousal": {
             "source": "invented for tests",

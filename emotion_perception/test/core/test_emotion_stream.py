@@ -1,6 +1,7 @@
 """Streaming fusion: once encoded, masked when old, cleared when time jumps back."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,6 +163,18 @@ def test_low_confidence_is_uncertain(stream):
     stream.add_faces(at(0), [face((90, 85, 80))])
     estimate = stream.estimate(at(0.1))[0]
     assert estimate.confidence < 0.6 and estimate.uncertain
+
+
+def test_without_a_limit_of_the_user_that_of_the_model_counts(bundle, stream):
+    hesitant = face((90, 85, 80))
+    stream.add_faces(at(0), [hesitant])
+    confidence = stream.estimate(at(0.1))[0].confidence
+    of_model = EmotionStream(bundle, replace(stream._settings, uncertain_below=0.0))
+    of_model.add_faces(at(0), [hesitant])
+    assert confidence < bundle.uncertain_below["face"] and of_model.estimate(at(0.1))[0].uncertain
+    of_user = EmotionStream(bundle, replace(stream._settings, uncertain_below=0.9 * confidence))
+    of_user.add_faces(at(0), [hesitant])
+    assert not of_user.estimate(at(0.1))[0].uncertain
 
 
 def test_valence_and_arousal_follow_the_distribution(stream):

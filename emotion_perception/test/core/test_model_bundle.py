@@ -54,6 +54,7 @@ def test_each_row_is_calibrated_for_its_own_modalities(tmp_path):
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(fused.probabilities, expected, rtol=1e-5)
     np.testing.assert_allclose(fused.modality_weights, [[0.5, 0.5], [1, 0], [0, 1]])
+    np.testing.assert_allclose(fused.uncertain_below, [0.5, 0.6, 0.7])
 
 
 def test_encoders_take_what_the_description_says(tmp_path):

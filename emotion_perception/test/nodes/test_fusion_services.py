@@ -104,7 +104,7 @@ def test_who_comes_late_learns_what_the_model_is(graph, robot, bundle):
     assert list(info.trained_on) == ["colours", "tones"]
     assert (list(info.valence), list(info.arousal)) == ([0, 1, -1], [0, 0.5, -0.5])
     assert info.path == str(bundle) and len(info.sha256) == 64
-    assert info.uncertain_below == pytest.approx(robot.node.value("uncertain_below"))
+    assert list(info.uncertain_below) == pytest.approx([0.5, 0.6, 0.7])
     assert (info.label_enter, info.label_leave) == pytest.approx((0.5, 0.35))
 
 
