@@ -49,8 +49,10 @@ class GreetAndSlowDown(Node):
             self._react(reaction, state)
 
     def _react(self, reaction: Reaction, state: EmotionState) -> None:
-        who = state.track_id or "a voice"
-        self.get_logger().info(f"{who} is {state.label} ({state.confidence:.0%}): {reaction.value}")
+        now = f"{state.track_id or 'somebody'} is {state.label} ({state.confidence:.0%})"
+        if reaction is Reaction.FULL_SPEED:
+            now = "nobody is scared any more"
+        self.get_logger().info(f"{now}: {reaction.value}")
         if reaction is Reaction.GREET:
             self._skills.say(self._greeting, self._locale)
             if self._motion_name:
