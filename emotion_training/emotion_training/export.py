@@ -154,7 +154,7 @@ def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, .
         quiet = 0.01 * voice
         quiet[:, : samples // 2] = 0.0  # a stream that began in the middle of the window
         faces.append((face,))
-        voices.extend([(voice,), (quiet,)])
+        voices.extend([(voice,), (quiet,), (torch.zeros_like(voice),)])
         fusions.extend(_fusion_cases(models, shape.bins, face, voice, generator))
     face_outputs = getattr(models.face_encoder, "outputs", ("embedding",))
     return (

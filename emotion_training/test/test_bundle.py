@@ -97,6 +97,11 @@ def test_masked_inputs_have_no_influence_on_the_graph(tiny):
         assert np.isfinite(theirs).all() and (ours == theirs).all()
 
 
+def test_digital_silence_is_finite_in_the_graph_too(tiny):
+    session = onnxruntime.InferenceSession(str(tiny.directory / "audio_encoder.onnx"))
+    assert np.isfinite(session.run(None, {"audio": np.zeros((1, 48000), np.float32)})[0]).all()
+
+
 def test_the_manifest_describes_the_files(tiny):
     manifest = json.loads((tiny.directory / "model.json").read_text())
     assert manifest["format_version"] == 1 and manifest["labels"] == list(LABELS)

@@ -61,6 +61,7 @@ class LogMel(nn.Module):
         real, imaginary = spectrum.chunk(2, dim=1)
         mel = torch.matmul(self.filters, real * real + imaginary * imaginary)  # (B, mels, T)
         power = mel.sum(dim=1)  # (B, T)
-        reference = (power * power).sum(dim=1) / (power.sum(dim=1) + SILENCE)  # (B,)
-        relative = mel / (reference[:, None, None] + SILENCE)
+        # Clamped, for the exporter takes the addition of so small a number for nothing, and 0 / 0 is no number.
+        reference = (power * power).sum(dim=1) / power.sum(dim=1).clamp(min=SILENCE)  # (B,)
+        relative = mel / reference.clamp(min=SILENCE)[:, None, None]
         return torch.log(relative + DYNAMIC_RANGE)
