@@ -15,7 +15,7 @@ from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions  # noqa: E402
 
-from emotion_bringup.launching import FAST_DDS_PROFILES, discovery_environment  # noqa: E402
+from emotion_bringup.launching import FAST_DDS_PROFILES, fast_dds_environment  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "launch"
 FILES = sorted(FOLDER.glob("*.launch.py"))
@@ -49,13 +49,14 @@ def test_unknown_preset_is_named_with_the_known_ones():
 
 def test_fast_dds_profile_is_the_default_of_every_participant(monkeypatch):
     monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
-    (participant,) = ElementTree.parse(discovery_environment()[FAST_DDS_PROFILES]).getroot()
-    assert participant.get("is_default_profile") == "true"
+    root = ElementTree.parse(fast_dds_environment()[FAST_DDS_PROFILES]).getroot()
+    participants = [element for element in root if element.tag.endswith("participant")]
+    assert [participant.get("is_default_profile") for participant in participants] == ["true"]
 
 
 def test_profiles_of_the_user_prevail(monkeypatch):
     monkeypatch.setenv(FAST_DDS_PROFILES, "mine.xml")
-    assert discovery_environment() == {}
+    assert fast_dds_environment() == {}
 
 
 @pytest.fixture
