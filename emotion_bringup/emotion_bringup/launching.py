@@ -71,7 +71,7 @@ def graph_arguments(use_sim_time: str = "false") -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "faces",
             default_value="camera",
-            choices=FACES,
+            choices=tuple(FACES),
             description="Where faces are found: camera for our own detector, hri for those of hri_face_detect",
         ),
         DeclareLaunchArgument(

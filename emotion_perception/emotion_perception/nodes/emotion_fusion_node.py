@@ -16,7 +16,7 @@ from emotion_perception.core.emotion_stream import EmotionStream, StreamSettings
 from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
-from emotion_perception.nodes.conversions import check_image_size, to_nanoseconds
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, check_image_size, to_nanoseconds
 from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
@@ -107,6 +107,7 @@ class EmotionFusionNode(PerceptionNode):
         self._camera_frame_id = self._microphone_frame_id = ""
         self._estimates: list[EmotionEstimate] = []  # the newest
         self._states_published = 0
+        self._wanted_since_ns: int | None = None
         self._is_paused = self._is_muted = False
         self._refusal = ""
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
@@ -205,9 +206,14 @@ class EmotionFusionNode(PerceptionNode):
 
     def _on_tick(self) -> None:
         if not self.is_wanted():
+            self._wanted_since_ns = None
             return
         now_ns = self.get_clock().now().nanoseconds
         self._estimates = self._stream.estimate(now_ns)
+        if self._wanted_since_ns is None or now_ns < self._wanted_since_ns:
+            self._wanted_since_ns = now_ns
+        if not self._estimates and now_ns - self._wanted_since_ns < self._settings.face_limit_s * NANOSECONDS_PER_S:
+            return  # who has just begun to listen must not hear "nobody" before a face could be judged
         frame_ids = (self._camera_frame_id, self._microphone_frame_id)
         states = [to_state(estimate, self._stream.bundle, *frame_ids) for estimate in self._estimates]
         first = states[0] if states else nobody(self._stream.bundle, now_ns)

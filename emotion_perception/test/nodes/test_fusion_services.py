@@ -108,6 +108,12 @@ def test_who_comes_late_learns_what_the_model_is(graph, robot, bundle):
     assert (info.label_enter, info.label_leave) == pytest.approx((0.5, 0.35))
 
 
+def test_who_begins_to_listen_is_not_told_nobody_before_a_face_could_be_judged(graph, bundle):
+    robot = Robot(graph, bundle, face_limit_s=10.0)
+    robot.judged()
+    assert robot.states[0].modalities == EmotionState.FACE
+
+
 def test_another_model_takes_over_and_no_state_mixes_their_labels(graph, robot, other_bundle):
     infos = latched(graph)
     assert robot.judged().label == "happy"
