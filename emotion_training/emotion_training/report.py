@@ -117,7 +117,7 @@ def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
         rows.append(
             [
                 *(result.name, result.fusion, result.modalities, str(len(result.seeds))),
-                f"{result.uar:.3f} ± {np.std(result.uar_by_seed):.3f}",
+                _uar(result),
                 f"{low:.3f} to {high:.3f}",
                 *(f"{value:.3f}" for value in (result.mean("accuracy"), result.mean("macro_f1"), before, after)),
             ]
@@ -192,7 +192,7 @@ def _chosen_row(result: ModelResult, candidates: Sequence[str]) -> list[str]:
     low, high = result.uar_interval
     picked = {cell["row"]["fold"]: cell["row"]["chosen"] for cell in result.cells}
     return [
-        *(result.name, f"{result.uar:.3f} ± {np.std(result.uar_by_seed):.3f}", f"{low:.3f} to {high:.3f}"),
+        *(result.name, _uar(result), f"{low:.3f} to {high:.3f}"),
         *(str(len(candidates)), ", ".join(picked[fold] for fold in sorted(picked))),
     ]
 
@@ -301,6 +301,12 @@ def _again(config_path: Path, contents: Sequence[Mapping[str, Any]]) -> list[Par
             f"{command} --models {row['model']} --folds {row['fold']} --seeds {row['seed']}"
         ),
     ]
+
+
+def _uar(result: ModelResult) -> str:
+    """With its deviation over the seeds, where there are several."""
+    spread = f" ± {np.std(result.uar_by_seed):.3f}" if len(result.seeds) > 1 else ""
+    return f"{result.uar:.3f}{spread}"
 
 
 def _p(value: float) -> str:
