@@ -7,6 +7,7 @@ from .metrics import softmax
 
 TEMPERATURE_RANGE = (0.2, 5.0)
 CERTAIN_ACCURACY = 0.8  # of what is not called uncertain: right four times of five
+CERTAIN_ABOVE = 0.5  # what is more likely wrong than right is uncertain, however often the rest is right
 FEWEST_CERTAIN = 50  # of whom that accuracy is measured
 
 
@@ -27,7 +28,7 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The lowest confidence from which on CERTAIN_ACCURACY is reached; 1 where it never is.
+    """The lowest confidence above CERTAIN_ABOVE from which on CERTAIN_ACCURACY is reached; 1 where it never is.
 
     probabilities: (N, C), calibrated; labels: int (N,).
     """
@@ -36,7 +37,9 @@ def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:
     right = (probabilities.argmax(axis=1) == labels)[order]
     reached = right.cumsum() / np.arange(1, len(right) + 1) >= CERTAIN_ACCURACY
     reached[: FEWEST_CERTAIN - 1] = False
-    return round(float(confidence[order][np.flatnonzero(reached)[-1]]), 3) if reached.any() else 1.0
+    if not reached.any():
+        return 1.0
+    return round(max(CERTAIN_ABOVE, float(confidence[order][np.flatnonzero(reached)[-1]])), 3)
 
 
 def _loss(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -63,3 +63,8 @@ def test_what_is_not_uncertain_is_right_as_often_as_promised():
 def test_without_enough_that_is_right_everything_is_uncertain():
     probabilities = np.tile([0.9, 0.1], (100, 1))
     assert uncertain_below(probabilities, np.ones(100, np.int64)) == 1.0
+
+
+def test_what_is_more_likely_wrong_than_right_is_uncertain():
+    probabilities = np.tile([0.4, 0.3, 0.3], (100, 1))
+    assert uncertain_below(probabilities, np.zeros(100, np.int64)) == 0.5
