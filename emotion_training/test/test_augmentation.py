@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from emotion_training.face_augmentation import augment_faces
-from emotion_training.speech_corpora import SpeechClip
+from emotion_training.speech_clips import SpeechClip
 from emotion_training.tiny_bundle import tiny_config
 from emotion_training.voice_augmentation import augment_windows, mask_spectrogram, plain_window, random_window
 
