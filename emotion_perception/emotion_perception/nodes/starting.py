@@ -21,8 +21,8 @@ from emotion_perception.nodes.spinning import spin
 
 # The exit status of a process whose node refused: to start it again as it is would be of no use.
 REFUSED = os.EX_CONFIG
-# After a refusal, for those who watch /diagnostics to discover the node and to hear why.
-REFUSAL_S = 2 * DIAGNOSTICS_PERIOD_S
+# After a refusal, for those who watch /diagnostics to discover the node, which may take Fast DDS 3 s, and to hear why.
+REFUSAL_S = 3.0 + DIAGNOSTICS_PERIOD_S
 # After the end of a file, for its last frames to become states.
 DRAIN_S = 0.2
 
