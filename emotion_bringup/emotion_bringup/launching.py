@@ -25,9 +25,8 @@ RESPAWN_DELAY_S = 0.1  # not 0: a launch that has just decided to end could not 
 FACES = {"camera": "face_crop_node", "hri": "hri_faces_node"}
 EXTRAS = {"hri": "hri_bridge_node", "overlay": "overlay_node"}
 BOOLEAN = ("true", "false")
-FAST_DDS_PROFILES = (
-    "FASTRTPS_DEFAULT_PROFILES_FILE"  # Fast DDS of Humble and of Jazzy reads it, other middleware does not
-)
+# Fast DDS of Humble and of Jazzy reads it, other middleware does not.
+FAST_DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 # Arguments that set the parameter of the same name wherever a node has it, when they are not empty.
 TEXTS = ("image_topic", "image_transport", "audio_topic", "model", "path")
 FLAGS = ("loop", "use_sim_time")

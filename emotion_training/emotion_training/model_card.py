@@ -192,8 +192,8 @@ The mean of these coordinates under the class probabilities. {VALENCE_AROUSAL_SO
 def _limits() -> str:
     return """## Limits
 
-- Voices are acted, English and German, in studios, by few speakers. Spontaneous, French, far or noisy speech
-  was not measured.
+- Voices are acted, English and German, in studios, by few speakers. Spontaneous or French speech, and real rooms and
+  noise, were not measured: the noise in the figures is made.
 - EmoDB has no surprise: a voice that sounds like EmoDB is hardly ever called surprised.
 - Faces come from a web search: disgust and fear are rare among them and their recall is low; FER2013 is not
   balanced in age, origin or gender, and no figure per group was made.

@@ -70,9 +70,9 @@ class Pairs:
 class PairSampler:
     """Draws pairs of one split: a face and a voice of one class, expressed about as strongly.
 
-    On the true pairs of RAVDESS the errors of face and voice go together a little more than the class alone makes them,
-    and what they share is how strongly the emotion is expressed. So a face whose annotators agreed more than is usual
-    for its class gets no voice of normal intensity, any other face no strong one.
+    On the true pairs of RAVDESS the errors of face and voice go together a little more than the class alone makes them
+    (phi 0.08 within a class), and how strongly the emotion is expressed is a part of it (0.06 without). So a face whose
+    annotators agreed more than is usual for its class gets no voice of normal intensity, any other face no strong one.
 
     voice_confusion: (C, C), row y the share of each class from which the voice of a pair of class y is drawn.
     The encoder knows the voices that it learnt from far better than new ones; with what it confuses on new
