@@ -105,14 +105,6 @@ def test_emonext_hands_on_its_regularisation(crops):
     assert output.face_regularisation.shape == () and output.face_regularisation > 0
 
 
-@pytest.mark.parametrize("config", [UNIT_CONFIG, EARLY_CONFIG])
-def test_statistics_of_clip_level_features_are_fitted_in_one_place(config):
-    model = build_model(config)
-    model.fit_face_statistics(3.0 + torch.randn(200, 5))
-    means = [value for name, value in model.state_dict().items() if name.endswith("standardise.mean")]
-    assert len(means) == 1 and (means[0] > 2.0).all()
-
-
 @pytest.mark.parametrize(
     "change, message",
     [

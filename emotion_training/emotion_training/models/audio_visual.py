@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .action_unit_encoder import Standardise
 from .registry import (
     ModelError,
     audio_encoders,
@@ -93,13 +92,6 @@ class AudioVisualModel(nn.Module):
         if hasattr(self.fusion, "unimodal_logits"):
             face_logits, audio_logits = self.fusion.unimodal_logits(*inputs)
         return FusionOutput(logits, modality_weights, face_logits, audio_logits, regularisation)
-
-    def fit_face_statistics(self, features: Tensor) -> None:
-        """Gives the face's clip-level features (N, F) of the training data to what standardises them."""
-        owner = self.fusion if self.face_encoder is None else self.face_encoder
-        for module in owner.modules():
-            if isinstance(module, Standardise):
-                module.fit(features)
 
     def _encode_faces(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Embeddings (B, Tf, D), bool (B, Tf), attention regularisation () or None."""
