@@ -5,7 +5,8 @@ import json
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,15 @@ class ParityError(Exception):
 
 @dataclass(frozen=True)
 class BundleModels:
-    """face_encoder gives the embedding, or a tuple that begins with it and whose names are its `outputs`."""
+    """face_encoder gives the embedding, or a tuple that begins with it and whose names are its `outputs`.
+
+    quantised: files whose content is already there, instead of the graph of a module: the same in 8-bit integers.
+    """
 
     face_encoder: nn.Module
     audio_encoder: SpectrogramEncoder
     fusion: nn.Module
+    quantised: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def write_bundle(
         work_path = Path(work)
         specs = bundle_specs(models, shape)
         for spec in specs:
-            export_graph(spec, work_path / spec.file)
+            write_graph(models, spec, work_path / spec.file)
         files = {spec.file: file_entry(work_path / spec.file) for spec in specs}
         manifest = _manifest(models, shape, calibration, provenance, licence, files)
         _write_json(work_path / "model.json", manifest)
@@ -147,18 +152,17 @@ def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, .
     """The three graphs with cases of every batch size; the fusion with each modality missing in turn."""
     generator = torch.Generator().manual_seed(0)
     size_px, samples = shape.face_px, shape.window_samples
-    faces, voices, fusions = [], [], []
-    for batch in PARITY_BATCHES:
-        face = torch.randint(0, 256, (batch, size_px, size_px, 3), generator=generator, dtype=torch.uint8)
+    face_spec = face_encoder_spec(models.face_encoder, size_px)
+    voices, fusions = [], []
+    for (face,) in face_spec.cases:
+        batch = len(face)
         voice = 0.1 * torch.randn(batch, samples, generator=generator)
         quiet = 0.01 * voice
         quiet[:, : samples // 2] = 0.0  # a stream that began in the middle of the window
-        faces.append((face,))
         voices.extend([(voice,), (quiet,), (torch.zeros_like(voice),)])
         fusions.extend(_fusion_cases(models, shape.bins, face, voice, generator))
-    face_outputs = getattr(models.face_encoder, "outputs", ("embedding",))
     return (
-        GraphSpec("face_encoder.onnx", models.face_encoder, ("face",), face_outputs, tuple(faces)),
+        face_spec,
         GraphSpec("audio_encoder.onnx", models.audio_encoder, ("audio",), ("embeddings",), tuple(voices)),
         GraphSpec(
             "fusion.onnx",
@@ -168,6 +172,14 @@ def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, .
             tuple(fusions),
         ),
     )
+
+
+def write_graph(models: BundleModels, spec: GraphSpec, path: Path) -> None:
+    """What ships for `spec`."""
+    if spec.file in models.quantised:
+        path.write_bytes(models.quantised[spec.file])
+    else:
+        export_graph(spec, path)
 
 
 def export_graph(spec: GraphSpec, path: Path) -> None:
@@ -213,6 +225,17 @@ def check_parity(spec: GraphSpec, path: Path) -> float:
                 )
             greatest = max(greatest, float(difference.max()))
     return greatest
+
+
+def face_encoder_spec(face_encoder: nn.Module, size_px: int) -> GraphSpec:
+    """The graph of a face encoder with cases of every batch size."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = getattr(face_encoder, "outputs", ("embedding",))
+    cases = (
+        torch.randint(0, 256, (batch, size_px, size_px, 3), generator=generator, dtype=torch.uint8)
+        for batch in PARITY_BATCHES
+    )
+    return GraphSpec("face_encoder.onnx", face_encoder, ("face",), outputs, tuple((case,) for case in cases))
 
 
 def _fusion_cases(

@@ -31,6 +31,7 @@ from .fusion_training import (
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
+from .quantised_face import as_shipped, quantisation_cost, quantise_face
 from .speech_clips import SpeechClip, SpeechSplits
 from .stage_cache import StageCache
 
@@ -49,6 +50,7 @@ class TrainedBundle:
     """Models in evaluation mode; calibration, metrics and history as they go into model.json."""
 
     face: FaceClassifier
+    face_graph: bytes  # of its encoder, in 8-bit integers
     audio: AudioClassifier
     fusion: IntermediateFusion
     calibration: dict[str, dict[str, float]]
@@ -58,7 +60,8 @@ class TrainedBundle:
 
     @property
     def models(self) -> BundleModels:
-        return BundleModels(LabelledFaceEncoder(self.face), self.audio.encoder, self.fusion)
+        quantised = {"face_encoder.onnx": self.face_graph}
+        return BundleModels(LabelledFaceEncoder(self.face), self.audio.encoder, self.fusion, quantised)
 
 
 def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache) -> TrainedBundle:
@@ -66,31 +69,13 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
-    torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
-    common = (config.seed, config.threads)
-    face_key = configuration_hash(
-        config.face_encoder, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
-    )
+    face, stages, face_key = _train_faces(config, faces, cache)
     audio_key = configuration_hash(
-        config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
+        config.audio_encoder, config.audio_training, config.seed, fingerprint_clips(clips.train, clips.validation)
     )
-    face, audio = FaceClassifier(config.face_encoder), AudioClassifier(config.audio_encoder)
-    face_stage = _train_encoder(
-        face,
-        cache,
-        "face",
-        face_key,
-        partial(
-            train_face_classifier,
-            config.face_encoder,
-            config.face_training,
-            faces.train,
-            faces.validation,
-            config.seed,
-        ),
-    )
-    audio_stage = _train_encoder(
+    audio = AudioClassifier(config.audio_encoder)
+    stages["audio"] = _train_encoder(
         audio,
         cache,
         "audio",
@@ -105,22 +90,26 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         ),
     )
 
+    torch.set_num_threads(config.fusion_training.threads)
     started = time.perf_counter()
-    face_views = _FaceViews(config, face, cache, face_key)
+    # From here on faces are seen as the robot will see them.
+    face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
+    shipped_face = as_shipped(face, face_graph)
+    face_views = _FaceViews(config, shipped_face, cache, face_key)
     voice_views = _VoiceViews(config, audio, cache, audio_key)
     train_voices, validation_voices = (
         voice_views.of("train", clips.train),
         voice_views.of("validation", clips.validation),
     )
     torch.manual_seed(config.seed)
-    fusion = make_fusion(config, face, audio)
+    fusion = make_fusion(config, shipped_face, audio)
     confusion = voice_confusion(fusion, train_voices, validation_voices)
     sampler = _sampler(config, face_views.of("train", faces.train), train_voices, confusion)
     held_out = _sampler(config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS)))
     validation = _validation_pairs(held_out, config.seed)
     fusion_history = train_fusion(fusion, config.fusion_training, sampler, validation, config.seed)
     calibration = {state: calibrate(run_fusion(fusion, pairs)[0], pairs.labels) for state, pairs in validation.items()}
-    fusion_seconds = time.perf_counter() - started
+    stages["fusion"] = {"history": fusion_history, "seconds": time.perf_counter() - started}
 
     test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
     test = TestData(
@@ -138,16 +127,34 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
             ),
         },
     )
-    metrics = evaluate_bundle(config, face, audio, fusion, calibration, test, validation)
+    metrics = evaluate_bundle(config, shipped_face, audio, fusion, calibration, test, validation)
+    metrics["face"]["encoder in 8-bit integers"] = quantisation_cost(face, shipped_face, faces.test)
     return TrainedBundle(
         face,
+        face_graph,
         audio,
         fusion,
         calibration,
         metrics,
-        {"face": face_stage["history"], "audio": audio_stage["history"], "fusion": fusion_history},
-        {"face": face_stage["seconds"], "audio": audio_stage["seconds"], "fusion": fusion_seconds},
+        {name: stage["history"] for name, stage in stages.items()},
+        {name: stage["seconds"] for name, stage in stages.items()},
     )
+
+
+def _train_faces(
+    config: BundleConfig, faces: FaceSplits, cache: StageCache
+) -> tuple[FaceClassifier, dict[str, dict], str]:
+    """The face classifier after its teacher, both stages by name, and the key of the last."""
+    data = (faces.train, faces.validation, config.seed)
+    of_teacher, stages = config.face_teacher, {}
+    teacher, face = FaceClassifier(of_teacher.encoder), FaceClassifier(config.face_encoder)
+    teacher_key = configuration_hash(of_teacher, config.seed, fingerprint_faces(faces.train, faces.validation))
+    train_teacher = partial(train_face_classifier, of_teacher.encoder, of_teacher.training, *data)
+    stages["face-teacher"] = _train_encoder(teacher, cache, "face-teacher", teacher_key, train_teacher)
+    key = configuration_hash(config.face_encoder, config.face_training, teacher_key)
+    train_face = partial(train_face_classifier, config.face_encoder, config.face_training, *data, teacher)
+    stages["face"] = _train_encoder(face, cache, "face", key, train_face)
+    return face, stages, key
 
 
 def fingerprint_faces(*sets: FaceSet) -> str:

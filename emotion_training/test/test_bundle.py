@@ -15,6 +15,7 @@ from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
+from emotion_training.quantised_face import quantise_face
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config
 from emotion_training.train_bundle import train_bundle
@@ -60,10 +61,8 @@ def test_files_and_modules_say_the_same_in_every_state(tiny, batch):
     audio = sessions["audio_encoder"].run(["embeddings"], {"audio": voices})[0]
     models = tiny.trained.models
     with torch.inference_mode():
-        torch_face, torch_audio = (
-            models.face_encoder(torch.from_numpy(faces))[0],
-            models.audio_encoder(torch.from_numpy(voices)),
-        )
+        # The face encoder's own graph is in 8-bit integers: what it costs is tested below.
+        torch_face, torch_audio = torch.from_numpy(face), models.audio_encoder(torch.from_numpy(voices))
         for face_present, audio_present in ((True, True), (True, False), (False, True)):
             face_mask = np.full((batch, CONFIG.fusion.bins), face_present)
             audio_mask = np.full(batch, audio_present)
@@ -124,15 +123,35 @@ def test_graphs_are_self_contained_and_tell_nothing_of_the_machine(tiny):
 
 
 def test_a_graph_that_differs_from_its_module_is_refused(tiny):
-    spec = graph_specs(tiny.trained.models, CONFIG)[0]
-    weight = spec.module.encoder.project.bias
+    spec = graph_specs(tiny.trained.models, CONFIG)[2]
+    weight = spec.module.face_head.bias
     with torch.no_grad():
         weight.add_(0.01)
         try:
-            with pytest.raises(ParityError, match="face_encoder.onnx: embedding differs by 1.00e-02"):
-                check_parity(spec, tiny.directory / "face_encoder.onnx")
+            with pytest.raises(ParityError, match="fusion.onnx: logits differs by 1.00e-02"):
+                check_parity(spec, tiny.directory / "fusion.onnx")
         finally:
             weight.sub_(0.01)
+
+
+def test_the_face_encoder_ships_in_8_bit_integers_and_sees_what_it_saw_in_float32(tiny):
+    path = tiny.directory / "face_encoder.onnx"
+    kinds = {tensor.data_type for tensor in onnx.load(path).graph.initializer if len(tensor.dims) == 4}
+    assert kinds == {onnx.TensorProto.INT8}
+    face = generated_faces(CONFIG, 5).test.images
+    crops = np.repeat(face[..., None], 3, axis=3)
+    embedding = onnxruntime.InferenceSession(str(path)).run(["embedding"], {"face": crops})[0]
+    with torch.inference_mode():
+        exact = tiny.trained.models.face_encoder(torch.from_numpy(crops))[0].numpy()
+    assert np.corrcoef(embedding.ravel(), exact.ravel())[0, 1] > 0.99
+    assert tiny.trained.metrics["face"]["encoder in 8-bit integers"]["same_class"] > 0.9
+
+
+def test_8_bit_integers_that_change_too_much_are_refused(tiny, monkeypatch):
+    monkeypatch.setattr("emotion_training.quantised_face.LEAST_AGREEMENT", 1.01)
+    faces = generated_faces(CONFIG, 0)
+    with pytest.raises(ParityError, match=r"8-bit integers names the same emotion as in float32 on \d+.\d%"):
+        quantise_face(tiny.trained.face, CONFIG.face_encoder.size_px, faces.train, faces.validation, 0)
 
 
 def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
@@ -180,6 +199,7 @@ def test_the_report_tells_how_it_went(tiny, tmp_path):
     write_bundle_report(tmp_path, CONFIG, training, tiny.trained.history)
     log = json.loads((tmp_path / "training_log.json").read_text())
     assert {stage: len(epochs) for stage, epochs in log.items()} == {
+        "face-teacher": CONFIG.face_teacher.training.epochs,
         "face": CONFIG.face_training.epochs,
         "audio": CONFIG.audio_training.epochs,
         "fusion": CONFIG.fusion_training.epochs,
