@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
+from emotion_perception.core.scene_cut import SceneCuts
 from emotion_perception.nodes.conversions import (
     NANOSECONDS_PER_S,
     compressed_to_rgb,
@@ -88,6 +89,7 @@ class FaceCropNode(PerceptionNode):
             max_center_distance=self.value("max_center_distance"),
             duplicate_overlap=self.value("duplicate_overlap"),
         )
+        self._scene_cuts = SceneCuts()
         self._detector = FaceDetector(self.value("min_score"))
         self._mouth_from_faces = self.value("mouth_from_faces")
         self._mouth_meter = MouthMeter()
@@ -106,6 +108,7 @@ class FaceCropNode(PerceptionNode):
         self._faces_found = self._mouths_measured = 0
         self._mouths_seen_s = -math.inf  # when the mouths were measured last
         self._tracker.reset()
+        self._scene_cuts.reset()
         # Only the newest image counts: one that waited would be late.
         qos = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.add_subscription(self._message_type, topic, self._on_image, qos)
@@ -132,6 +135,8 @@ class FaceCropNode(PerceptionNode):
     def _find_faces(self, pixels: NDArray[np.uint8], header: Header) -> list[FaceCrop]:
         """The faces in an image (H, W, 3); ValueError for a box that is no box, or lies outside."""
         stamp_s = to_nanoseconds(header.stamp) / NANOSECONDS_PER_S
+        if self._scene_cuts.is_cut(pixels):
+            self._tracker.reset()
         tracked = self._tracker.update(self._detector.detect(pixels), stamp_s)
         with_mouths = len(tracked) >= self._mouth_from_faces and abs(stamp_s - self._mouths_seen_s) >= MOUTH_INTERVAL_S
         if with_mouths:

@@ -70,6 +70,14 @@ def test_two_faces_have_two_ids_and_a_face_keeps_its_id_through_a_short_loss(cam
     assert {face.track_id for face in camera.look(two, 9.0).faces}.isdisjoint(ids)
 
 
+def test_after_a_cut_the_same_place_holds_somebody_else(camera, astronaut):
+    (before,) = camera.look(astronaut, 1.0).faces
+    elsewhere = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(64, 0).repeat(64, 1)
+    elsewhere[40:200, 146:306] = astronaut[40:200, 146:306]
+    (after,) = camera.look(elsewhere, 1.04).faces
+    assert abs(after.x_px - before.x_px) < 30 and after.track_id != before.track_id
+
+
 def test_mouths_are_measured_when_there_are_several_and_not_at_every_image(camera, astronaut):
     assert np.isnan(camera.look(astronaut, 1.0).faces[0].mouth_opening)
     two = np.hstack([astronaut, astronaut])
