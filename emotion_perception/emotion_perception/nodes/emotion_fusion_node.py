@@ -1,9 +1,12 @@
 """Face crops and audio windows in, emotions out, at a steady rate."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
@@ -14,6 +17,7 @@ from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ
 from emotion_perception.core.emotion_estimate import EmotionEstimate
 from emotion_perception.core.emotion_stream import EmotionStream, StreamSettings
 from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
+from emotion_perception.core.moments import Moments, Source
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
 from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, check_image_size, to_nanoseconds
@@ -24,10 +28,12 @@ from emotion_perception.nodes.starting import run
 QUEUE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 UNSEEN = "somebody unseen"  # in the diagnostics, who has no track id
+# How often it is looked whether a state is due for which nothing came.
+LOOK_S = 0.02
 
 
 class EmotionFusionNode(PerceptionNode):
-    """Encodes what comes, once, and says at each tick what everybody seems to feel."""
+    """Encodes what comes, once, and says for each moment what everybody seems to feel."""
 
     PARAMETERS = (
         Parameter("model", "Directory of the model bundle, or the name of one that is shipped (default)"),
@@ -103,16 +109,15 @@ class EmotionFusionNode(PerceptionNode):
         self.add_service(SwitchModel, "~/switch_model", self._on_switch_model)
 
     def activate(self) -> None:
-        self._stream.reset()
+        self._forget()
         self._camera_frame_id = self._microphone_frame_id = ""
-        self._estimates: list[EmotionEstimate] = []  # the newest
         self._states_published = 0
         self._wanted_since_ns: int | None = None
         self._is_paused = self._is_muted = False
         self._refusal = ""
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
         self.add_subscription(AudioWindow, "emotion/audio_window", self._on_audio_window, QUEUE)
-        self.add_timer(1 / self.value("rate_hz"), self._on_tick)
+        self.add_timer(LOOK_S, self._judge)
 
     def diagnose(self) -> Diagnosis:
         speakers = [estimate.track_id for estimate in self._estimates if estimate.speech == Speech.SPEAKING]
@@ -138,8 +143,15 @@ class EmotionFusionNode(PerceptionNode):
     def _use(self, bundle: ModelBundle) -> None:
         """Judge with this model from now on, and say so to all who come."""
         self._stream = EmotionStream(bundle, self._settings)
+        self._forget()
         self._model_publisher.publish(to_model_info(bundle, self._settings, self.get_clock().now().to_msg()))
         self.get_logger().info(f"Model {bundle.model_id}: {', '.join(bundle.labels)}")
+
+    def _forget(self) -> None:
+        """Begin as if nothing had come."""
+        self._stream.reset()
+        self._moments = Moments(self.value("rate_hz"))
+        self._estimates: list[EmotionEstimate] = []  # the newest
 
     def _on_switch_model(self, request: SwitchModel.Request, response: SwitchModel.Response) -> SwitchModel.Response:
         try:
@@ -149,15 +161,13 @@ class EmotionFusionNode(PerceptionNode):
             self.get_logger().error(response.message)
             return response
         self._use(bundle)
-        self._estimates = []
         response.success, response.message = True, bundle.model_id
         return response
 
     def _on_reset(self, _: Reset.Request, response: Reset.Response) -> Reset.Response:
         response.success, response.message = self._is_at_work()
         if response.success:
-            self._stream.reset()
-            self._estimates = []
+            self._forget()
         return response
 
     def _on_pause(self, request: Pause.Request, response: Pause.Response) -> Pause.Response:
@@ -175,8 +185,17 @@ class EmotionFusionNode(PerceptionNode):
         return False, f"{name} is not active; activate it first (ros2 lifecycle set {name} activate)."
 
     def _on_faces(self, message: FaceCropArray) -> None:
-        if not self.is_wanted():
-            return
+        self._take(Source.FACE, message.header.stamp, partial(self._use_faces, message))
+
+    def _on_audio_window(self, message: AudioWindow) -> None:
+        self._take(Source.AUDIO, message.header.stamp, partial(self._use_audio, message))
+
+    def _take(self, source: Source, stamp: Time, use: Callable[[], None]) -> None:
+        if self.is_wanted():
+            self._moments.take(source, to_nanoseconds(stamp), self.get_clock().now().nanoseconds, use)
+            self._judge()
+
+    def _use_faces(self, message: FaceCropArray) -> None:
         try:
             if message.faces:
                 check_image_size(message)
@@ -187,9 +206,7 @@ class EmotionFusionNode(PerceptionNode):
         self._camera_frame_id = message.header.frame_id
         self._stream.add_faces(to_nanoseconds(message.header.stamp), samples)
 
-    def _on_audio_window(self, message: AudioWindow) -> None:
-        if not self.is_wanted():
-            return
+    def _use_audio(self, message: AudioWindow) -> None:
         self._microphone_frame_id = message.header.frame_id
         self._is_muted = message.muted
         try:
@@ -204,19 +221,25 @@ class EmotionFusionNode(PerceptionNode):
         except ValueError as error:
             self._refusal = f"emotion/audio_window: {error}"
 
-    def _on_tick(self) -> None:
+    def _judge(self) -> None:
+        """Publish the states that are due."""
         if not self.is_wanted():
             self._wanted_since_ns = None
             return
         now_ns = self.get_clock().now().nanoseconds
-        self._estimates = self._stream.estimate(now_ns)
         if self._wanted_since_ns is None or now_ns < self._wanted_since_ns:
             self._wanted_since_ns = now_ns
-        if not self._estimates and now_ns - self._wanted_since_ns < self._settings.face_limit_s * NANOSECONDS_PER_S:
-            return  # who has just begun to listen must not hear "nobody" before a face could be judged
+        is_new_listener = now_ns - self._wanted_since_ns < self._settings.face_limit_s * NANOSECONDS_PER_S
+        for moment_ns in self._moments.due(now_ns):
+            self._estimates = self._stream.estimate(moment_ns)
+            # Who has just begun to listen must not hear "nobody" before a face could be judged.
+            if self._estimates or not is_new_listener:
+                self._publish(moment_ns)
+
+    def _publish(self, moment_ns: int) -> None:
         frame_ids = (self._camera_frame_id, self._microphone_frame_id)
         states = [to_state(estimate, self._stream.bundle, *frame_ids) for estimate in self._estimates]
-        first = states[0] if states else nobody(self._stream.bundle, now_ns)
+        first = states[0] if states else nobody(self._stream.bundle, moment_ns)
         self._states_publisher.publish(EmotionStateArray(header=first.header, states=states))
         self._state_publisher.publish(first)
         self._states_published += 1

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from functools import partial
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from emotion_perception.core import emotion_stream
 from emotion_perception.core.active_speaker import SpeakerSettings, Speech
 from emotion_perception.core.emotion_stream import VOICE_ONLY, EmotionStream, StreamSettings
 from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.moments import Moments, Source
 from emotion_perception.core.person import FaceSample
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
@@ -316,3 +319,42 @@ def test_voice_of_one_who_left_is_given_to_nobody_else(stream):
     hear(stream, 1.95, speaking=False)
     estimates = {estimate.track_id: estimate for estimate in stream.estimate(at(1.96))}
     assert list(estimates) == ["b", VOICE_ONLY] and with_voice(estimates) == [VOICE_ONLY]
+
+
+def judged_over_lagging_ways(bundle, settings, seed):
+    """Two people who talk in turn, seen and heard over ways of up to 80 ms: what each moment says of everybody."""
+    random, stream, moments = Random(seed), EmotionStream(bundle, settings), Moments(10.0)
+    samples = []  # (arrival in seconds, source, stamp in seconds, what to do with the sample)
+    arrival_s = dict.fromkeys(Source, 0.0)
+    for image in range(90):
+        stamp_s, speaks = image / 30, image // 45
+        openings = [0.05 + 0.05 * (image // 3 % 2 and speaks == person) for person in range(2)]
+        faces = [
+            face((20 * (image % 9), 99, 20 * person), f"face_{person}", 100.0, SIDE_PX, openings[person])
+            for person in range(2)
+        ]
+        samples.append((Source.FACE, stamp_s, partial(stream.add_faces, at(stamp_s), faces)))
+        if image % 3 == 0:
+            samples.append((Source.AUDIO, stamp_s, partial(hear, stream, stamp_s, LOUD * (image % 7) / 7)))
+    arrivals = []
+    for source, stamp_s, use in samples:
+        arrival_s[source] = max(arrival_s[source], stamp_s + random.uniform(0.0, 0.08))
+        arrivals.append((arrival_s[source], source, stamp_s, use))
+    judged = []
+    for now_s, source, stamp_s, use in sorted(arrivals, key=lambda arrival: arrival[0]):
+        moments.take(source, at(stamp_s), at(now_s), use)
+        judged += [(moment_ns, stream.estimate(moment_ns)) for moment_ns in moments.due(at(now_s))]
+    return [
+        (moment_ns, estimate.track_id, estimate.stamp_ns, estimate.label, estimate.speech, *estimate.probabilities)
+        for moment_ns, estimates in judged
+        for estimate in estimates
+        if moment_ns < at(2.8)
+    ]
+
+
+def test_lag_and_order_of_arrival_do_not_change_the_estimates(bundle, stream):
+    settings = replace(stream._settings, smoothing=SmoothingSettings(time_constant_s=0.4, enter=0.5, leave=0.35))
+    expected = judged_over_lagging_ways(bundle, settings, seed=0)
+    assert len(expected) > 50 and {speech for *_, speech, _, _, _ in expected} == set(Speech)
+    for seed in range(1, 6):
+        assert judged_over_lagging_ways(bundle, settings, seed) == expected

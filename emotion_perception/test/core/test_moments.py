@@ -1,0 +1,177 @@
+"""Moments follow the samples' own time, wait for what belongs to them, and never for ever."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from emotion_perception.core.moments import MARGIN_NS, Moments, Source
+
+MILLISECOND = 1_000_000
+START = 1_700_000_000_000 * MILLISECOND
+MARGIN_MS = MARGIN_NS // MILLISECOND
+LOOK_MS = 20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Times in milliseconds since START."""
+
+    source: Source
+    stamp_ms: float
+    arrival_ms: float
+
+
+def samples(source, period_ms, lag_ms, until_ms=2000, since_ms=0.0):
+    """Even samples; `lag_ms()` is how long the way of the next one takes, which overtakes none before it."""
+    arrival_ms, stamp_ms = -1e9, since_ms
+    while stamp_ms < until_ms:
+        arrival_ms = max(arrival_ms, stamp_ms + lag_ms())
+        yield Sample(source, stamp_ms, arrival_ms)
+        stamp_ms += period_ms
+
+
+def clip(lag_ms, shift_ms=0.0):
+    """Images at 30 Hz and audio windows at 10 Hz, in order of arrival."""
+    images = samples(Source.FACE, 1000 / 30, lag_ms, 2000 + shift_ms, shift_ms)
+    windows = samples(Source.AUDIO, 100, lag_ms, 2000 + shift_ms, shift_ms + 100)
+    return sorted((*images, *windows), key=lambda sample: sample.arrival_ms)
+
+
+def nanoseconds(milliseconds):
+    return START + round(milliseconds * MILLISECOND)
+
+
+def play(arrivals, rate_hz=10.0, until_ms=2000.0, since_ms=0.0):
+    """What is known at each moment: (moment, stamps of the samples used since the last one, when it was judged)."""
+    moments, used, judged = Moments(rate_hz), [], []
+
+    def judge(now_ms):
+        for moment_ns in moments.due(nanoseconds(now_ms)):
+            judged.append((round((moment_ns - START) / MILLISECOND, 3), tuple(sorted(used)), now_ms))
+            used.clear()
+
+    def take(sample):
+        entry = (round(sample.stamp_ms, 3), sample.source.name)
+        moments.take(
+            sample.source, nanoseconds(sample.stamp_ms), nanoseconds(sample.arrival_ms), lambda: used.append(entry)
+        )
+        judge(sample.arrival_ms)
+
+    looks = [since_ms + LOOK_MS * look for look in range(int((until_ms - since_ms) / LOOK_MS))]
+    events = [(look, judge, look) for look in looks]
+    events += [(sample.arrival_ms, take, sample) for sample in arrivals]
+    for _, act, argument in sorted(events, key=lambda event: event[0]):
+        act(argument)
+    return judged
+
+
+def content(judged, start_ms=0.0):
+    """What is known at each moment from the first sample on, with times since the start of the clip."""
+    begin = next(index for index, (_, used, _) in enumerate(judged) if used)
+    return [
+        (round(moment - start_ms, 2), [(round(stamp - start_ms, 2), source) for stamp, source in used])
+        for moment, used, _ in judged[begin:]
+    ]
+
+
+def test_ways_of_the_samples_do_not_change_what_is_judged():
+    prompt = content(play(clip(lambda: 5)))
+    for seed in range(20):
+        random = Random(seed)
+        assert content(play(clip(lambda random=random: random.uniform(5, 90)))) == prompt
+
+
+def test_start_of_a_clip_among_the_ticks_of_the_clock_does_not_change_what_is_judged():
+    def judged(shift_ms):
+        moments = play(clip(lambda: 25, shift_ms), until_ms=2000 + shift_ms, since_ms=-1000)
+        return content(moments, shift_ms)[:19]
+
+    at_zero = judged(0)
+    assert all(judged(shift_ms) == at_zero for shift_ms in range(7, 100, 7))
+
+
+def test_moments_are_even_and_each_is_judged_once():
+    moments = [moment for moment, _ in content(play(clip(lambda: 30)))]
+    assert moments == [MARGIN_MS + 100 * k for k in range(20)]
+
+
+@pytest.mark.parametrize("lag_ms", [5, 40, 80])
+def test_moment_is_judged_as_soon_as_its_samples_are_there(lag_ms):
+    # Once both sources have given two samples, it is known that no image comes between the last one and the moment.
+    waits = [now - moment for moment, _, now in play(clip(lambda: lag_ms)) if moment > 200]
+    assert max(waits) == pytest.approx(max(lag_ms - MARGIN_MS, 0), abs=LOOK_MS)
+
+
+def test_sample_that_comes_too_late_is_waited_for_no_longer_and_used_for_the_next_moment():
+    late = [
+        Sample(sample.source, sample.stamp_ms, sample.arrival_ms + 145 * (sample.stamp_ms >= 1000))
+        if sample.source is Source.AUDIO
+        else sample
+        for sample in clip(lambda: 5)
+    ]
+    judged = {moment: (used, now) for moment, used, now in play(late)}
+    used, now = judged[1000 + MARGIN_MS]
+    assert (1000, "AUDIO") not in used and now <= 1000 + MARGIN_MS + 100 + LOOK_MS
+    assert (1000, "AUDIO") in judged[1100 + MARGIN_MS][0]
+
+
+@pytest.mark.parametrize("gone", Source)
+def test_source_that_falls_silent_is_soon_no_longer_waited_for(gone):
+    left = [sample for sample in clip(lambda: 5) if sample.source is not gone or sample.stamp_ms < 1000]
+    judged = play(left)
+    assert [moment for moment, _ in content(judged)] == [MARGIN_MS + 100 * k for k in range(20)]
+    assert max(now - moment for moment, _, now in judged) <= 100 + LOOK_MS
+    assert max(now - moment for moment, _, now in judged if moment > 1700) <= 50
+
+
+def test_images_alone_lead_when_there_is_no_sound():
+    judged = play(list(samples(Source.FACE, 50, lambda: 5, since_ms=33)))
+    assert [moment for moment, _, _ in judged[-5:]] == pytest.approx([1543 + 100 * k for k in range(5)])
+
+
+def test_clock_leads_when_nothing_comes():
+    judged = play([])
+    assert [moment for moment, _, _ in judged] == [100 * k for k in range(20)]
+    assert all(now == moment for moment, _, now in judged)
+
+
+def test_sound_takes_the_lead_without_a_pause_or_a_burst():
+    images = samples(Source.FACE, 50, lambda: 5, since_ms=60)
+    windows = samples(Source.AUDIO, 100, lambda: 5, since_ms=1000)
+    moments = [moment for moment, _, _ in play(sorted((*images, *windows), key=lambda sample: sample.arrival_ms))]
+    steps = [later - earlier for earlier, later in pairwise(moments) if earlier > 100]
+    assert min(steps) >= 50 and max(steps) <= 150
+    assert moments[-1] % 100 == MARGIN_MS
+
+
+@pytest.mark.parametrize("offset_ms", [-10_000, 10_000])
+def test_stamps_that_are_far_from_the_present_do_not_lead_and_wait_for_nothing(offset_ms):
+    wrong = [
+        Sample(sample.source, sample.stamp_ms + offset_ms, sample.arrival_ms)
+        for sample in samples(Source.FACE, 50, lambda: 5)
+    ]
+    judged = play(wrong)
+    assert [moment for moment, _, _ in judged] == [100 * k for k in range(20)]
+    assert sum(len(used) for _, used, _ in judged) >= len(wrong) - 2
+
+
+def test_moments_during_a_long_pause_are_left_out():
+    moments = Moments(10.0)
+    assert list(moments.due(nanoseconds(0))) == [nanoseconds(0)]
+    after_pause = list(moments.due(nanoseconds(60_000)))
+    assert after_pause == [nanoseconds(60_000)]
+
+
+@pytest.mark.parametrize("by_sample", [True, False])
+def test_time_that_is_set_back_begins_anew(by_sample):
+    moments, used = Moments(10.0), []
+    moments.take(Source.FACE, nanoseconds(100_000), nanoseconds(100_005), lambda: None)
+    list(moments.due(nanoseconds(100_015)))
+    moments.take(Source.FACE, nanoseconds(100_033), nanoseconds(100_038), lambda: used.append("of the old time"))
+    if by_sample:
+        moments.take(Source.FACE, nanoseconds(0), nanoseconds(5), lambda: used.append("new"))
+    first_ms = MARGIN_MS if by_sample else 115
+    assert list(moments.due(nanoseconds(115))) == [nanoseconds(first_ms)]
+    assert used == (["new"] if by_sample else [])
