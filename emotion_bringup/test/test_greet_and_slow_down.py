@@ -67,6 +67,18 @@ def test_refused_speech_leaves_nobody_unheard(graph, servers):
     graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
 
 
+@pytest.mark.parametrize("at", ["response", "result"])
+def test_request_that_fails_is_said_and_leaves_nobody_unheard(graph, servers, capfd, at):
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    RobotSkills(graph.node).say("Hello!", "en_US")
+    server = servers["/tts_engine/tts"]
+    if at == "result":
+        server.respond(accepted=True)
+    getattr(server, at).set_exception(RuntimeError("the server is gone"))
+    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+    assert "/tts_engine/tts could not be asked" in capfd.readouterr().err
+
+
 def test_speech_server_that_dies_leaves_nobody_unheard_for_ever(graph, servers, monkeypatch):
     monkeypatch.setattr(robot_skills, "SPEECH_LIMIT_S", 0.1)
     speaking = graph.listen(Bool, "emotion/robot_speaking")

@@ -98,7 +98,16 @@ class OptionalAction:
     def send(self, then: Callable[[], None], **goal: Any) -> None:
         """Send a goal, and call `then` when it has ended in whatever way."""
 
+        def has_failed(future: Future) -> bool:
+            # A server that goes away, or a goal that its type does not take, must not end the behaviour.
+            if error := future.exception():
+                self._node.get_logger().warning(f"{self._name} could not be asked for {goal}: {error}")
+                then()
+            return error is not None
+
         def on_response(future: Future) -> None:
+            if has_failed(future):
+                return
             handle = future.result()
             if handle.accepted:
                 handle.get_result_async().add_done_callback(on_result)
@@ -107,6 +116,8 @@ class OptionalAction:
                 then()
 
         def on_result(future: Future) -> None:
+            if has_failed(future):
+                return
             status = future.result().status
             if status != GoalStatus.STATUS_SUCCEEDED:
                 self._node.get_logger().warning(f"{self._name} did not reach {goal}: status {status} of GoalStatus.")
