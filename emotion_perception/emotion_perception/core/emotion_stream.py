@@ -34,6 +34,7 @@ class StreamSettings:
 
     face_limit_s: float  # an older face is not used
     audio_limit_s: float  # an older voice is not used
+    min_contrast: float  # deviation of a crop's grey levels from which the face is used
     min_voice_activity: float  # share of the window with voice from which the window is used
     uncertain_below: float  # confidence; 0: as the model says for the modalities in use
     speaker: SpeakerSettings
@@ -47,6 +48,7 @@ class StreamCounts:
 
     faces: int = 0
     faces_encoded: int = 0
+    faces_too_dark: int = 0
     audio_windows: int = 0
     audio_windows_encoded: int = 0
     audio_windows_muted: int = 0
@@ -81,18 +83,20 @@ class EmotionStream:
         self._estimated_ns: int | None = None
 
     def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample]) -> None:
-        """Encode the faces of one image, in one batch."""
+        """Encode the faces of one image, in one batch; those in the dark count as not seen."""
         self.counts.faces += len(faces)
         if not self._accept(self._face_stamp_ns, stamp_ns):
             return
         self._face_stamp_ns = stamp_ns
-        if not faces:
+        clear = [face for face in faces if _contrast(face.crop) >= self._settings.min_contrast]
+        self.counts.faces_too_dark += len(faces) - len(clear)
+        if not clear:
             return
         side = self.bundle.face.size_px
-        crops = np.stack([_fit(face.crop, side) for face in faces])  # (B, side, side, 3)
+        crops = np.stack([_fit(face.crop, side) for face in clear])  # (B, side, side, 3)
         embeddings = self.bundle.encode_faces(crops)  # (B, D)
-        self.counts.faces_encoded += len(faces)
-        for face, embedding in zip(faces, embeddings, strict=True):
+        self.counts.faces_encoded += len(clear)
+        for face, embedding in zip(clear, embeddings, strict=True):
             person = self._people.get(face.track_id)
             if person is None:
                 person = self._people[face.track_id] = Person(ProbabilitySmoother(self._settings.smoothing))
@@ -281,6 +285,11 @@ def _owner(voice: FloatArray | None, verdict: Verdict, focus: str | None) -> str
     if verdict.voice_of in verdict.speech:
         return verdict.voice_of
     return focus if verdict.voice_of is None and focus is not None else VOICE_ONLY
+
+
+def _contrast(crop: NDArray[np.uint8]) -> float:
+    """Standard deviation of the grey levels, 0 to 127.5."""
+    return float(cv2.meanStdDev(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))[1][0, 0])
 
 
 def _fit(crop: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:

@@ -30,16 +30,21 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture
-def stream(bundle):
-    settings = StreamSettings(
+def settings():
+    return StreamSettings(
         face_limit_s=0.5,
         audio_limit_s=0.5,
+        min_contrast=0.0,
         min_voice_activity=0.2,
         uncertain_below=0.6,
         speaker=SpeakerSettings(movement_enter=0.13, movement_leave=0.08),
         focus=FocusSettings(takeover_ratio=1.5, speaking_ratio=4.0, center_ratio=2.0),
         smoothing=SmoothingSettings(time_constant_s=0.0, enter=0.5, leave=0.3),
     )
+
+
+@pytest.fixture
+def stream(bundle, settings):
     return EmotionStream(bundle, settings)
 
 
@@ -124,6 +129,16 @@ def test_every_face_and_window_is_encoded_once(stream):
             stream.estimate(at(frame / 30))
     assert (stream.counts.faces, stream.counts.faces_encoded) == (60, 60)
     assert (stream.counts.audio_windows, stream.counts.audio_windows_encoded) == (10, 10)
+
+
+def test_a_face_in_the_dark_is_not_judged(bundle, settings):
+    stream = EmotionStream(bundle, replace(settings, min_contrast=5.0))
+    crop = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+    crop[: SIDE_PX // 2] = 8  # half of the face stands out by 8 grey levels: their deviation is 4
+    dark, lit = FaceSample("face_1", crop, 100.0, 0.0, math.nan), FaceSample("face_2", 2 * crop, 100.0, 0.0, math.nan)
+    stream.add_faces(at(0), [dark, lit])
+    assert [estimate.track_id for estimate in stream.estimate(at(0))] == ["face_2"]
+    assert (stream.counts.faces_encoded, stream.counts.faces_too_dark) == (1, 1)
 
 
 def test_frames_of_a_bin_are_averaged_at_any_frame_rate(stream):

@@ -39,7 +39,8 @@ class Robot:
 
     def __init__(self, graph, bundle, **parameters):
         self.graph = graph
-        self.node = graph.start(EmotionFusionNode, model=str(bundle), **parameters)
+        # The faces here are of one colour, as if in the dark.
+        self.node = graph.start(EmotionFusionNode, model=str(bundle), min_contrast=0.0, **parameters)
         self.states = graph.listen(EmotionState, "/emotion/state")
         self.everybody = graph.listen(EmotionStateArray, "/emotion/states")
         self.faces = graph.speak(FaceCropArray, "/emotion/faces", 10)
