@@ -28,8 +28,6 @@ from emotion_perception.nodes.starting import run
 QUEUE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 UNSEEN = "somebody unseen"  # in the diagnostics, who has no track id
-# How often it is looked whether a state is due for which nothing came.
-LOOK_S = 0.02
 
 
 class EmotionFusionNode(PerceptionNode):
@@ -119,7 +117,7 @@ class EmotionFusionNode(PerceptionNode):
         self._refusal = ""
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
         self.add_subscription(AudioWindow, "emotion/audio_window", self._on_audio_window, QUEUE)
-        self.add_timer(LOOK_S, self._judge)
+        self.add_timer(0.5 / self.value("rate_hz"), self._judge)  # for the moments that no sample makes due
 
     def diagnose(self) -> Diagnosis:
         speakers = [estimate.track_id for estimate in self._estimates if estimate.speech == Speech.SPEAKING]

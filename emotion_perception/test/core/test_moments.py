@@ -11,7 +11,7 @@ from emotion_perception.core.moments import MARGIN_NS, Moments, Source
 MILLISECOND = 1_000_000
 START = 1_700_000_000_000 * MILLISECOND
 MARGIN_MS = MARGIN_NS // MILLISECOND
-LOOK_MS = 20
+LOOK_MS = 50
 
 
 @dataclass(frozen=True)
