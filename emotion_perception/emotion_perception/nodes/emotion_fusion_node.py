@@ -38,7 +38,7 @@ class EmotionFusionNode(PerceptionNode):
         Parameter("rate_hz", "States a second", 0.1, 100.0),
         Parameter("face_limit_s", "A face older than this is not used, in seconds", 0.0, 10.0),
         Parameter("audio_limit_s", "A voice older than this is not used, in seconds", 0.0, 10.0),
-        Parameter("min_contrast", "Deviation of a face's grey levels below which it is too dark to be judged", 0.0, 128.0),
+        Parameter("min_contrast", "Deviation of a face's grey levels below which it is too dark to judge", 0.0, 128.0),
         Parameter("min_voice_activity", "Share of an audio window with voice from which the voice is used", 0.0, 1.0),
         Parameter(
             "uncertain_below",
