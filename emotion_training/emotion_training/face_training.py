@@ -37,6 +37,13 @@ class FaceClassifier(nn.Module):
         return self.head(embedding), self.fer2013_head(embedding)
 
 
+def with_encoder(classifier: FaceClassifier, encoder: nn.Module) -> FaceClassifier:
+    """The classifier with the same heads behind another encoder."""
+    changed = copy.copy(classifier)
+    changed._modules = classifier._modules | {"encoder": encoder}
+    return changed.eval()
+
+
 class LabelledFaceEncoder(nn.Module):
     """What face_encoder.onnx holds: the embedding, and what it says in the labels of FER2013.
 
