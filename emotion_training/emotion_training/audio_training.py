@@ -102,7 +102,6 @@ def train_audio_classifier(
     """Averaged weights of the last step, and the validation recall of every epoch; nothing is chosen by it
     here.
     """
-    torch.set_num_threads(config.threads)
     torch.manual_seed(seed)
     augmented = AugmentedWindows(encoder_config, config, seed)
     model = AudioClassifier(encoder_config)

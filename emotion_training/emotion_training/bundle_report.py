@@ -38,14 +38,8 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
         Picture(CURVES, "Loss and validation figures of each stage, epoch by epoch"),
         Table(["stage", "epochs", "minutes", "at the end"], stages),
         Text(
-            f"The face encoder learns from the annotators and, for {config.face_training.teacher_share:.0%} of its "
-            f"targets, from the teacher. Its first {config.face_training.small_epochs} epochs are on pictures of "
-            f"{config.face_training.small_px} px; the validation faces, always of {config.face_encoder.size_px} px, "
-            "are strange to it until then."
-        ),
-        Text(
             f"Faces: {_counts(counts['faces'])}. Voice clips: {_counts(counts['clips'])}. Seed {config.seed}, "
-            f"commit `{training['commit']}`; the configuration is "
+            f"{config.threads} thread, commit `{training['commit']}`; the configuration is "
             "`emotion_training/config/default_bundle.yaml` and, as it was, in `model.json`. Minutes are those of the "
             "machine as it was, with other work on it."
         ),

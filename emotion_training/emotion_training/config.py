@@ -31,29 +31,17 @@ class FaceEncoderConfig:
 
 @dataclass(frozen=True)
 class FaceTrainingConfig:
-    threads: int  # of torch; figures are reproduced with the same number, here and below
     validation_share: float
     epochs: int
-    small_epochs: int  # of them, the first ones, on pictures of small_px: cheaper by the square
-    small_px: int
     batch: int
     learning_rate: float
     weight_decay: float
     ema_decay: float  # of the weights kept, per step
     bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
     fer2013_weight: float  # of the loss on FER2013's labels, beside that on the votes of FER+
-    teacher_share: float  # of the targets, from what the teacher sees; the rest from the annotators
     augmentation: FaceAugmentation
     robot_share: float  # of a batch, for the changes of robot_augmentation
     robot_augmentation: RobotFaceAugmentation
-
-
-@dataclass(frozen=True)
-class FaceTeacherConfig:
-    """The network trained before the face encoder, on the same faces, whose opinion is a part of its targets."""
-
-    encoder: FaceEncoderConfig
-    training: FaceTrainingConfig
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,6 @@ class AudioTrainingConfig:
     ravdess: SpeakerSplit
     emodb: SpeakerSplit
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
-    threads: int
     epochs: int
     batch: int
     learning_rate: float
@@ -95,7 +82,6 @@ class FusionConfig:
 
 @dataclass(frozen=True)
 class FusionTrainingConfig:
-    threads: int
     face_views: int  # augmented embeddings kept per face
     voice_views: int  # augmented embeddings kept per clip
     pairs_per_epoch: int
@@ -114,9 +100,9 @@ class FusionTrainingConfig:
 class BundleConfig:
     model_id: str
     seed: int
+    threads: int  # of torch; figures are reproduced with the same number
     hop_s: float
     bootstrap_samples: int
-    face_teacher: FaceTeacherConfig
     face_encoder: FaceEncoderConfig
     face_training: FaceTrainingConfig
     audio_encoder: AudioEncoderConfig

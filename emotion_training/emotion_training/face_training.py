@@ -2,7 +2,6 @@
 
 import copy
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -77,25 +76,6 @@ def predict_faces(model: FaceClassifier, images: np.ndarray, batch: int = 256) -
     return ferplus, fer2013
 
 
-def face_targets(faces: FaceSet, teacher: FaceClassifier | None, share: float) -> tuple[Tensor, Tensor]:
-    """What to learn of `faces`: float32 (N, C) for FER+, for FER2013.
-
-    The annotators' answers, or with a teacher those mixed with its own, which it gives of each face and its mirror
-    image. A label of FER2013 is one opinion on a face on which people differ; a network that saw all of them tells
-    how likely the others were (Furlanello et al., Born-Again Neural Networks, 2018).
-    """
-    votes = torch.from_numpy(faces.soft_labels)
-    labels = functional.one_hot(torch.from_numpy(faces.folder_labels), len(LABELS)).to(torch.float32)
-    if teacher is None:
-        return votes, labels
-    views = [predict_faces(teacher, images) for images in (faces.images, np.flip(faces.images, 2).copy())]
-    ferplus, fer2013 = (
-        torch.stack([torch.from_numpy(logits).softmax(1) for logits in head]).mean(0)
-        for head in zip(*views, strict=True)
-    )
-    return torch.lerp(votes, ferplus, share), torch.lerp(labels, fer2013, share)
-
-
 def augmented_batch(images: np.ndarray, config: FaceTrainingConfig, generator: torch.Generator) -> Tensor:
     """uint8 (B, S, S) -> float32 (B, 1, S, S): all changed as by detector and light, the first ones as by a robot."""
     grey = augment_faces(grey_batch(images), config.augmentation, generator)
@@ -110,15 +90,12 @@ def train_face_classifier(
     faces: FaceSet,
     validation: FaceSet,
     seed: int,
-    teacher: FaceClassifier | None = None,
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
     """Averaged weights of the last step, and the validation accuracies of every epoch.
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration
     says.
     """
-    torch.set_num_threads(config.threads)
-    ferplus_targets, fer2013_targets = face_targets(faces, teacher, config.teacher_share)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     model = FaceClassifier(encoder_config).to(memory_format=torch.channels_last)
@@ -130,10 +107,10 @@ def train_face_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
     )
-    small_images = resized(faces.images, config.small_px)
+    images, soft_labels = faces.images, torch.from_numpy(faces.soft_labels)
+    folder_labels = torch.from_numpy(faces.folder_labels)
     history = []
     for epoch in range(config.epochs):
-        images = small_images if epoch < config.small_epochs else faces.images
         model.train()
         order = torch.randperm(len(faces), generator=generator)
         total_loss = 0.0
@@ -149,8 +126,8 @@ def train_face_classifier(
             grey = grey.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
                 ferplus, fer2013 = model(grey)
-            loss = functional.cross_entropy(ferplus.float(), ferplus_targets[chosen])
-            loss = loss + config.fer2013_weight * functional.cross_entropy(fer2013.float(), fer2013_targets[chosen])
+            loss = functional.cross_entropy(ferplus.float(), soft_labels[chosen])
+            loss = loss + config.fer2013_weight * functional.cross_entropy(fer2013.float(), folder_labels[chosen])
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the face loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate")
             optimizer.zero_grad()
@@ -170,11 +147,6 @@ def train_face_classifier(
         figures = ", ".join(f"{name} {value:.4f}" for name, value in history[-1].items())
         tqdm.write(f"face epoch {epoch + 1}: {figures}")
     return averaged.eval(), history
-
-
-def resized(images: np.ndarray, size_px: int) -> np.ndarray:
-    """uint8 (N, S, S) -> (N, size_px, size_px)."""
-    return np.stack([cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA) for image in images])
 
 
 def update_average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:

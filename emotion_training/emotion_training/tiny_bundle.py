@@ -13,7 +13,6 @@ from .config import (
     AudioTrainingConfig,
     BundleConfig,
     FaceEncoderConfig,
-    FaceTeacherConfig,
     FaceTrainingConfig,
     FusionConfig,
     FusionTrainingConfig,
@@ -79,32 +78,28 @@ def tiny_config() -> BundleConfig:
         mask_frames=20,
         masks=1,
     )
-    face_encoder = FaceEncoderConfig(size_px=48, stem_channels=8, stages=((16, 1), (16, 1)), embedding=24, dropout=0.0)
-    face_training = FaceTrainingConfig(
-        threads=1,
-        validation_share=0.25,
-        epochs=8,
-        small_epochs=2,
-        small_px=32,
-        batch=14,
-        learning_rate=0.05,
-        weight_decay=1e-4,
-        ema_decay=0.5,
-        bfloat16=False,
-        fer2013_weight=0.5,
-        teacher_share=0.5,
-        augmentation=face_augmentation,
-        robot_share=0.1,
-        robot_augmentation=RobotFaceAugmentation(turn_deg=5.0, tilt_deg=5.0),
-    )
     return BundleConfig(
         model_id="emotion-av-tiny",
         seed=0,
+        threads=1,
         hop_s=0.1,
         bootstrap_samples=20,
-        face_teacher=FaceTeacherConfig(face_encoder, replace(face_training, teacher_share=0.0)),
-        face_encoder=face_encoder,
-        face_training=face_training,
+        face_encoder=FaceEncoderConfig(
+            size_px=48, stem_channels=8, stages=((16, 1), (16, 1)), embedding=24, dropout=0.0
+        ),
+        face_training=FaceTrainingConfig(
+            validation_share=0.25,
+            epochs=8,
+            batch=14,
+            learning_rate=0.05,
+            weight_decay=1e-4,
+            ema_decay=0.5,
+            bfloat16=False,
+            fer2013_weight=0.5,
+            augmentation=face_augmentation,
+            robot_share=0.1,
+            robot_augmentation=RobotFaceAugmentation(turn_deg=5.0, tilt_deg=5.0),
+        ),
         audio_encoder=AudioEncoderConfig(
             sample_rate_hz=16000, window_s=3.0, mels=64, channels=(8, 8, 8, 16), embedding=32, dropout=0.0
         ),
@@ -112,7 +107,6 @@ def tiny_config() -> BundleConfig:
             ravdess=SPLIT,
             emodb=SPLIT,
             emodb_boredom=False,
-            threads=1,
             epochs=6,
             batch=14,
             learning_rate=0.01,
@@ -126,7 +120,6 @@ def tiny_config() -> BundleConfig:
         ),
         fusion=FusionConfig(bins=8, bin_s=0.25, width=16, heads=2, dropout=0.0),
         fusion_training=FusionTrainingConfig(
-            threads=1,
             face_views=2,
             voice_views=2,
             pairs_per_epoch=256,

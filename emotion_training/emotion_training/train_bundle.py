@@ -69,13 +69,31 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
+    torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
-    face, stages, face_key = _train_faces(config, faces, cache)
-    audio_key = configuration_hash(
-        config.audio_encoder, config.audio_training, config.seed, fingerprint_clips(clips.train, clips.validation)
+    common = (config.seed, config.threads)
+    face_key = configuration_hash(
+        config.face_encoder, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
     )
-    audio = AudioClassifier(config.audio_encoder)
-    stages["audio"] = _train_encoder(
+    audio_key = configuration_hash(
+        config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
+    )
+    face, audio = FaceClassifier(config.face_encoder), AudioClassifier(config.audio_encoder)
+    face_stage = _train_encoder(
+        face,
+        cache,
+        "face",
+        face_key,
+        partial(
+            train_face_classifier,
+            config.face_encoder,
+            config.face_training,
+            faces.train,
+            faces.validation,
+            config.seed,
+        ),
+    )
+    audio_stage = _train_encoder(
         audio,
         cache,
         "audio",
@@ -90,12 +108,12 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         ),
     )
 
-    torch.set_num_threads(config.fusion_training.threads)
     started = time.perf_counter()
     # From here on faces are seen as the robot will see them.
     face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
     shipped_face = as_shipped(face, face_graph)
-    face_views = _FaceViews(config, shipped_face, cache, face_key)
+    graph_key = configuration_hash(face_key, hashlib.sha256(face_graph).hexdigest())
+    face_views = _FaceViews(config, shipped_face, cache, graph_key)
     voice_views = _VoiceViews(config, audio, cache, audio_key)
     train_voices, validation_voices = (
         voice_views.of("train", clips.train),
@@ -109,7 +127,7 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
     validation = _validation_pairs(held_out, config.seed)
     fusion_history = train_fusion(fusion, config.fusion_training, sampler, validation, config.seed)
     calibration = {state: calibrate(run_fusion(fusion, pairs)[0], pairs.labels) for state, pairs in validation.items()}
-    stages["fusion"] = {"history": fusion_history, "seconds": time.perf_counter() - started}
+    fusion_seconds = time.perf_counter() - started
 
     test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
     test = TestData(
@@ -136,25 +154,9 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         fusion,
         calibration,
         metrics,
-        {name: stage["history"] for name, stage in stages.items()},
-        {name: stage["seconds"] for name, stage in stages.items()},
+        {"face": face_stage["history"], "audio": audio_stage["history"], "fusion": fusion_history},
+        {"face": face_stage["seconds"], "audio": audio_stage["seconds"], "fusion": fusion_seconds},
     )
-
-
-def _train_faces(
-    config: BundleConfig, faces: FaceSplits, cache: StageCache
-) -> tuple[FaceClassifier, dict[str, dict], str]:
-    """The face classifier after its teacher, both stages by name, and the key of the last."""
-    data = (faces.train, faces.validation, config.seed)
-    of_teacher, stages = config.face_teacher, {}
-    teacher, face = FaceClassifier(of_teacher.encoder), FaceClassifier(config.face_encoder)
-    teacher_key = configuration_hash(of_teacher, config.seed, fingerprint_faces(faces.train, faces.validation))
-    train_teacher = partial(train_face_classifier, of_teacher.encoder, of_teacher.training, *data)
-    stages["face-teacher"] = _train_encoder(teacher, cache, "face-teacher", teacher_key, train_teacher)
-    key = configuration_hash(config.face_encoder, config.face_training, teacher_key)
-    train_face = partial(train_face_classifier, config.face_encoder, config.face_training, *data, teacher)
-    stages["face"] = _train_encoder(face, cache, "face", key, train_face)
-    return face, stages, key
 
 
 def fingerprint_faces(*sets: FaceSet) -> str:

@@ -199,7 +199,6 @@ def test_the_report_tells_how_it_went(tiny, tmp_path):
     write_bundle_report(tmp_path, CONFIG, training, tiny.trained.history)
     log = json.loads((tmp_path / "training_log.json").read_text())
     assert {stage: len(epochs) for stage, epochs in log.items()} == {
-        "face-teacher": CONFIG.face_teacher.training.epochs,
         "face": CONFIG.face_training.epochs,
         "audio": CONFIG.audio_training.epochs,
         "fusion": CONFIG.fusion_training.epochs,
