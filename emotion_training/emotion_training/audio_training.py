@@ -14,7 +14,7 @@ from .config import AudioEncoderConfig, AudioTrainingConfig
 from .face_training import update_average
 from .labels import LABELS
 from .metrics import unweighted_average_recall
-from .models.audio_encoder import AudioEncoder
+from .models.registry import audio_encoders
 from .models.unimodal_heads import AttentivePooling
 from .robot_voice_augmentation import RobotVoiceAugmenter
 from .robustness import with_noise
@@ -30,14 +30,12 @@ from .voice_augmentation import (
 class AudioClassifier(nn.Module):
     """The encoder with the pooling and linear head it is trained by."""
 
-    def __init__(self, config: AudioEncoderConfig):
+    def __init__(self, config: AudioEncoderConfig, head_dropout: float):
         super().__init__()
-        self.encoder = AudioEncoder(
-            config.sample_rate_hz, config.mels, config.channels, config.embedding, config.dropout
-        )
-        self.pool = AttentivePooling(config.embedding)
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.embedding, len(LABELS))
+        self.encoder = audio_encoders.build(config.name, config.options, sample_rate_hz=config.sample_rate_hz)
+        self.pool = AttentivePooling(self.encoder.embedding)
+        self.dropout = nn.Dropout(head_dropout)
+        self.head = nn.Linear(self.encoder.embedding, len(LABELS))
 
     def classify(self, log_mel: Tensor) -> Tensor:
         """(B, mels, T) normalised log-mel -> logits (B, C)."""
@@ -104,7 +102,7 @@ def train_audio_classifier(
     """
     torch.manual_seed(seed)
     augmented = AugmentedWindows(encoder_config, config, seed)
-    model = AudioClassifier(encoder_config)
+    model = AudioClassifier(encoder_config, config.head_dropout).to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps_per_epoch = len(clips) // config.batch

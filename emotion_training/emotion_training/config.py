@@ -22,15 +22,14 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class FaceEncoderConfig:
-    size_px: int
-    stem_channels: int
-    stages: tuple[tuple[int, int], ...]  # (channels, residual blocks) from fine to coarse
-    embedding: int
-    dropout: float
+    size_px: int  # of the crops
+    name: str  # in the registry of face encoders
+    options: dict[str, object]  # of that encoder
 
 
 @dataclass(frozen=True)
 class FaceTrainingConfig:
+    threads: int  # of torch, in this stage
     validation_share: float
     epochs: int
     batch: int
@@ -48,10 +47,8 @@ class FaceTrainingConfig:
 class AudioEncoderConfig:
     sample_rate_hz: int
     window_s: float
-    mels: int
-    channels: tuple[int, ...]  # of the four convolution stages, fine to coarse
-    embedding: int
-    dropout: float
+    name: str  # in the registry of audio encoders
+    options: dict[str, object]  # of that encoder
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,13 @@ class AudioTrainingConfig:
     ravdess: SpeakerSplit
     emodb: SpeakerSplit
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
+    threads: int  # of torch, in this stage
     epochs: int
     batch: int
     learning_rate: float
     weight_decay: float
     ema_decay: float
+    head_dropout: float  # of the embedding, before the linear head
     label_smoothing: float
     mixup_alpha: float
     bfloat16: bool
@@ -100,7 +99,7 @@ class FusionTrainingConfig:
 class BundleConfig:
     model_id: str
     seed: int
-    threads: int  # of torch; figures are reproduced with the same number
+    threads: int  # of torch, where a stage has no other; figures are reproduced with the same numbers
     hop_s: float
     bootstrap_samples: int
     face_encoder: FaceEncoderConfig
@@ -146,6 +145,10 @@ def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> ty
         if len(kinds) != len(value):
             problems.append(f"{key} is {value!r}; expected {len(kinds)} values")
         return tuple(_build(item_kind, item, key, problems) for item_kind, item in zip(kinds, value, strict=False))
+    if origin is dict:
+        if not isinstance(value, dict):
+            problems.append(f"{key} is {value!r}; expected a mapping")
+        return value
     if type(None) in typing.get_args(kind):
         if value is None:
             return None

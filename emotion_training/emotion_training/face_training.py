@@ -12,7 +12,7 @@ from .config import FaceEncoderConfig, FaceTrainingConfig
 from .face_augmentation import augment_faces
 from .face_set import FaceSet
 from .labels import LABELS
-from .models.face_encoder import FaceEncoder
+from .models.registry import face_encoders
 from .robot_face_augmentation import augment_robot_faces
 
 
@@ -26,9 +26,9 @@ class FaceClassifier(nn.Module):
 
     def __init__(self, config: FaceEncoderConfig):
         super().__init__()
-        self.encoder = FaceEncoder(config.stem_channels, config.stages, config.embedding, config.dropout)
-        self.head = nn.Linear(config.embedding, len(LABELS))
-        self.fer2013_head = nn.Linear(config.embedding, len(LABELS))
+        self.encoder = face_encoders.build(config.name, config.options)
+        self.head = nn.Linear(self.encoder.embedding, len(LABELS))
+        self.fer2013_head = nn.Linear(self.encoder.embedding, len(LABELS))
 
     def forward(self, grey: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, S, S) grey in [0, 1] -> logits (B, C) of FER+, of FER2013."""
@@ -100,9 +100,7 @@ def train_face_classifier(
     generator = torch.Generator().manual_seed(seed)
     model = FaceClassifier(encoder_config).to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
-    optimizer = torch.optim.SGD(
-        _parameter_groups(model, config.weight_decay), lr=config.learning_rate, momentum=0.9, nesterov=True
-    )
+    optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), lr=config.learning_rate)
     steps_per_epoch = len(faces) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15

@@ -8,6 +8,7 @@ TRAINING_DATA = [
     "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
     "RAVDESS emotional speech, voice only, actors 1-20 (Livingstone & Russo 2018), CC BY-NC-SA 4.0",
     "Berlin EmoDB without boredom (Burkhardt et al. 2005), research use",
+    "ImageNet, by the weights that both encoders start from (EfficientNet-Lite0, Tan & Le 2019, Apache-2.0)",
 ]
 LICENCE = (
     "The weights inherit the non-commercial terms of their training data (RAVDESS CC BY-NC-SA 4.0; FER2013 "
@@ -37,16 +38,17 @@ def _introduction(config: BundleConfig, training: dict) -> str:
 Estimates which of seven emotions a person shows from the face and the voice of the last seconds:
 {", ".join(LABELS)}.
 
-Three graphs: a residual network per face crop (in 8-bit integers), one per window of voice, and an intermediate
-fusion in which both rows of embeddings attend to each other (bidirectional cross-attention, learned gate, either
-modality may be missing). Made by `python -m emotion_training.build_default_bundle` from commit `{training["commit"]}`
-with seed {training["seed"]}; the whole configuration is in `model.json`. What a person shows is not what a
-person feels."""
+Three graphs: `{config.face_encoder.name}` per face crop (in 8-bit integers), `{config.audio_encoder.name}` per window
+of voice, and an intermediate fusion in which both rows of embeddings attend to each other (bidirectional
+cross-attention, learned gate, either modality may be missing). Made by
+`python -m emotion_training.build_default_bundle` from commit `{training["commit"]}` with seed {training["seed"]};
+the whole configuration is in `model.json`. What a person shows is not what a person
+feels."""
 
 
 def _tensors(config: BundleConfig) -> str:
-    size_px, face = config.face_encoder.size_px, config.face_encoder.embedding
-    rate_hz, audio = config.audio_encoder.sample_rate_hz, config.audio_encoder.embedding
+    size_px, face = config.face_encoder.size_px, config.face_encoder.options["embedding"]
+    rate_hz, audio = config.audio_encoder.sample_rate_hz, config.audio_encoder.options["embedding"]
     samples = round(rate_hz * config.audio_encoder.window_s)
     bins = config.fusion.bins
     tensors = (

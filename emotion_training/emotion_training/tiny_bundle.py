@@ -85,13 +85,16 @@ def tiny_config() -> BundleConfig:
         hop_s=0.1,
         bootstrap_samples=20,
         face_encoder=FaceEncoderConfig(
-            size_px=48, stem_channels=8, stages=((16, 1), (16, 1)), embedding=24, dropout=0.0
+            size_px=48,
+            name="compact_cnn",
+            options={"stem_channels": 8, "stages": [[16, 1], [16, 1]], "embedding": 24, "dropout": 0.0},
         ),
         face_training=FaceTrainingConfig(
+            threads=1,
             validation_share=0.25,
             epochs=8,
             batch=14,
-            learning_rate=0.05,
+            learning_rate=0.005,
             weight_decay=1e-4,
             ema_decay=0.5,
             bfloat16=False,
@@ -101,17 +104,22 @@ def tiny_config() -> BundleConfig:
             robot_augmentation=RobotFaceAugmentation(turn_deg=5.0, tilt_deg=5.0),
         ),
         audio_encoder=AudioEncoderConfig(
-            sample_rate_hz=16000, window_s=3.0, mels=64, channels=(8, 8, 8, 16), embedding=32, dropout=0.0
+            sample_rate_hz=16000,
+            window_s=3.0,
+            name="log_mel_cnn",
+            options={"mels": 64, "channels": [8, 8, 8, 16], "embedding": 32, "dropout": 0.0},
         ),
         audio_training=AudioTrainingConfig(
             ravdess=SPLIT,
             emodb=SPLIT,
             emodb_boredom=False,
+            threads=1,
             epochs=6,
             batch=14,
             learning_rate=0.01,
             weight_decay=1e-4,
             ema_decay=0.5,
+            head_dropout=0.0,
             label_smoothing=0.05,
             mixup_alpha=0.2,
             bfloat16=False,

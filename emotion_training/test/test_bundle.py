@@ -84,9 +84,9 @@ def test_masked_inputs_have_no_influence_on_the_graph(tiny):
     session = onnxruntime.InferenceSession(str(tiny.directory / "fusion.onnx"))
     rng = np.random.default_rng(0)
     feed = {
-        "face_embeddings": rng.normal(size=(2, 8, CONFIG.face_encoder.embedding)).astype(np.float32),
+        "face_embeddings": rng.normal(size=(2, 8, CONFIG.face_encoder.options["embedding"])).astype(np.float32),
         "face_mask": np.array([[False] * 4 + [True] * 4, [False] * 8]),
-        "audio_embeddings": rng.normal(size=(2, 19, CONFIG.audio_encoder.embedding)).astype(np.float32),
+        "audio_embeddings": rng.normal(size=(2, 19, CONFIG.audio_encoder.options["embedding"])).astype(np.float32),
         "audio_mask": np.array([False, True]),
     }
     expected = session.run(None, feed)

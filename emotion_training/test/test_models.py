@@ -24,6 +24,9 @@ def fusion():
     return fusion.eval()
 
 
+UNSEEN = {"pool.score.bias", "audio_pool.score.bias"}  # shift all scores of a softmax: their gradient is rounding
+
+
 @pytest.fixture
 def inputs():
     torch.manual_seed(1)
@@ -39,8 +42,8 @@ def inputs():
 
 def assert_every_parameter_has_a_gradient(module, loss):
     loss.backward()
-    without = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert without == []
+    without = {name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
+    assert without <= UNSEEN
 
 
 def test_face_encoder_is_finite_and_every_parameter_learns():
@@ -48,7 +51,7 @@ def test_face_encoder_is_finite_and_every_parameter_learns():
     model = FaceClassifier(CONFIG.face_encoder)
     face = torch.randint(0, 256, (6, 48, 48, 3), dtype=torch.uint8)
     embedding = model.encoder(face)
-    assert embedding.shape == (6, CONFIG.face_encoder.embedding)
+    assert embedding.shape == (6, CONFIG.face_encoder.options["embedding"])
     logits = torch.stack([model.head(embedding), model.fer2013_head(embedding)])
     assert torch.isfinite(logits).all()
     assert_every_parameter_has_a_gradient(model, (logits * torch.randn(2, 6, len(LABELS))).sum())
@@ -56,9 +59,9 @@ def test_face_encoder_is_finite_and_every_parameter_learns():
 
 def test_audio_encoder_is_finite_and_every_parameter_learns():
     torch.manual_seed(1)  # the narrow gates start with all units alive
-    model = AudioClassifier(CONFIG.audio_encoder)
+    model = AudioClassifier(CONFIG.audio_encoder, 0.0)
     audio = 0.1 * torch.randn(6, 48000)
-    assert model.encoder(audio).shape == (6, TOKENS, CONFIG.audio_encoder.embedding)
+    assert model.encoder(audio).shape == (6, TOKENS, CONFIG.audio_encoder.options["embedding"])
     logits = model(audio)
     assert torch.isfinite(logits).all()
     assert_every_parameter_has_a_gradient(model, (logits * torch.randn(6, len(LABELS))).sum())

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from .registry import audio_encoders
 from .residual_block import ResidualBlock
-from .spectrogram_encoder import SpectrogramEncoder
+from .spectrogram_encoder import BandTokens, SpectrogramEncoder
 
 
 @audio_encoders.register("log_mel_cnn")
@@ -22,17 +22,9 @@ class AudioEncoder(SpectrogramEncoder):
             channels_in = channels_out
         self.network = nn.Sequential(*stages)
         self.token_frames = 2 ** len(channels)
-        bands = mels // self.token_frames
-        self.dropout = nn.Dropout(dropout)
-        self.join_bands = nn.Sequential(
-            nn.Conv1d(channels_in * bands, embedding, 1, bias=False), nn.BatchNorm1d(embedding), nn.ReLU()
-        )
-        self.context = nn.Conv1d(embedding, embedding, 3, padding=1)
+        self.tokens = BandTokens(channels_in * (mels // self.token_frames), embedding, dropout)
         self.embedding = embedding
 
     def encode(self, log_mel: Tensor) -> Tensor:
         """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
-        features = self.network(self.whole_tokens(log_mel).unsqueeze(1))  # (B, C, mels / 16, Ta)
-        features = self.dropout(features.flatten(1, 2))  # (B, C * mels / 16, Ta)
-        joined = self.join_bands(features)  # (B, D, Ta)
-        return (joined + self.context(joined)).transpose(1, 2)
+        return self.tokens(self.network(self.whole_tokens(log_mel).unsqueeze(1)))

@@ -43,3 +43,23 @@ class SpectrogramEncoder(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """(B, N) mono in [-1, 1] -> (B, Ta, D)."""
         return self.encode(self.normalised_log_mel(audio))
+
+
+class BandTokens(nn.Module):
+    """Joins the bands of a feature map to a token at each time, which knows its neighbours.
+
+    inputs: channels times bands.
+    """
+
+    def __init__(self, inputs: int, embedding: int, dropout: float):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.join_bands = nn.Sequential(
+            nn.Conv1d(inputs, embedding, 1, bias=False), nn.BatchNorm1d(embedding), nn.ReLU()
+        )
+        self.context = nn.Conv1d(embedding, embedding, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, bands, Ta) -> (B, Ta, D)."""
+        joined = self.join_bands(self.dropout(features.flatten(1, 2)))  # (B, D, Ta)
+        return (joined + self.context(joined)).transpose(1, 2)
