@@ -29,7 +29,6 @@ class FaceEncoderConfig:
 
 @dataclass(frozen=True)
 class FaceTrainingConfig:
-    threads: int  # of torch, in this stage
     validation_share: float
     epochs: int
     batch: int
@@ -56,7 +55,6 @@ class AudioTrainingConfig:
     ravdess: SpeakerSplit
     emodb: SpeakerSplit
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
-    threads: int  # of torch, in this stage
     epochs: int
     batch: int
     learning_rate: float
@@ -99,7 +97,7 @@ class FusionTrainingConfig:
 class BundleConfig:
     model_id: str
     seed: int
-    threads: int  # of torch, where a stage has no other; figures are reproduced with the same numbers
+    threads: int  # of torch; figures are reproduced with the same number
     hop_s: float
     bootstrap_samples: int
     face_encoder: FaceEncoderConfig

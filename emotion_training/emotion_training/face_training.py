@@ -100,7 +100,9 @@ def train_face_classifier(
     generator = torch.Generator().manual_seed(seed)
     model = FaceClassifier(encoder_config).to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), lr=config.learning_rate)
+    optimizer = torch.optim.SGD(
+        _parameter_groups(model, config.weight_decay), lr=config.learning_rate, momentum=0.9, nesterov=True
+    )
     steps_per_epoch = len(faces) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15

@@ -8,7 +8,7 @@ TRAINING_DATA = [
     "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
     "RAVDESS emotional speech, voice only, actors 1-20 (Livingstone & Russo 2018), CC BY-NC-SA 4.0",
     "Berlin EmoDB without boredom (Burkhardt et al. 2005), research use",
-    "ImageNet, by the weights that both encoders start from (EfficientNet-Lite0, Tan & Le 2019, Apache-2.0)",
+    "ImageNet, by the weights that the voice encoder starts from (EfficientNet-Lite0, Tan & Le 2019, Apache-2.0)",
 ]
 LICENCE = (
     "The weights inherit the non-commercial terms of their training data (RAVDESS CC BY-NC-SA 4.0; FER2013 "

@@ -67,14 +67,16 @@ class TrainedBundle:
 def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache) -> TrainedBundle:
     """Trains the encoders, then the fusion on their embeddings; calibrates on validation, measures on test.
 
-    The result depends on the configuration and the data alone (same machine and versions).
+    The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
+    torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
+    common = (config.seed, config.threads)
     face_key = configuration_hash(
-        config.face_encoder, config.face_training, config.seed, fingerprint_faces(faces.train, faces.validation)
+        config.face_encoder, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
     )
     audio_key = configuration_hash(
-        config.audio_encoder, config.audio_training, config.seed, fingerprint_clips(clips.train, clips.validation)
+        config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
     )
     face = FaceClassifier(config.face_encoder)
     audio = AudioClassifier(config.audio_encoder, config.audio_training.head_dropout)
@@ -83,7 +85,6 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         cache,
         "face",
         face_key,
-        config.face_training.threads,
         partial(
             train_face_classifier,
             config.face_encoder,
@@ -98,7 +99,6 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         cache,
         "audio",
         audio_key,
-        config.audio_training.threads,
         partial(
             train_audio_classifier,
             config.audio_encoder,
@@ -109,7 +109,6 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         ),
     )
 
-    torch.set_num_threads(config.threads)
     started = time.perf_counter()
     # From here on faces are seen as the robot will see them.
     face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
@@ -185,13 +184,11 @@ def _train_encoder(
     cache: StageCache,
     name: str,
     key: str,
-    threads: int,
     train: Callable[[], tuple[nn.Module, list[dict]]],
 ) -> dict:
     """Fills `model` with the trained weights; returns the stage's history and seconds."""
 
     def compute() -> dict:
-        torch.set_num_threads(threads)
         started = time.perf_counter()
         trained, history = train()
         return {"state": trained.state_dict(), "history": history, "seconds": time.perf_counter() - started}

@@ -13,7 +13,6 @@ from emotion_training.models.registry import audio_encoders, face_encoders, feat
 SAMPLES = 8000
 FACES = {
     "compact_cnn": {"stem_channels": 8, "stages": [[8, 1], [16, 1]], "embedding": 12, "dropout": 0.0},
-    "efficientnet_lite0": {"input_px": 64, "embedding": 12, "dropout": 0.0, "drop_path": 0.0, "imagenet": False},
     "emonext": {"size": "T", "size_px": 64, "stochastic_depth": 0.0},
 }
 AUDIOS = {

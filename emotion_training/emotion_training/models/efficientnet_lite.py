@@ -1,7 +1,4 @@
-"""EfficientNet-Lite0 (Tan and Le 2019, in its form for integer processors) as an encoder of faces and of voices.
-
-Without squeeze-and-excitation and with ReLU6, it loses next to nothing in 8-bit integers.
-"""
+"""EfficientNet-Lite0 (Tan and Le 2019, in its form for integer processors) as an encoder of voices."""
 
 import math
 from importlib.util import find_spec
@@ -9,12 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .depthwise import DepthwiseConv2d
-from .face_encoder import grey_from_rgb, standardise
 from .imagenet_weights import CheckpointError, load_imagenet_efficientnet
-from .registry import audio_encoders, face_encoders
+from .registry import audio_encoders
 from .spectrogram_encoder import BandTokens, SpectrogramEncoder
 
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
@@ -95,30 +90,6 @@ class EfficientNetLite(nn.Module):
     def features(self, picture: Tensor) -> Tensor:
         """(B, 1, H, W) about zero mean and unit deviation -> (B, channels, H / shrinking, W / shrinking)."""
         return self.head(self.blocks(self.stem(picture)))
-
-
-@face_encoders.register("efficientnet_lite0")
-class EfficientNetFaceEncoder(EfficientNetLite):
-    """`forward` takes what the robot sends; `embed_grey` is the same network after the conversion to grey.
-
-    input_px: side to which pictures are enlarged, as the network shrinks them 32 times; the others as of the network.
-    """
-
-    def __init__(self, input_px: int, embedding: int, dropout: float, drop_path: float, imagenet: bool):
-        super().__init__(len(STAGES), drop_path, imagenet)
-        self.dropout = nn.Dropout(dropout)
-        self.project = nn.Linear(self.channels, embedding)
-        self.input_px, self.embedding = input_px, embedding
-
-    def embed_grey(self, grey: Tensor) -> Tensor:
-        """(B, 1, S, S) grey in [0, 1] -> (B, D)."""
-        size = (self.input_px, self.input_px)
-        enlarged = functional.interpolate(standardise(grey), size, mode="bilinear", align_corners=False)
-        return self.project(self.dropout(self.features(enlarged).mean(dim=(2, 3))))
-
-    def forward(self, face: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 RGB -> (B, D)."""
-        return self.embed_grey(grey_from_rgb(face))
 
 
 @audio_encoders.register("efficientnet_lite0")
