@@ -14,6 +14,7 @@ from emotion_training.models.fusion import IntermediateFusion
 
 CONFIG = load_config(DEFAULT_CONFIG)
 BINS, TOKENS, FACE, AUDIO = 8, 19, 24, 32
+UNSEEN = {"pool.score.bias", "audio_pool.score.bias"}  # shift all scores of a softmax: their gradient is rounding
 
 
 @pytest.fixture
@@ -22,9 +23,6 @@ def fusion():
     fusion = IntermediateFusion(FACE, BINS, AUDIO, TOKENS, len(LABELS), width=16, heads=2, dropout=0.0)
     torch.nn.init.normal_(fusion.joint_head[2].weight)  # starts at zero, which hides what comes before it
     return fusion.eval()
-
-
-UNSEEN = {"pool.score.bias", "audio_pool.score.bias"}  # shift all scores of a softmax: their gradient is rounding
 
 
 @pytest.fixture

@@ -106,8 +106,8 @@ def learning_loss(fusion, inputs):
 def test_every_parameter_gets_a_gradient(name):
     fusion = build(name)
     learning_loss(fusion, make_inputs(name)).backward()
-    without = [n for n, p in fusion.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert without == []
+    without = {n for n, p in fusion.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
+    assert without <= {"audio_pool.score.bias"}  # shifts all scores of a softmax: its gradient is rounding
 
 
 @pytest.mark.parametrize("name", NAMES)
