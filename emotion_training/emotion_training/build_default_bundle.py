@@ -13,6 +13,8 @@ from .export import ParityError, export_bundle
 from .face_set import load_faces, split_faces, without_duplicates
 from .latency import measure_latency
 from .model_card import LICENCE, TRAINING_DATA, render_model_card
+from .models import ModelError
+from .models.imagenet_weights import CheckpointError
 from .speech_clips import SpeechSplits, hold_out, load_voices
 from .splits import SplitError
 from .stage_cache import StageCache
@@ -100,7 +102,15 @@ def main(arguments: list[str] | None = None) -> int:
         if options.seed is not None:
             config = dataclasses.replace(config, seed=options.seed)
         bundle = build(options.data, options.out, options.report, config, StageCache(options.cache))
-    except (ConfigError, CorpusError, SplitError, ParityError, FloatingPointError) as error:
+    except (
+        ConfigError,
+        CorpusError,
+        SplitError,
+        ParityError,
+        ModelError,
+        CheckpointError,
+        FloatingPointError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     uar = bundle.metrics["synthetic label-matched pairs"]["plain"]["both"]["uar"]

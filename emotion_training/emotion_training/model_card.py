@@ -42,8 +42,7 @@ Three graphs: `{config.face_encoder.name}` per face crop (in 8-bit integers), `{
 of voice, and an intermediate fusion in which both rows of embeddings attend to each other (bidirectional
 cross-attention, learned gate, either modality may be missing). Made by
 `python -m emotion_training.build_default_bundle` from commit `{training["commit"]}` with seed {training["seed"]};
-the whole configuration is in `model.json`. What a person shows is not what a person
-feels."""
+the whole configuration is in `model.json`. What a person shows is not what a person feels."""
 
 
 def _tensors(config: BundleConfig) -> str:

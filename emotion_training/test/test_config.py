@@ -46,6 +46,12 @@ def test_a_wrong_number_of_values_fails_with_the_key(tmp_path, tree):
         load(tmp_path, tree)
 
 
+def test_options_that_are_no_mapping_fail_with_the_key(tmp_path, tree):
+    tree["audio_encoder"]["options"] = 5
+    with pytest.raises(ConfigError, match="audio_encoder.options is 5; expected a mapping"):
+        load(tmp_path, tree)
+
+
 def test_whole_numbers_are_taken_as_floats(tmp_path, tree):
     tree["fusion"]["dropout"] = 0
     assert load(tmp_path, tree).fusion.dropout == 0.0

@@ -71,6 +71,12 @@ def test_a_voice_of_five_stages_exports_with_a_token_every_160_ms(tmp_path):
     export_graph(spec, tmp_path / spec.file)
 
 
+@pytest.mark.parametrize("stages", [1, 8])
+def test_a_number_of_stages_that_it_has_not_is_refused(stages):
+    with pytest.raises(ValueError, match=f"stages is {stages}; expected 2 to 7"):
+        EfficientNetLite(stages, drop_path=0.0, imagenet=False)
+
+
 def test_weights_that_are_absent_or_do_not_fit_are_named(monkeypatch, tmp_path):
     network = EfficientNetLite(2, drop_path=0.0, imagenet=False)
     with pytest.raises(CheckpointError, match="nothing.pth does not exist"):

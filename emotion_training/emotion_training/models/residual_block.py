@@ -1,4 +1,4 @@
-"""The convolution block that both encoders are made of."""
+"""The convolution block that the compact encoders are made of."""
 
 import torch
 from torch import Tensor, nn
