@@ -11,6 +11,7 @@ from .config import BundleConfig, ConfigError, load_config
 from .corpora import CorpusError, read_corpus
 from .export import ParityError, export_bundle
 from .face_set import load_faces, split_faces, without_duplicates
+from .fusion_training import fusion_network
 from .latency import measure_latency
 from .model_card import LICENCE, TRAINING_DATA, render_model_card
 from .models import ModelError
@@ -27,7 +28,8 @@ DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
 def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
     """Reads the corpora in `data`, trains, measures, writes the bundle into `out` and its training into `report`."""
     faces, clips = read_faces(data, config), read_voices(data, config)
-    bundle = train_bundle(config, faces, clips, cache)
+    start_from = config.face_training.start_from
+    bundle = train_bundle(config, faces, clips, start_from and data / start_from, cache)
     training = {
         "data": TRAINING_DATA,
         "counts": {
@@ -35,6 +37,7 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
             "clips": {part: len(getattr(clips, part)) for part in ("train", "validation", "test")},
         },
         "configuration": dataclasses.asdict(config),
+        "networks": {"fusion": fusion_network(config.fusion)},
         "commit": code_commit(),
         "seed": config.seed,
         "seconds": {stage: round(seconds, 1) for stage, seconds in bundle.durations_s.items()},

@@ -30,6 +30,7 @@ class FaceEncoderConfig:
 @dataclass(frozen=True)
 class FaceTrainingConfig:
     validation_share: float
+    start_from: str | None  # weights for the encoder, a file in the folder of the data
     epochs: int
     batch: int
     learning_rate: float

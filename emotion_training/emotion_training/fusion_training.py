@@ -1,6 +1,7 @@
 """Trains the fusion on the embeddings of the frozen encoders."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +10,19 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from .audio_training import AudioClassifier, AugmentedWindows, plain_windows, window_samples
-from .config import AudioEncoderConfig, AudioTrainingConfig, BundleConfig, FaceTrainingConfig, FusionTrainingConfig
+from .config import (
+    AudioEncoderConfig,
+    AudioTrainingConfig,
+    BundleConfig,
+    FaceTrainingConfig,
+    FusionConfig,
+    FusionTrainingConfig,
+)
 from .face_set import FaceSet
 from .face_training import FaceClassifier, augmented_batch, grey_batch
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
+from .models.registry import fusions
 from .pairs import Pairs, PairSampler, VoiceEmbeddings
 from .speech_clips import SpeechClip
 
@@ -70,20 +79,24 @@ def embed_voices(
     return embeddings
 
 
+def fusion_network(config: FusionConfig) -> dict[str, Any]:
+    """The fusion by its registered name, as model.json records it."""
+    options = {"width": config.width, "heads": config.heads, "dropout": config.dropout}
+    return {"name": "cross_attention", "options": options}
+
+
 def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifier) -> IntermediateFusion:
     """A fusion whose heads per modality are those that the encoders were trained by, and stay so.
 
     One modality alone is then judged as by its encoder's own head, whatever the pairs are like.
     """
-    fusion = IntermediateFusion(
+    fusion = fusions.build(
+        **fusion_network(config.fusion),
         face_embedding=face.encoder.embedding,
         face_bins=config.fusion.bins,
         audio_embedding=audio.encoder.embedding,
         audio_tokens=audio.encoder.token_count(window_samples(config.audio_encoder)),
         classes=len(LABELS),
-        width=config.fusion.width,
-        heads=config.fusion.heads,
-        dropout=config.fusion.dropout,
     )
     fusion.face_head.load_state_dict(face.head.state_dict())
     fusion.audio_pool.load_state_dict(audio.pool.state_dict())

@@ -20,6 +20,7 @@ from .config import (
 from .export import export_bundle
 from .face_augmentation import FaceAugmentation
 from .face_set import FaceSet
+from .fusion_training import fusion_network
 from .labels import LABELS
 from .robot_face_augmentation import RobotFaceAugmentation
 from .robot_voice_augmentation import RobotVoiceAugmentation
@@ -36,10 +37,11 @@ PART_OF_SPEAKER = ("train", "train", "validation", "test")
 def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
     """Trains on generated data and exports into `directory`; the modules returned are those of the files."""
     config = replace(tiny_config(), seed=seed)
-    bundle = train_bundle(config, generated_faces(config, seed), generated_clips(config, seed), StageCache(None))
+    bundle = train_bundle(config, generated_faces(config, seed), generated_clips(config, seed), None, StageCache(None))
     training = {
         "data": ["generated stripes and tones"],
         "configuration": {},
+        "networks": {"fusion": fusion_network(config.fusion)},
         "commit": "uncommitted",
         "seed": seed,
         "metrics": bundle.metrics,
@@ -91,6 +93,7 @@ def tiny_config() -> BundleConfig:
         ),
         face_training=FaceTrainingConfig(
             validation_share=0.25,
+            start_from=None,
             epochs=8,
             batch=14,
             learning_rate=0.05,

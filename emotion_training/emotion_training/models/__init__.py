@@ -4,6 +4,7 @@ from . import (
     action_unit_encoder,
     audio_encoder,
     bottleneck_fusion,
+    bundle_encoders,
     clip_feature_encoder,
     concatenation_fusion,
     conformer,
@@ -19,6 +20,7 @@ from . import (
     intermediate_attention,
     joint_fusion,
     late_fusion,
+    mobilenet,
     single_modality,
 )
 from .audio_visual import AudioVisualModel, FusionOutput, ModelConfig, NetworkConfig, build_model
@@ -34,6 +36,7 @@ __all__ = [
     "audio_encoder",
     "bottleneck_fusion",
     "build_model",
+    "bundle_encoders",
     "clip_feature_encoder",
     "concatenation_fusion",
     "conformer",
@@ -49,5 +52,6 @@ __all__ = [
     "intermediate_attention",
     "joint_fusion",
     "late_fusion",
+    "mobilenet",
     "single_modality",
 ]
