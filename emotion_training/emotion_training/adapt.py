@@ -1,9 +1,11 @@
 """Fine-tunes a trained model on somebody's own small corpus, and says what that brought.
 
-    python -m emotion_training.adapt --checkpoint OUT/best.ckpt --data PREPARED --split SPLIT.json --out ADAPTED
+    python -m emotion_training.adapt --bundle BUNDLE --data PREPARED --split SPLIT.json --out ADAPTED
 
-The figures before and after are of the speakers that the split leaves out for testing. Writes best.ckpt,
-adaptation.json and, with --name and --licence, the new bundle in ADAPTED/bundle.
+BUNDLE is any bundle, the one that ships too: its encoders stay and its fusion learns. With --checkpoint OUT/best.ckpt
+of `train` instead, the encoders can learn as well. The figures before and after are of the speakers that the split
+leaves out for testing. Writes best.ckpt, adaptation.json and, with --name and --licence, the new bundle in
+ADAPTED/bundle.
 """
 
 import argparse
@@ -12,6 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from emotion_perception.core.model_bundle import BundleError
+
+from .adaptation import bundle_experiment
 from .command import run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
@@ -44,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="adapt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="of `train`")
+    start = parser.add_mutually_exclusive_group(required=True)
+    start.add_argument("--bundle", type=Path, help="folder of a bundle, such as the one that ships")
+    start.add_argument("--checkpoint", type=Path, help="of `train`")
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote of the own corpus")
     parser.add_argument("--split", type=Path, required=True, help="of the own corpus's speakers")
     parser.add_argument("--fold", type=int, default=0, help="of the split (default: 0)")
@@ -57,7 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.name and not given.licence:
         parser.error("--name needs --licence, the terms of the new weights")
-    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError))
+    if given.bundle and given.train_encoders:
+        parser.error("--train-encoders needs --checkpoint; the encoders of a bundle are finished graphs")
+    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, BundleError, ExportError, ParityError))
 
 
 def _write(given: argparse.Namespace) -> str:
@@ -69,7 +78,10 @@ def _write(given: argparse.Namespace) -> str:
         "trainer.max_epochs": given.epochs,
         "model.optimiser.learning_rate": given.learning_rate,
     }
-    experiment = restore_experiment(given.checkpoint, changes)
+    if given.bundle:
+        experiment = bundle_experiment(given.bundle, changes)
+    else:
+        experiment = restore_experiment(given.checkpoint, changes)
     before, after = adapt(experiment, given.out, given.train_encoders)
     content = {"before": before, "after": after["figures"], "speakers": after["speakers"], "split": after["split"]}
     (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")

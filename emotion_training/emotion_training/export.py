@@ -81,13 +81,18 @@ class BundleShape:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """A graph of the bundle: its module, the names of its tensors, and inputs to check it with."""
+    """A graph of the bundle: its module, the names of its tensors, and inputs to check it with.
+
+    trainable: its weights keep their names and shapes, so that they can be read back; else what can be computed
+    beforehand is.
+    """
 
     file: str
     module: nn.Module
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     cases: tuple[tuple[Tensor, ...], ...]
+    trainable: bool = False
 
 
 def export_bundle(
@@ -170,6 +175,7 @@ def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, .
             ("face_embeddings", "face_mask", "audio_embeddings", "audio_mask"),
             ("logits", "modality_weights"),
             tuple(fusions),
+            trainable=True,
         ),
     )
 
@@ -195,8 +201,8 @@ def export_graph(spec: GraphSpec, path: Path) -> None:
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
+        optimize=not spec.trainable,
     )
-    program.optimize()
     model = program.model_proto
     model.ir_version = IR_VERSION
     _strip_traces(model)

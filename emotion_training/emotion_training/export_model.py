@@ -9,6 +9,7 @@ The graphs are checked to compute what the model computes, and the model card sa
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .export import BundleModels, BundleShape, ParityError, write_bundle
 from .labels import VALENCE_AROUSAL
+from .models import AudioVisualModel
+from .models.bundle_encoders import BundleEncoder
 from .predictions import STATES, figures, predict, predict_by_bundle
 from .quantisation import quantise_encoders
 from .run_card import render_run_card
@@ -62,16 +65,20 @@ def export(
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
         "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
         # Folders of the machine that it was trained on are nobody's business.
-        "configuration": experiment.configuration
-        | {"data": _without_folders(experiment.configuration["data"], corpus)},
-        "networks": {kind: vars(network) for kind, network in experiment.module.networks.items()},
+        "configuration": _with_model_ids(
+            experiment.configuration | {"data": _without_folders(experiment.configuration["data"], corpus)}, model
+        ),
+        "networks": _with_model_ids(
+            {kind: asdict(network) for kind, network in experiment.module.networks.items()}, model
+        ),
         "commit": code_commit(),
         "seed": experiment.seed,
         "metrics": evaluate(experiment, robustness=False),
     }
     if before is not None:
         training["before_adaptation"] = before
-    models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion)
+    kept = {encoder.file: encoder.graph for encoder in _bundle_encoders(model)}
+    models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion, kept)
     bundle_shape = BundleShape(
         name,
         shape.labels,
@@ -116,6 +123,18 @@ def _check(experiment: Experiment) -> None:
 def _without_folders(data: dict[str, Any], corpus: dict[str, Any]) -> dict[str, Any]:
     plain = {key: value for key, value in corpus.items() if key not in ("root", "cache")}
     return data | {"corpus": plain, "split": Path(data["split"]).name}
+
+
+def _bundle_encoders(model: AudioVisualModel) -> list[BundleEncoder]:
+    return [encoder for encoder in (model.face_encoder, model.audio_encoder) if isinstance(encoder, BundleEncoder)]
+
+
+def _with_model_ids(value: Any, model: AudioVisualModel) -> Any:
+    """Plain values in which a bundle's id stands for its folder."""
+    if isinstance(value, dict):
+        return {key: _with_model_ids(item, model) for key, item in value.items()}
+    ids = {str(encoder.bundle.directory): encoder.bundle.model_id for encoder in _bundle_encoders(model)}
+    return ids.get(value, value) if isinstance(value, str) else value
 
 
 def _quantise(experiment: Experiment, out: Path) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """A trained model is exported for the robot, in 8 bits too, and adapted to other people."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from training_fixtures import experiment_tree, write_corpus, write_split
 
 from emotion_perception.core.model_bundle import load_bundle
 from emotion_training import adapt, export_model
+from emotion_training.adaptation import bundle_experiment
 from emotion_training.configuration import changed
 from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
-from emotion_training.predictions import calibrated_temperature, predict, predict_by_bundle
+from emotion_training.predictions import LEAST_PROBABILITY, calibrated_temperature, predict, predict_by_bundle
 
 ROBOT = {
     "data.corpus.face": "crops",
@@ -101,3 +103,72 @@ def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, che
     assert adapt.main(arguments) == 0
     load_bundle(tmp_path / "bundle")
     assert "Adapted from another model" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def of_bundle(folder, tiny, tmp_path_factory):
+    """The tiny bundle adapted to the corpus, whose three labels are among its seven."""
+    out = tmp_path_factory.mktemp("of_bundle")
+    assert (
+        adapt.main(
+            [
+                "--bundle",
+                str(tiny.directory),
+                *own_corpus(folder, out, "--epochs", "12", "--learning-rate", "0.03"),
+                *NAMED,
+            ]
+        )
+        == 0
+    )
+    return out
+
+
+NAMED = ["--name", "tones-3", "--licence", "for tests"]
+
+
+def own_corpus(folder, out, *more):
+    return ["--data", str(folder / "corpus"), "--split", str(folder / "split.json"), "--out", str(out), *more]
+
+
+def test_an_experiment_of_a_bundle_says_what_the_bundle_says(folder, tiny):
+    data = {"data.corpus.root": str(folder / "corpus"), "data.split": str(folder / "split.json")}
+    experiment = bundle_experiment(tiny.directory, data | {"data.empty_classes": "allow"})
+    clips = experiment.data.test
+    expected = predict_by_bundle(load_bundle(tiny.directory), clips).logits
+    temperature = json.loads((tiny.directory / "model.json").read_text())["calibration"]["both"]["temperature"]
+    found = torch.from_numpy(predict(experiment.module.evaluated, clips).logits / temperature).log_softmax(dim=1)
+    np.testing.assert_allclose(np.maximum(found.numpy(), np.log(LEAST_PROBABILITY)), expected, atol=1e-3)
+
+
+def test_a_bundle_is_adapted_by_its_fusion_and_keeps_its_encoders(tiny, of_bundle):
+    adapted = of_bundle / "bundle"
+    load_bundle(adapted)
+    same = {
+        name: (adapted / name).read_bytes() == (tiny.directory / name).read_bytes()
+        for name in ("face_encoder.onnx", "audio_encoder.onnx", "fusion.onnx")
+    }
+    assert same == {"face_encoder.onnx": True, "audio_encoder.onnx": True, "fusion.onnx": False}
+    figures = json.loads((of_bundle / adapt.ADAPTATION).read_text())
+    assert figures["after"]["uar"] > figures["before"]["uar"]
+    assert str(tiny.directory) not in (adapted / "model.json").read_text()
+    assert "emotion-av-tiny" in (adapted / "model.json").read_text()
+
+
+def test_an_adapted_bundle_can_be_adapted_again(folder, of_bundle, tmp_path):
+    assert adapt.main(["--bundle", str(of_bundle / "bundle"), *own_corpus(folder, tmp_path, "--epochs", "1")]) == 0
+    figures = {path: json.loads((path / adapt.ADAPTATION).read_text()) for path in (of_bundle, tmp_path)}
+    assert figures[tmp_path]["before"]["uar"] == figures[of_bundle]["after"]["uar"]
+
+
+def test_what_no_bundle_can_be_adapted_by_is_said(folder, tiny, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        adapt.main(["--bundle", str(tiny.directory), *own_corpus(folder, tmp_path, "--train-encoders")])
+    assert "--train-encoders needs --checkpoint" in capsys.readouterr().err
+    assert adapt.main(["--bundle", str(tmp_path), *own_corpus(folder, tmp_path)]) == 1
+    assert "model.json does not exist" in capsys.readouterr().err
+    silent = shutil.copytree(tiny.directory, tmp_path / "silent")
+    description = json.loads((silent / "model.json").read_text())
+    del description["training"]["networks"]
+    (silent / "model.json").write_text(json.dumps(description))
+    assert adapt.main(["--bundle", str(silent), *own_corpus(folder, tmp_path)]) == 1
+    assert "does not say of what network the fusion is; export it again" in capsys.readouterr().err

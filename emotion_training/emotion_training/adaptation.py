@@ -1,0 +1,73 @@
+"""A bundle as the start of another training: its encoders stay the graphs that they are, its fusion learns on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from emotion_perception.core.model_bundle import BundleError, load_bundle
+
+from .configuration import changed
+from .experiment import Experiment, read_experiment
+
+BATCH = 32  # clips of a step: own corpora are small
+
+
+def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment:
+    """An experiment whose model says what the bundle says; `changes` give its data, by dotted keys.
+
+    Raises:
+        BundleError: the folder is no bundle, or one from before its fusion could be trained further.
+        DataError, CorpusError, SplitError: as of any experiment.
+    """
+    bundle = load_bundle(directory)
+    description = json.loads((directory / "model.json").read_text())
+    fusion = description["training"].get("networks", {}).get("fusion")
+    if fusion is None:
+        raise BundleError(f"{directory / 'model.json'} does not say of what network the fusion is; export it again.")
+    tree: dict[str, Any] = {
+        "seed_everything": 0,
+        "trainer": {"accelerator": "cpu"},
+        "selection": {"keep": "best", "monitor": "validation_loss"},
+        "data": {
+            "corpus": {
+                "labels": list(bundle.labels),
+                "face": "crops",
+                "audio": "samples",
+                "window_s": bundle.audio.window_s,
+                "face_bins": bundle.face.bins,
+                "face_bin_s": bundle.face.bin_s,
+                "face_px": bundle.face.size_px,
+            },
+            "batch": BATCH,
+        },
+        "model": {
+            "fusion": fusion,
+            "face_encoder": {"name": "bundle", "options": {"bundle": str(directory)}},
+            "audio_encoder": {"name": "bundle", "options": {"bundle": str(directory)}},
+            "regularisation": {"modality_dropout": 0.2},
+        },
+    }
+    experiment = read_experiment(changed(tree, changes))
+    _load_fusion(experiment.module.model.fusion, directory / "fusion.onnx")
+    experiment.module.has_statistics = True
+    experiment.module.eval()
+    return experiment
+
+
+def _load_fusion(fusion: torch.nn.Module, path: Path) -> None:
+    """The weights stand in the graph under the names that they have in the module."""
+    stored: dict[str, Tensor] = {
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in onnx.load(path).graph.initializer
+    }
+    state = fusion.state_dict()
+    for name, value in state.items():
+        if name not in stored or stored[name].shape != value.shape:
+            raise BundleError(f"{path} has no weights {name} of {tuple(value.shape)}; export the bundle again.")
+    fusion.load_state_dict({name: stored[name] for name in state})
