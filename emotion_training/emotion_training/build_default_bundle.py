@@ -28,8 +28,7 @@ DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
 def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
     """Reads the corpora in `data`, trains, measures, writes the bundle into `out` and its training into `report`."""
     faces, clips = read_faces(data, config), read_voices(data, config)
-    start_from = config.face_training.start_from
-    bundle = train_bundle(config, faces, clips, start_from and data / start_from, cache)
+    bundle = train_bundle(config, faces, clips, cache)
     training = {
         "data": TRAINING_DATA,
         "counts": {

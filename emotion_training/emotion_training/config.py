@@ -30,7 +30,6 @@ class FaceEncoderConfig:
 @dataclass(frozen=True)
 class FaceTrainingConfig:
     validation_share: float
-    start_from: str | None  # weights for the encoder, a file in the folder of the data
     epochs: int
     batch: int
     learning_rate: float
@@ -90,6 +89,7 @@ class FusionTrainingConfig:
     other_face_probability: float  # a bin shows another person of the same class
     neutral_face_probability: float  # a bin shows a neutral face
     masked_bin_probability: float
+    lasting_view_probability: float  # all bins show the same augmented view, not one each
     label_smoothing: float
     test_pairs_per_class: int
 

@@ -1,7 +1,6 @@
 """Trains the face encoder on two opinions of the same faces: the votes of FER+, and the labels of FER2013."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +14,6 @@ from .face_set import FaceSet
 from .labels import LABELS
 from .models.registry import face_encoders
 from .robot_face_augmentation import augment_robot_faces
-
-STATISTICS_FACES = 1024  # for the normalisations of an encoder that starts from weights
 
 
 class FaceClassifier(nn.Module):
@@ -92,24 +89,16 @@ def train_face_classifier(
     config: FaceTrainingConfig,
     faces: FaceSet,
     validation: FaceSet,
-    weights: Path | None,
     seed: int,
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
     """Averaged weights of the last step, and the validation accuracies of every epoch.
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration
-    says. weights: what the encoder starts from.
-
-    Raises:
-        CheckpointError: the weights are missing or do not fit.
-        FloatingPointError: the loss is no number.
+    says.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = FaceClassifier(encoder_config)
-    if weights is not None:
-        model.encoder.start_from(weights, augmented_batch(faces.images[:STATISTICS_FACES], config, generator))
-    model = model.to(memory_format=torch.channels_last)
+    model = FaceClassifier(encoder_config).to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
     optimizer = torch.optim.SGD(
         _parameter_groups(model, config.weight_decay), lr=config.learning_rate, momentum=0.9, nesterov=True

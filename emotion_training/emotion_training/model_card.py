@@ -8,8 +8,6 @@ TRAINING_DATA = [
     "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
     "RAVDESS emotional speech, voice only, actors 1-20 (Livingstone & Russo 2018), CC BY-NC-SA 4.0",
     "Berlin EmoDB without boredom (Burkhardt et al. 2005), research use",
-    "VGGFace2 (Cao et al. 2018), by the weights that the face encoder starts from (HSE-FaceRes, Savchenko 2019, as "
-    "npm's @vladmandic/human ships them under MIT)",
     "ImageNet, by the weights that the voice encoder starts from (EfficientNet-Lite0, Tan & Le 2019, Apache-2.0)",
 ]
 LICENCE = (

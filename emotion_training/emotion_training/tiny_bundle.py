@@ -37,7 +37,7 @@ PART_OF_SPEAKER = ("train", "train", "validation", "test")
 def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
     """Trains on generated data and exports into `directory`; the modules returned are those of the files."""
     config = replace(tiny_config(), seed=seed)
-    bundle = train_bundle(config, generated_faces(config, seed), generated_clips(config, seed), None, StageCache(None))
+    bundle = train_bundle(config, generated_faces(config, seed), generated_clips(config, seed), StageCache(None))
     training = {
         "data": ["generated stripes and tones"],
         "configuration": {},
@@ -93,7 +93,6 @@ def tiny_config() -> BundleConfig:
         ),
         face_training=FaceTrainingConfig(
             validation_share=0.25,
-            start_from=None,
             epochs=8,
             batch=14,
             learning_rate=0.05,
@@ -139,6 +138,7 @@ def tiny_config() -> BundleConfig:
             other_face_probability=0.1,
             neutral_face_probability=0.05,
             masked_bin_probability=0.2,
+            lasting_view_probability=0.5,
             label_smoothing=0.05,
             test_pairs_per_class=4,
         ),

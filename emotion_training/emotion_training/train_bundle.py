@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -65,22 +64,17 @@ class TrainedBundle:
         return BundleModels(LabelledFaceEncoder(self.face), self.audio.encoder, self.fusion, quantised)
 
 
-def train_bundle(
-    config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, face_weights: Path | None, cache: StageCache
-) -> TrainedBundle:
+def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache) -> TrainedBundle:
     """Trains the encoders, then the fusion on their embeddings; calibrates on validation, measures on test.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a guard of debugging that takes a sixth of a training
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a guard of debugging that takes a tenth of a training
     common = (config.seed, config.threads)
     face_key = configuration_hash(
-        config.face_encoder,
-        config.face_training,
-        *common,
-        fingerprint_faces(faces.train, faces.validation),
+        config.face_encoder, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
     )
     audio_key = configuration_hash(
         config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
@@ -98,7 +92,6 @@ def train_bundle(
             config.face_training,
             faces.train,
             faces.validation,
-            face_weights,
             config.seed,
         ),
     )

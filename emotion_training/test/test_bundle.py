@@ -33,13 +33,13 @@ def state_of(bundle):
 
 def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
     cache = StageCache(tmp_path)
-    again = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), None, cache)
+    again = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), cache)
     first, second = state_of(tiny.trained), state_of(again)
     assert first.keys() == second.keys()
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
     assert again.metrics == tiny.trained.metrics and again.calibration == tiny.trained.calibration
 
-    from_cache = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), None, cache)
+    from_cache = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), cache)
     assert all(torch.equal(second[key], value) for key, value in state_of(from_cache).items())
 
 

@@ -20,7 +20,7 @@ def load(tmp_path, tree):
 
 def test_the_shipped_configuration_loads():
     config = load_config(DEFAULT_CONFIG)
-    assert config.face_encoder.options["blocks"] == 11
+    assert config.face_encoder.options["stages"][0] == [48, 1]
     assert config.audio_training.robot_augmentation.background is None
     assert config.fusion.width % config.fusion.heads == 0
 

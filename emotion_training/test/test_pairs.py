@@ -1,5 +1,7 @@
 """Synthetic label-matched pairs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,19 @@ def test_plain_pairs_show_one_picture_in_all_bins():
     labels = np.arange(CLASSES)
     pairs = make_sampler().both(labels, np.random.default_rng(0), plain=True)
     assert pairs.face_mask.all() and (pairs.face_embeddings[:, :, 0] == labels[:, None]).all()
+
+
+@pytest.mark.parametrize("lasting", [0.0, 0.5, 1.0])
+def test_a_share_of_the_faces_is_seen_in_the_same_view_throughout(lasting):
+    given = make_sampler()
+    views = np.broadcast_to(np.arange(9.0, dtype=np.float32)[:, None, None], (9, 35, 3))
+    faces = FaceEmbeddings(views, given.faces.labels, given.faces.soft_labels)
+    config = dataclasses.replace(CONFIG, lasting_view_probability=lasting)
+    sampler = PairSampler(faces, given.voices, 8, config, np.eye(CLASSES))
+    shown = sampler.both(np.arange(420) % CLASSES, np.random.default_rng(0)).face_embeddings[:, :, 0]  # (B, Tf)
+    same = (shown == shown[:, :1]).all(axis=1).mean()
+    assert same == pytest.approx(lasting, abs=0.08)
+    assert set(shown[:, 0]) == set(range(9))
 
 
 def test_voices_are_confused_as_told():

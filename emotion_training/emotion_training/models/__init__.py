@@ -20,7 +20,6 @@ from . import (
     intermediate_attention,
     joint_fusion,
     late_fusion,
-    mobilenet,
     single_modality,
 )
 from .audio_visual import AudioVisualModel, FusionOutput, ModelConfig, NetworkConfig, build_model
@@ -52,6 +51,5 @@ __all__ = [
     "intermediate_attention",
     "joint_fusion",
     "late_fusion",
-    "mobilenet",
     "single_modality",
 ]
