@@ -18,6 +18,9 @@ from emotion_perception.nodes.starting import run
 LOOK_S = 0.02
 # A clock may be corrected a little; more than this, and time itself was set back.
 TIME_JUMP_NS = NANOSECONDS_PER_S // 2
+# Where the machine cannot keep up, images so late are left out, as a camera would lose them: what all of them would
+# delay more and more is too old to be judged.
+LATE_NS = NANOSECONDS_PER_S // 5
 # A file is played once: its first states would be lost while those who want them are still being discovered.
 LISTENER_WAIT_S = 3.0
 # Best effort gives nothing to a listener that has not yet discovered the player, which may be later than the reverse.
@@ -74,7 +77,7 @@ class MediaPlayerNode(PerceptionNode):
         return is_received and any(map(self.count_subscribers, STATES))
 
     def activate(self) -> None:
-        self._frames = self._blocks = self._corrupt_packets = 0
+        self._frames = self._late_frames = self._blocks = self._corrupt_packets = 0
         self._stop.clear()
         self._thread = threading.Thread(target=self._play, name="media player", daemon=True)
         self._thread.start()
@@ -89,6 +92,7 @@ class MediaPlayerNode(PerceptionNode):
         return Diagnosis(
             values={
                 "frames": self._frames,
+                "late_frames": self._late_frames,
                 "audio_blocks": self._blocks,
                 "corrupt_packets": self._corrupt_packets,
             }
@@ -144,6 +148,9 @@ class MediaPlayerNode(PerceptionNode):
         return False
 
     def _publish_frame(self, frame: VideoFrame, stamp_ns: int) -> None:
+        if self._now_ns() > stamp_ns + LATE_NS:
+            self._late_frames += 1
+            return
         self._frames += 1
         if self._image_publisher.get_subscription_count():
             header = Header(stamp=to_stamp(stamp_ns), frame_id=self._camera_frame_id)

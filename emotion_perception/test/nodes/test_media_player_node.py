@@ -5,6 +5,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
@@ -84,3 +85,22 @@ def test_file_begins_again_in_a_simulation_that_is_reset(simulation, spoken):
     assert stamps_s == pytest.approx(
         [start_s + number * BLOCK_S for start_s in (50.0, 0.5) for number in range(3)], abs=1e-6
     )
+
+
+def test_images_that_the_machine_comes_too_late_for_are_left_out_and_sound_is_not(simulation, graph, tmp_path):
+    path = tmp_path / "clip.mkv"
+    sound = voice(1.0, SAMPLE_RATE_HZ)[:, np.newaxis]
+    write_media(path, np.zeros((25, 64, 64, 3), np.uint8), samples=sound, sample_rate_hz=SAMPLE_RATE_HZ)
+    images = graph.listen(Image, "/emotion/camera/image")
+    simulation.start(path)
+    simulation.show(100.0)
+    simulation.wait_for_start(100.0)
+    simulation.show(100.62)  # at once, as for a player that was kept waiting
+    stamps_s = simulation.wait_for_stamps(9)
+    assert stamps_s == pytest.approx([100.0 + number * BLOCK_S for number in range(9)], abs=1e-3)
+    graph.wait_for(lambda: images and seconds(images[-1].header) > 100.55, "the newest image")
+    shown_s = [seconds(image.header) - 100.0 for image in images]
+    assert all(time_s < 0.01 or 0.43 < time_s < 0.57 for time_s in shown_s)  # the first one may have been in time
+    counts = simulation.player.diagnose().values
+    assert counts["frames"] + counts["late_frames"] == 15  # ten are yet to come
+    assert counts["frames"] == 4 + (shown_s[0] < 0.01)
