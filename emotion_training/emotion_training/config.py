@@ -89,7 +89,6 @@ class FusionTrainingConfig:
     other_face_probability: float  # a bin shows another person of the same class
     neutral_face_probability: float  # a bin shows a neutral face
     masked_bin_probability: float
-    lasting_view_probability: float  # all bins show the same augmented view, not one each
     label_smoothing: float
     test_pairs_per_class: int
 

@@ -153,7 +153,8 @@ class PairSampler:
             audio_embeddings = self.voices.views[0, voices]  # (B, Ta, D)
         else:
             shown = self._face_sequences(faces, rng)  # (B, Tf)
-            face_embeddings = self.faces.views[self._face_views(shown.shape, rng), shown]
+            # Who is far away or in the dark is so in all bins.
+            face_embeddings = self.faces.views[rng.integers(0, len(self.faces.views), (count, 1)), shown]
             face_mask = self._bin_masks(count, rng)
             audio_embeddings = self.voices.views[rng.integers(0, len(self.voices.views), count), voices]
         return Pairs(
@@ -177,12 +178,6 @@ class PairSampler:
         shown[neutral] = rng.choice(self.faces_of[label_index("neutral")], neutral.sum())
         shown[:, -1] = faces  # the newest bin always shows the person
         return shown
-
-    def _face_views(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-        """Which view each bin shows, int (B, Tf): who is far away or in the dark mostly is so in all bins."""
-        views = rng.integers(0, len(self.faces.views), shape)
-        lasting = rng.random(shape[0]) < self.config.lasting_view_probability
-        return np.where(lasting[:, None], views[:, -1:], views)
 
     def _bin_masks(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Bool (B, Tf): single bins lost, half of the tracks younger than the sequence, never all masked."""

@@ -138,7 +138,6 @@ def tiny_config() -> BundleConfig:
             other_face_probability=0.1,
             neutral_face_probability=0.05,
             masked_bin_probability=0.2,
-            lasting_view_probability=0.5,
             label_smoothing=0.05,
             test_pairs_per_class=4,
         ),

@@ -1,7 +1,5 @@
 """Synthetic label-matched pairs."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -56,16 +54,13 @@ def test_plain_pairs_show_one_picture_in_all_bins():
     assert pairs.face_mask.all() and (pairs.face_embeddings[:, :, 0] == labels[:, None]).all()
 
 
-@pytest.mark.parametrize("lasting", [0.0, 0.5, 1.0])
-def test_a_share_of_the_faces_is_seen_in_the_same_view_throughout(lasting):
+def test_a_face_is_seen_in_one_view_throughout_and_faces_in_all_of_them():
     given = make_sampler()
     views = np.broadcast_to(np.arange(9.0, dtype=np.float32)[:, None, None], (9, 35, 3))
     faces = FaceEmbeddings(views, given.faces.labels, given.faces.soft_labels)
-    config = dataclasses.replace(CONFIG, lasting_view_probability=lasting)
-    sampler = PairSampler(faces, given.voices, 8, config, np.eye(CLASSES))
-    shown = sampler.both(np.arange(420) % CLASSES, np.random.default_rng(0)).face_embeddings[:, :, 0]  # (B, Tf)
-    same = (shown == shown[:, :1]).all(axis=1).mean()
-    assert same == pytest.approx(lasting, abs=0.08)
+    sampler = PairSampler(faces, given.voices, 8, CONFIG, np.eye(CLASSES))
+    shown = sampler.both(np.arange(140) % CLASSES, np.random.default_rng(0)).face_embeddings[:, :, 0]  # (B, Tf)
+    assert (shown == shown[:, :1]).all()
     assert set(shown[:, 0]) == set(range(9))
 
 
