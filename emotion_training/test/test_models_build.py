@@ -109,7 +109,7 @@ def test_emonext_hands_on_its_regularisation(crops):
     "change, message",
     [
         ({"fusion": NetworkConfig("sum")}, "fusion 'sum' is unknown; expected one of bottleneck, .*early"),
-        ({"face_encoder": NetworkConfig("vgg")}, "face encoder 'vgg' is unknown; expected one of compact_cnn"),
+        ({"face_encoder": NetworkConfig("vgg")}, "face encoder 'vgg' is unknown; expected one of bundle, compact_cnn"),
         ({"fusion": NetworkConfig("gated", {"wide": 3})}, "fusion gated has no option 'wide'; expected one of dropout"),
         ({"fusion": NetworkConfig("gated", {"width": "a"})}, "the options of fusion gated do not fit: .*width"),
         ({"face_encoder": NetworkConfig("compact_cnn", {})}, "face encoder compact_cnn do not fit: .*stem_channels"),

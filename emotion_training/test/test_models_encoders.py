@@ -60,8 +60,10 @@ def assert_every_parameter_gets_a_gradient(module, output):
 
 
 def test_all_registered_encoders_are_tested():
-    # Those of clip-level features, "functionals" and "clip_features", are in test_training_features.py.
-    assert set(FACES) == set(face_encoders.names) and {*AUDIOS, "functionals"} == set(audio_encoders.names)
+    # Those of clip-level features, "functionals" and "clip_features", are in test_training_features.py, those of a
+    # bundle in test_training_adapt.py.
+    assert {*FACES, "bundle"} == set(face_encoders.names)
+    assert {*AUDIOS, "bundle", "functionals"} == set(audio_encoders.names)
     assert feature_encoders.names == ("action_units", "clip_features")
 
 
