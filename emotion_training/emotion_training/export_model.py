@@ -77,6 +77,10 @@ def export(
     }
     if before is not None:
         training["before_adaptation"] = before
+    for encoder in _bundle_encoders(model)[:1]:
+        start = encoder.bundle
+        training["adapted_from"] = {"model_id": start.model_id, "licence": start.licence}
+        training["data"] += [f"{start.model_id}: {data}" for data in start.trained_on]
     kept = {encoder.file: encoder.graph for encoder in _bundle_encoders(model)}
     models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion, kept)
     bundle_shape = BundleShape(

@@ -11,7 +11,10 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
     """Markdown from what model.json holds under `training` and `calibration`."""
     found, networks = training["metrics"], training["networks"]
     figures, (low, high) = found["figures"], found["uar_interval"]
-    kinds = ", ".join(f"{kind.replace('_', ' ')} {network['name']}" for kind, network in networks.items())
+    kinds = ", ".join(
+        f"{kind.replace('_', ' ')} {network['options'].get('bundle') or network['name']}"
+        for kind, network in networks.items()
+    )
     conditions = [
         [condition, f"{values['uar']:.3f}", f"{values['accuracy']:.3f}", f"{values['ece']:.3f}"]
         for condition, values in found["conditions"].items()
@@ -72,10 +75,12 @@ def _adaptation(training: Mapping[str, Any]) -> list[Heading | Text]:
     before = training.get("before_adaptation")
     if before is None:
         return []
+    start = training.get("adapted_from", {"model_id": "another model"})
+    terms = f" Its terms hold for these weights, too: {start['licence']}" if "licence" in start else ""
     return [
         Heading("Adaptation"),
         Text(
-            f"Adapted from another model, which had UAR {before['uar']:.3f} and ECE {before['ece']:.3f} on the same "
-            "test speakers."
+            f"Adapted from {start['model_id']}, which had UAR {before['uar']:.3f} and ECE {before['ece']:.3f} on the "
+            f"same test speakers.{terms}"
         ),
     ]

@@ -151,7 +151,11 @@ def test_a_bundle_is_adapted_by_its_fusion_and_keeps_its_encoders(tiny, of_bundl
     figures = json.loads((of_bundle / adapt.ADAPTATION).read_text())
     assert figures["after"]["uar"] > figures["before"]["uar"]
     assert str(tiny.directory) not in (adapted / "model.json").read_text()
-    assert "emotion-av-tiny" in (adapted / "model.json").read_text()
+    card = " ".join((adapted / "MODEL_CARD.md").read_text().split())
+    assert "face encoder emotion-av-tiny, audio encoder emotion-av-tiny" in card
+    assert "emotion-av-tiny: generated stripes and tones" in card
+    assert "Adapted from emotion-av-tiny" in card
+    assert "Its terms hold for these weights, too: Apache-2.0, for tests only" in card
 
 
 def test_an_adapted_bundle_can_be_adapted_again(folder, of_bundle, tmp_path):
