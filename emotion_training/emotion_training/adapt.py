@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from emotion_perception.core.model_bundle import BundleError
-
 from .adaptation import bundle_experiment
 from .command import run_command
 from .evaluate import evaluate
@@ -66,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--name needs --licence, the terms of the new weights")
     if given.bundle and given.train_encoders:
         parser.error("--train-encoders needs --checkpoint; the encoders of a bundle are finished graphs")
-    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, BundleError, ExportError, ParityError))
+    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError))
 
 
 def _write(given: argparse.Namespace) -> str:

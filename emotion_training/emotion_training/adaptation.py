@@ -25,6 +25,7 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
         BundleError: the folder is no bundle, or one from before its fusion could be trained further.
         DataError, CorpusError, SplitError: as of any experiment.
     """
+    directory = directory.resolve()  # a checkpoint names it, wherever that is used
     bundle = load_bundle(directory)
     description = json.loads((directory / "model.json").read_text())
     fusion = description["training"].get("networks", {}).get("fusion")

@@ -18,6 +18,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 
+from emotion_perception.core.model_bundle import BundleError
+
 from .balancing import BalancingError
 from .clip_tensors import DataError
 from .configuration import ConfigurationError, changed
@@ -46,6 +48,7 @@ class CheckpointError(Exception):
 # What can be wrong with an experiment, each with a sentence for the user.
 EXPERIMENT_ERRORS = (
     BalancingError,
+    BundleError,  # of a model that was adapted from a bundle
     CheckpointError,
     ConfigurationError,
     CorpusError,

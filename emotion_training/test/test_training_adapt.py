@@ -13,6 +13,7 @@ from emotion_training import adapt, export_model
 from emotion_training.adaptation import bundle_experiment
 from emotion_training.configuration import changed
 from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
+from emotion_training.models import bundle_encoders
 from emotion_training.predictions import LEAST_PROBABILITY, calibrated_temperature, predict, predict_by_bundle
 
 ROBOT = {
@@ -156,6 +157,18 @@ def test_a_bundle_is_adapted_by_its_fusion_and_keeps_its_encoders(tiny, of_bundl
     assert "emotion-av-tiny: generated stripes and tones" in card
     assert "Adapted from emotion-av-tiny" in card
     assert "Its terms hold for these weights, too: Apache-2.0, for tests only" in card
+
+
+def test_a_checkpoint_of_an_adapted_bundle_is_exported_where_its_bundle_is(folder, tiny, tmp_path, capsys):
+    moved = shutil.copytree(tiny.directory, tmp_path / "moved")
+    assert adapt.main(["--bundle", str(moved), *own_corpus(folder, tmp_path / "out", "--epochs", "1")]) == 0
+    arguments = export_arguments(folder, tmp_path / "out" / BEST, tmp_path / "bundle")
+    assert export_model.main(arguments) == 0
+    load_bundle(tmp_path / "bundle")
+    shutil.rmtree(moved)
+    bundle_encoders._loaded.cache_clear()
+    assert export_model.main(arguments) == 1
+    assert "moved/model.json does not exist" in capsys.readouterr().err
 
 
 def test_an_adapted_bundle_can_be_adapted_again(folder, of_bundle, tmp_path):
