@@ -106,29 +106,17 @@ def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, che
     assert "Adapted from another model" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
 
 
+def own_corpus(folder, out, *more):
+    return ["--data", str(folder / "corpus"), "--split", str(folder / "split.json"), "--out", str(out), *more]
+
+
 @pytest.fixture(scope="module")
 def of_bundle(folder, tiny, tmp_path_factory):
     """The tiny bundle adapted to the corpus, whose three labels are among its seven."""
     out = tmp_path_factory.mktemp("of_bundle")
-    assert (
-        adapt.main(
-            [
-                "--bundle",
-                str(tiny.directory),
-                *own_corpus(folder, out, "--epochs", "12", "--learning-rate", "0.03"),
-                *NAMED,
-            ]
-        )
-        == 0
-    )
+    more = ["--epochs", "12", "--learning-rate", "0.03", "--name", "tones-3", "--licence", "for tests"]
+    assert adapt.main(["--bundle", str(tiny.directory), *own_corpus(folder, out, *more)]) == 0
     return out
-
-
-NAMED = ["--name", "tones-3", "--licence", "for tests"]
-
-
-def own_corpus(folder, out, *more):
-    return ["--data", str(folder / "corpus"), "--split", str(folder / "split.json"), "--out", str(out), *more]
 
 
 def test_an_experiment_of_a_bundle_says_what_the_bundle_says(folder, tiny):

@@ -34,6 +34,11 @@ class VideoFrame:
     time_s: float  # since the start of the file
     image_rgb: NDArray[np.uint8]  # (H, W, 3), upright
 
+    @property
+    def captured_s(self) -> float:
+        """When a camera would give it."""
+        return self.time_s
+
 
 @dataclass(frozen=True, eq=False)
 class AudioBlock:
@@ -42,6 +47,11 @@ class AudioBlock:
     time_s: float  # of the first sample, since the start of the file
     samples: NDArray[np.float32]  # (N, channels) in [-1, 1]
     sample_rate_hz: int
+
+    @property
+    def captured_s(self) -> float:
+        """When a microphone would give it: when its last sample is there."""
+        return self.time_s + len(self.samples) / self.sample_rate_hz
 
 
 _Items = Generator[VideoFrame | AudioBlock, None, None]
@@ -93,14 +103,14 @@ class MediaReader:
             self._opened = opened.pop_all()
 
     def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
-        """Everything, by time.
+        """Everything, in the order in which a camera and a microphone would give it.
 
         Raises:
             MediaError: the reader is closed.
         """
         if not self._is_open:
             raise MediaError(f"The reader of {self._path} is closed; open the file again.")
-        return heapq.merge(*self._items, key=lambda item: item.time_s)
+        return heapq.merge(*self._items, key=lambda item: item.captured_s)
 
     def close(self) -> None:
         """Close the file, which ends the iteration; a second call does nothing."""

@@ -113,16 +113,13 @@ class MediaPlayerNode(PerceptionNode):
             start_ns = self._newest_ns = self._now_ns()
             self._start_publisher.publish(Header(stamp=to_stamp(start_ns), frame_id=self._path.name))
             for item in reader:
+                if not self._wait_until(start_ns + round(item.captured_s * NANOSECONDS_PER_S)):
+                    return False
                 stamp_ns = start_ns + round(item.time_s * NANOSECONDS_PER_S)
                 if isinstance(item, VideoFrame):
-                    is_due = self._wait_until(stamp_ns)
-                    publish = self._publish_frame
-                else:  # a microphone gives a block when its last sample has been captured
-                    is_due = self._wait_until(stamp_ns + len(item.samples) * NANOSECONDS_PER_S // item.sample_rate_hz)
-                    publish = self._publish_block
-                if not is_due:
-                    return False
-                publish(item, stamp_ns)
+                    self._publish_frame(item, stamp_ns)
+                else:
+                    self._publish_block(item, stamp_ns)
                 self._corrupt_packets = reader.corrupt_packets
         if self._corrupt_packets:
             self.get_logger().warning(f"{self._path.name}: {self._corrupt_packets} corrupt packets were left out.")
