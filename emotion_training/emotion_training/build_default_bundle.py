@@ -28,7 +28,7 @@ DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
 def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
     """Reads the corpora in `data`, trains, measures, writes the bundle into `out` and its training into `report`."""
     faces, clips = read_faces(data, config), read_voices(data, config)
-    bundle = train_bundle(config, faces, clips, cache)
+    bundle = train_bundle(config, faces, clips, data, cache)
     training = {
         "data": TRAINING_DATA,
         "counts": {

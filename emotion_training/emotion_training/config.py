@@ -21,21 +21,28 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
-class FaceEncoderConfig:
-    size_px: int  # of the crops
+class FaceMemberConfig:
     name: str  # in the registry of face encoders
     options: dict[str, object]  # of that encoder
+    start_from: str | None  # weights for the encoder, a file in the folder of the data
+    epochs: tuple[int, ...]  # of each fall of the learning rate; the next one goes on from the weights averaged before
+    learning_rate: float
+    ema_decay: float  # of the weights kept, per step
+    bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
+
+
+@dataclass(frozen=True)
+class FaceEncoderConfig:
+    size_px: int  # of the crops
+    mirrored: bool  # whether a face is also seen in a mirror
+    members: tuple[FaceMemberConfig, ...]
 
 
 @dataclass(frozen=True)
 class FaceTrainingConfig:
     validation_share: float
-    epochs: int
     batch: int
-    learning_rate: float
     weight_decay: float
-    ema_decay: float  # of the weights kept, per step
-    bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
     fer2013_weight: float  # of the loss on FER2013's labels, beside that on the votes of FER+
     augmentation: FaceAugmentation
     robot_share: float  # of a batch, for the changes of robot_augmentation
@@ -139,6 +146,8 @@ def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> ty
             problems.append(f"{key} is {value!r}; expected a list")
             return ()
         kinds = typing.get_args(kind)
+        if not value:
+            problems.append(f"{key} is empty; expected a list with something in it")
         kinds = [kinds[0]] * len(value) if len(kinds) == 2 and kinds[1] is Ellipsis else kinds
         if len(kinds) != len(value):
             problems.append(f"{key} is {value!r}; expected {len(kinds)} values")

@@ -1,6 +1,8 @@
 """Trains the face encoder on two opinions of the same faces: the votes of FER+, and the labels of FER2013."""
 
 import copy
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,25 +10,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from .config import FaceEncoderConfig, FaceTrainingConfig
+from .config import FaceMemberConfig, FaceTrainingConfig
 from .face_augmentation import augment_faces
 from .face_set import FaceSet
 from .labels import LABELS
+from .models.face_ensemble import FaceEnsemble
+from .models.imagenet_weights import CheckpointError
 from .models.registry import face_encoders
 from .robot_face_augmentation import augment_robot_faces
 
+STATISTICS_FACES = 1024  # for the normalisations of an encoder that starts from weights
+
 
 class FaceClassifier(nn.Module):
-    """The encoder with the linear heads it is trained by.
+    """An encoder with the linear heads it is trained by.
 
     head: what the annotators of FER+ see, the one that the fusion goes on with. fer2013_head: the label of FER2013,
     which agrees with their majority on 63 % of the faces; it is learnt beside it because what the two share is in the
     face.
     """
 
-    def __init__(self, config: FaceEncoderConfig):
+    def __init__(self, encoder: nn.Module):
         super().__init__()
-        self.encoder = face_encoders.build(config.name, config.options)
+        self.encoder = encoder
         self.head = nn.Linear(self.encoder.embedding, len(LABELS))
         self.fer2013_head = nn.Linear(self.encoder.embedding, len(LABELS))
 
@@ -34,6 +40,25 @@ class FaceClassifier(nn.Module):
         """(B, 1, S, S) grey in [0, 1] -> logits (B, C) of FER+, of FER2013."""
         embedding = self.encoder.embed_grey(grey)
         return self.head(embedding), self.fer2013_head(embedding)
+
+
+def make_member(config: FaceMemberConfig) -> FaceClassifier:
+    """A member with fresh weights."""
+    return FaceClassifier(face_encoders.build(config.name, config.options))
+
+
+def joined(members: Sequence[FaceClassifier], mirrored: bool) -> FaceClassifier:
+    """One classifier whose logits are the mean of the members' logits: of their log-probabilities, but for a constant.
+
+    mirrored: see FaceEnsemble.
+    """
+    classifier = FaceClassifier(FaceEnsemble([member.encoder for member in members], mirrored))
+    with torch.no_grad():
+        for name in ("head", "fer2013_head"):
+            heads, head = [getattr(member, name) for member in members], getattr(classifier, name)
+            head.weight.copy_(torch.cat([one.weight for one in heads], dim=1) / len(heads))
+            head.bias.copy_(torch.stack([one.bias for one in heads]).mean(dim=0))
+    return classifier.eval()
 
 
 def with_encoder(classifier: FaceClassifier, encoder: nn.Module) -> FaceClassifier:
@@ -85,56 +110,84 @@ def augmented_batch(images: np.ndarray, config: FaceTrainingConfig, generator: t
 
 
 def train_face_classifier(
-    encoder_config: FaceEncoderConfig,
+    member: FaceMemberConfig,
     config: FaceTrainingConfig,
     faces: FaceSet,
     validation: FaceSet,
+    weights: Path | None,
     seed: int,
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
     """Averaged weights of the last step, and the validation accuracies of every epoch.
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration
-    says.
+    says. weights: what the encoder starts from.
+
+    Raises:
+        CheckpointError: the weights are missing or do not fit, or the member cannot start from any.
+        FloatingPointError: the loss is no number.
     """
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    model = FaceClassifier(encoder_config).to(memory_format=torch.channels_last)
+    averaged, history = None, []
+    for cycle, epochs in enumerate(member.epochs):
+        torch.manual_seed(seed + cycle)
+        generator = torch.Generator().manual_seed(seed + cycle)
+        model = make_member(member)
+        if averaged is not None:
+            model.load_state_dict(averaged.state_dict())
+        elif weights is not None:
+            if not hasattr(model.encoder, "start_from"):
+                raise CheckpointError(f"{member.name} cannot start from {weights}; set its start_from to null")
+            model.encoder.start_from(weights, augmented_batch(faces.images[:STATISTICS_FACES], config, generator))
+        averaged, figures = _train_cycle(model, epochs, member, config, faces, validation, generator)
+        history += figures
+    return averaged.eval(), history
+
+
+def _train_cycle(
+    model: FaceClassifier,
+    epochs: int,
+    member: FaceMemberConfig,
+    config: FaceTrainingConfig,
+    faces: FaceSet,
+    validation: FaceSet,
+    generator: torch.Generator,
+) -> tuple[FaceClassifier, list[dict[str, float]]]:
+    """One rise and fall of the learning rate; see `train_face_classifier`."""
+    model = model.to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
     optimizer = torch.optim.SGD(
-        _parameter_groups(model, config.weight_decay), lr=config.learning_rate, momentum=0.9, nesterov=True
+        _parameter_groups(model, config.weight_decay), lr=member.learning_rate, momentum=0.9, nesterov=True
     )
     steps_per_epoch = len(faces) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
+        optimizer, member.learning_rate, total_steps=epochs * steps_per_epoch, pct_start=0.15
     )
     images, soft_labels = faces.images, torch.from_numpy(faces.soft_labels)
     folder_labels = torch.from_numpy(faces.folder_labels)
     history = []
-    for epoch in range(config.epochs):
+    for epoch in range(epochs):
         model.train()
         order = torch.randperm(len(faces), generator=generator)
         total_loss = 0.0
         steps = tqdm(
-            range(steps_per_epoch),
-            desc=f"face epoch {epoch + 1}/{config.epochs}",
-            unit="batch",
-            mininterval=5,
+            range(steps_per_epoch), desc=f"{member.name} epoch {epoch + 1}/{epochs}", unit="batch", mininterval=5
         )
         for step in steps:
             chosen = order[step * config.batch : (step + 1) * config.batch]
             grey = augmented_batch(images[chosen.numpy()], config, generator)
             grey = grey.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=member.bfloat16):
                 ferplus, fer2013 = model(grey)
             loss = functional.cross_entropy(ferplus.float(), soft_labels[chosen])
             loss = loss + config.fer2013_weight * functional.cross_entropy(fer2013.float(), folder_labels[chosen])
             if not torch.isfinite(loss):
-                raise FloatingPointError(f"the face loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate")
+                raise FloatingPointError(
+                    f"the loss of {member.name} is {loss.item()} in epoch {epoch + 1}; lower its learning_rate"
+                )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            update_average(averaged, model, config.ema_decay, epoch * steps_per_epoch + step)
+            update_average(averaged, model, member.ema_decay, epoch * steps_per_epoch + step)
             total_loss += loss.item()
         ferplus, fer2013 = predict_faces(averaged, validation.images)
         history.append(
@@ -145,8 +198,8 @@ def train_face_classifier(
             }
         )
         figures = ", ".join(f"{name} {value:.4f}" for name, value in history[-1].items())
-        tqdm.write(f"face epoch {epoch + 1}: {figures}")
-    return averaged.eval(), history
+        tqdm.write(f"{member.name} epoch {epoch + 1}: {figures}")
+    return averaged, history
 
 
 def update_average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:

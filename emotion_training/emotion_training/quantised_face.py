@@ -13,9 +13,10 @@ from .face_set import FaceSet
 from .face_training import FaceClassifier, LabelledFaceEncoder, predict_faces, with_encoder
 from .quantisation import quantised_graph
 
-# Sums and activations, too: less goes back to float32 between convolutions. What weighs channels, and the projection to
-# the embedding, stay in float32: they take no time, and cost accuracy.
-OPERATORS = ("Conv", "Add", "Relu")
+# Sums and activations, too: less goes back to float32 between convolutions, and no range is spent on what an activation
+# cuts off. What weighs channels, and the projection to the embedding, stay in float32: they take no time, and cost
+# accuracy.
+OPERATORS = ("Conv", "Add", "Relu", "Clip")
 CALIBRATION_PICTURES = 512
 LEAST_AGREEMENT = 0.95  # of the classes of both, on faces that neither was fitted to
 

@@ -13,6 +13,7 @@ from .config import (
     AudioTrainingConfig,
     BundleConfig,
     FaceEncoderConfig,
+    FaceMemberConfig,
     FaceTrainingConfig,
     FusionConfig,
     FusionTrainingConfig,
@@ -37,7 +38,8 @@ PART_OF_SPEAKER = ("train", "train", "validation", "test")
 def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
     """Trains on generated data and exports into `directory`; the modules returned are those of the files."""
     config = replace(tiny_config(), seed=seed)
-    bundle = train_bundle(config, generated_faces(config, seed), generated_clips(config, seed), StageCache(None))
+    faces, clips = generated_faces(config, seed), generated_clips(config, seed)
+    bundle = train_bundle(config, faces, clips, Path(), StageCache(None))
     training = {
         "data": ["generated stripes and tones"],
         "configuration": {},
@@ -88,17 +90,32 @@ def tiny_config() -> BundleConfig:
         bootstrap_samples=20,
         face_encoder=FaceEncoderConfig(
             size_px=48,
-            name="compact_cnn",
-            options={"stem_channels": 8, "stages": [[16, 1], [16, 1]], "embedding": 24, "dropout": 0.0},
+            mirrored=True,
+            members=(
+                FaceMemberConfig(
+                    name="compact_cnn",
+                    options={"stem_channels": 8, "stages": [[16, 1], [16, 1]], "embedding": 24, "dropout": 0.0},
+                    start_from=None,
+                    epochs=(8,),
+                    learning_rate=0.05,
+                    ema_decay=0.5,
+                    bfloat16=False,
+                ),
+                FaceMemberConfig(
+                    name="mobilenet",
+                    options={"input_px": 32, "blocks": 2, "frozen_blocks": 1, "embedding": 16, "dropout": 0.0},
+                    start_from=None,
+                    epochs=(2, 2),
+                    learning_rate=0.05,
+                    ema_decay=0.5,
+                    bfloat16=False,
+                ),
+            ),
         ),
         face_training=FaceTrainingConfig(
             validation_share=0.25,
-            epochs=8,
             batch=14,
-            learning_rate=0.05,
             weight_decay=1e-4,
-            ema_decay=0.5,
-            bfloat16=False,
             fer2013_weight=0.5,
             augmentation=face_augmentation,
             robot_share=0.1,

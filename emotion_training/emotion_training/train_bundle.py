@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from .config import BundleConfig, configuration_hash
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, STATES, TestData, evaluate_bundle, small_pictures
 from .export import BundleModels
 from .face_set import FaceSet
-from .face_training import FaceClassifier, LabelledFaceEncoder, train_face_classifier
+from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, train_face_classifier
 from .fusion_training import (
     embed_faces,
     embed_pictures,
@@ -64,8 +65,12 @@ class TrainedBundle:
         return BundleModels(LabelledFaceEncoder(self.face), self.audio.encoder, self.fusion, quantised)
 
 
-def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, cache: StageCache) -> TrainedBundle:
+def train_bundle(
+    config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, weights: Path, cache: StageCache
+) -> TrainedBundle:
     """Trains the encoders, then the fusion on their embeddings; calibrates on validation, measures on test.
+
+    weights: folder of the files that members of the face encoder start from.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
@@ -73,28 +78,28 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a guard of debugging that takes a tenth of a training
     common = (config.seed, config.threads)
-    face_key = configuration_hash(
-        config.face_encoder, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
-    )
     audio_key = configuration_hash(
         config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
     )
-    face = FaceClassifier(config.face_encoder)
     audio = AudioClassifier(config.audio_encoder, config.audio_training.head_dropout)
-    face_stage = _train_encoder(
-        face,
-        cache,
-        "face",
-        face_key,
-        partial(
+    members, face_stages = [], {}
+    for number, member in enumerate(config.face_encoder.members, 1):
+        key = configuration_hash(
+            member, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
+        )
+        start_from = None if member.start_from is None else weights / member.start_from
+        train = partial(
             train_face_classifier,
-            config.face_encoder,
+            member,
             config.face_training,
             faces.train,
             faces.validation,
+            start_from,
             config.seed,
-        ),
-    )
+        )
+        members.append(make_member(member))
+        face_stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
+    face = joined(members, config.face_encoder.mirrored)
     audio_stage = _train_encoder(
         audio,
         cache,
@@ -109,12 +114,13 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
             config.seed,
         ),
     )
+    stages = face_stages | {"audio": audio_stage}
 
     started = time.perf_counter()
     # From here on faces are seen as the robot will see them.
     face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
     shipped_face = as_shipped(face, face_graph)
-    graph_key = configuration_hash(face_key, hashlib.sha256(face_graph).hexdigest())
+    graph_key = configuration_hash(config.face_training, *common, hashlib.sha256(face_graph).hexdigest())
     face_views = _FaceViews(config, shipped_face, cache, graph_key)
     voice_views = _VoiceViews(config, audio, cache, audio_key)
     train_voices, validation_voices = (
@@ -156,8 +162,8 @@ def train_bundle(config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, c
         fusion,
         calibration,
         metrics,
-        {"face": face_stage["history"], "audio": audio_stage["history"], "fusion": fusion_history},
-        {"face": face_stage["seconds"], "audio": audio_stage["seconds"], "fusion": fusion_seconds},
+        {stage: trained["history"] for stage, trained in stages.items()} | {"fusion": fusion_history},
+        {stage: trained["seconds"] for stage, trained in stages.items()} | {"fusion": fusion_seconds},
     )
 
 

@@ -33,13 +33,13 @@ def state_of(bundle):
 
 def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
     cache = StageCache(tmp_path)
-    again = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), cache)
+    again = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), tmp_path, cache)
     first, second = state_of(tiny.trained), state_of(again)
     assert first.keys() == second.keys()
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
     assert again.metrics == tiny.trained.metrics and again.calibration == tiny.trained.calibration
 
-    from_cache = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), cache)
+    from_cache = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), tmp_path, cache)
     assert all(torch.equal(second[key], value) for key, value in state_of(from_cache).items())
 
 
@@ -84,7 +84,7 @@ def test_masked_inputs_have_no_influence_on_the_graph(tiny):
     session = onnxruntime.InferenceSession(str(tiny.directory / "fusion.onnx"))
     rng = np.random.default_rng(0)
     feed = {
-        "face_embeddings": rng.normal(size=(2, 8, CONFIG.face_encoder.options["embedding"])).astype(np.float32),
+        "face_embeddings": rng.normal(size=(2, 8, tiny.trained.face.encoder.embedding)).astype(np.float32),
         "face_mask": np.array([[False] * 4 + [True] * 4, [False] * 8]),
         "audio_embeddings": rng.normal(size=(2, 19, CONFIG.audio_encoder.options["embedding"])).astype(np.float32),
         "audio_mask": np.array([False, True]),
@@ -104,7 +104,7 @@ def test_digital_silence_is_finite_in_the_graph_too(tiny):
 def test_the_manifest_describes_the_files(tiny):
     manifest = json.loads((tiny.directory / "model.json").read_text())
     assert manifest["format_version"] == 1 and manifest["labels"] == list(LABELS)
-    assert manifest["face"] == {"size_px": 48, "embedding": 24, "bins": 8, "bin_s": 0.25}
+    assert manifest["face"] == {"size_px": 48, "embedding": 24 + 16, "bins": 8, "bin_s": 0.25}
     assert manifest["audio"]["tokens"] == 19 and manifest["audio"]["embedding"] == 32
     assert set(manifest["calibration"]) == {"both", "face", "audio"}
     assert set(manifest["valence_arousal"]["coordinates"]) == set(LABELS)
@@ -186,7 +186,8 @@ def test_the_model_card_says_what_the_figures_are(tiny):
     }
     card = render_model_card(CONFIG, training, tiny.trained.calibration)
     assert "synthetic label-matched pairs" in card and LICENCE in card and "CC BY-NC-SA 4.0" in card
-    assert "uint8 (B, 48, 48, 3)" in card and "derived" in card
+    assert "uint8 (B, 48, 48, 3)" in card and "float32 (B, 40)" in card and "derived" in card
+    assert "`compact_cnn` and `mobilenet`, which also see it in a mirror, per face crop" in card
 
 
 def test_the_report_tells_how_it_went(tiny, tmp_path):
@@ -199,7 +200,8 @@ def test_the_report_tells_how_it_went(tiny, tmp_path):
     write_bundle_report(tmp_path, CONFIG, training, tiny.trained.history)
     log = json.loads((tmp_path / "training_log.json").read_text())
     assert {stage: len(epochs) for stage, epochs in log.items()} == {
-        "face": CONFIG.face_training.epochs,
+        "face 1, compact_cnn": 8,
+        "face 2, mobilenet": 2 + 2,
         "audio": CONFIG.audio_training.epochs,
         "fusion": CONFIG.fusion_training.epochs,
     }

@@ -20,7 +20,7 @@ def load(tmp_path, tree):
 
 def test_the_shipped_configuration_loads():
     config = load_config(DEFAULT_CONFIG)
-    assert config.face_encoder.options["stages"][0] == [48, 1]
+    assert [member.name for member in config.face_encoder.members] == ["compact_cnn", "mobilenet"]
     assert config.audio_training.robot_augmentation.background is None
     assert config.fusion.width % config.fusion.heads == 0
 
@@ -35,14 +35,20 @@ def test_an_unknown_key_fails_with_the_known_ones(tmp_path, tree):
 
 @pytest.mark.parametrize("value", ["many", True, 1.5, None])
 def test_a_wrong_type_fails_with_the_key(tmp_path, tree, value):
-    tree["face_training"]["epochs"] = value
-    with pytest.raises(ConfigError, match="face_training.epochs is .*expected int"):
+    tree["face_training"]["batch"] = value
+    with pytest.raises(ConfigError, match="face_training.batch is .*expected int"):
         load(tmp_path, tree)
 
 
 def test_a_wrong_number_of_values_fails_with_the_key(tmp_path, tree):
     tree["audio_training"]["augmentation"]["level_dbfs"] = [1.0]
     with pytest.raises(ConfigError, match="level_dbfs .* expected 2 values"):
+        load(tmp_path, tree)
+
+
+def test_an_empty_list_fails_with_the_key(tmp_path, tree):
+    tree["face_encoder"]["members"][1]["epochs"] = []
+    with pytest.raises(ConfigError, match="face_encoder.members.epochs is empty; expected a list with something in it"):
         load(tmp_path, tree)
 
 

@@ -7,7 +7,7 @@ import torch
 from emotion_training.audio_training import AudioClassifier
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
 from emotion_training.config import load_config
-from emotion_training.face_training import FaceClassifier
+from emotion_training.face_training import joined, make_member
 from emotion_training.labels import LABELS
 from emotion_training.models.face_encoder import grey_from_rgb
 from emotion_training.models.fusion import IntermediateFusion
@@ -40,16 +40,18 @@ def inputs():
 
 def assert_every_parameter_has_a_gradient(module, loss):
     loss.backward()
-    without = {name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
+    learning = {name: p.grad for name, p in module.named_parameters() if p.requires_grad}
+    without = {name for name, gradient in learning.items() if gradient is None or not gradient.abs().sum() > 0}
     assert without <= UNSEEN
 
 
-def test_face_encoder_is_finite_and_every_parameter_learns():
+@pytest.mark.parametrize("member", CONFIG.face_encoder.members, ids=lambda member: member.name)
+def test_face_encoder_is_finite_and_every_parameter_learns(member):
     torch.manual_seed(0)
-    model = FaceClassifier(CONFIG.face_encoder)
+    model = make_member(member)
     face = torch.randint(0, 256, (6, 48, 48, 3), dtype=torch.uint8)
     embedding = model.encoder(face)
-    assert embedding.shape == (6, CONFIG.face_encoder.options["embedding"])
+    assert embedding.shape == (6, member.options["embedding"])
     logits = torch.stack([model.head(embedding), model.fer2013_head(embedding)])
     assert torch.isfinite(logits).all()
     assert_every_parameter_has_a_gradient(model, (logits * torch.randn(2, 6, len(LABELS))).sum())
@@ -72,8 +74,21 @@ def test_every_parameter_of_the_fusion_learns(fusion, inputs):
 
 @pytest.mark.parametrize("face", [0, 127, 255])
 def test_a_flat_picture_gives_finite_embeddings(face):
-    encoder = FaceClassifier(CONFIG.face_encoder).eval().encoder
+    encoder = joined([make_member(member) for member in CONFIG.face_encoder.members], mirrored=True).encoder
     assert torch.isfinite(encoder(torch.full((1, 48, 48, 3), face, dtype=torch.uint8))).all()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_joined_members_say_the_mean_of_what_each_says(mirrored):
+    torch.manual_seed(0)
+    members = [make_member(member).eval() for member in CONFIG.face_encoder.members]
+    classifier, grey = joined(members, mirrored), torch.rand(3, 1, 48, 48)
+    views = [grey, grey.flip(3)] if mirrored else [grey]
+    with torch.inference_mode():
+        said = [torch.stack(member(view)) for member in members for view in views]  # (2, B, C) each
+        torch.testing.assert_close(torch.stack(classifier(grey)), torch.stack(said).mean(dim=0), rtol=1e-4, atol=1e-5)
+        if mirrored:
+            torch.testing.assert_close(classifier(grey), classifier(grey.flip(3)), rtol=1e-4, atol=1e-5)
 
 
 def test_grey_is_the_usual_luma():

@@ -20,6 +20,7 @@ from . import (
     intermediate_attention,
     joint_fusion,
     late_fusion,
+    mobilenet,
     single_modality,
 )
 from .audio_visual import AudioVisualModel, FusionOutput, ModelConfig, NetworkConfig, build_model
@@ -51,5 +52,6 @@ __all__ = [
     "intermediate_attention",
     "joint_fusion",
     "late_fusion",
+    "mobilenet",
     "single_modality",
 ]
