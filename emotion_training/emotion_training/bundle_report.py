@@ -39,7 +39,7 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
         Table(["stage", "epochs", "minutes", "at the end"], stages),
         Text(
             f"Faces: {_counts(counts['faces'])}. Voice clips: {_counts(counts['clips'])}. Seed {config.seed}, "
-            f"{config.threads} thread, commit `{training['commit']}`; the configuration is "
+            f"{config.threads} threads, commit `{training['commit']}`; the configuration is "
             "`emotion_training/config/default_bundle.yaml` and, as it was, in `model.json`. Minutes are those of the "
             "machine as it was, with other work on it."
         ),

@@ -34,7 +34,6 @@ class FaceMemberConfig:
 @dataclass(frozen=True)
 class FaceEncoderConfig:
     size_px: int  # of the crops
-    mirrored: bool  # whether a face is also seen in a mirror
     members: tuple[FaceMemberConfig, ...]
 
 

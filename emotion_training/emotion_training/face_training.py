@@ -47,12 +47,9 @@ def make_member(config: FaceMemberConfig) -> FaceClassifier:
     return FaceClassifier(face_encoders.build(config.name, config.options))
 
 
-def joined(members: Sequence[FaceClassifier], mirrored: bool) -> FaceClassifier:
-    """One classifier whose logits are the mean of the members' logits: of their log-probabilities, but for a constant.
-
-    mirrored: see FaceEnsemble.
-    """
-    classifier = FaceClassifier(FaceEnsemble([member.encoder for member in members], mirrored))
+def joined(members: Sequence[FaceClassifier]) -> FaceClassifier:
+    """One classifier whose logits are the mean of the members' logits, so that its opinion is the mean of theirs."""
+    classifier = FaceClassifier(FaceEnsemble([member.encoder for member in members]))
     with torch.no_grad():
         for name in ("head", "fer2013_head"):
             heads, head = [getattr(member, name) for member in members], getattr(classifier, name)

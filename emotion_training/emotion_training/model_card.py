@@ -8,8 +8,8 @@ TRAINING_DATA = [
     "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
     "RAVDESS emotional speech, voice only, actors 1-20 (Livingstone & Russo 2018), CC BY-NC-SA 4.0",
     "Berlin EmoDB without boredom (Burkhardt et al. 2005), research use",
-    "VGGFace2 (Cao et al. 2018), by the weights that one face network starts from (HSE-FaceRes, Savchenko 2019, as npm's "
-    "@vladmandic/human ships them under MIT)",
+    "VGGFace2 (Cao et al. 2018), by the weights that one face network starts from (HSE-FaceRes, Savchenko 2019, as "
+    "npm's @vladmandic/human ships them under MIT)",
     "ImageNet, by the weights that the voice encoder starts from (EfficientNet-Lite0, Tan & Le 2019, Apache-2.0)",
 ]
 LICENCE = (
@@ -35,21 +35,17 @@ def render_model_card(config: BundleConfig, training: dict, calibration: dict[st
 
 
 def _introduction(config: BundleConfig, training: dict) -> str:
+    networks = " and ".join(f"`{member.name}`" for member in config.face_encoder.members)
     return f"""# {config.model_id}
 
 Estimates which of seven emotions a person shows from the face and the voice of the last seconds:
 {", ".join(LABELS)}.
 
-Three graphs: {_networks(config)} per face crop (in 8-bit integers), `{config.audio_encoder.name}` per window
+Three graphs: {networks} per face crop (in 8-bit integers), `{config.audio_encoder.name}` per window
 of voice, and an intermediate fusion in which both rows of embeddings attend to each other (bidirectional
 cross-attention, learned gate, either modality may be missing). Made by
 `python -m emotion_training.build_default_bundle` from commit `{training["commit"]}` with seed {training["seed"]};
 the whole configuration is in `model.json`. What a person shows is not what a person feels."""
-
-
-def _networks(config: BundleConfig) -> str:
-    networks = " and ".join(f"`{member.name}`" for member in config.face_encoder.members)
-    return f"{networks}, which also see it in a mirror," if config.face_encoder.mirrored else networks
 
 
 def _tensors(config: BundleConfig) -> str:

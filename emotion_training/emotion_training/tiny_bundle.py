@@ -90,7 +90,6 @@ def tiny_config() -> BundleConfig:
         bootstrap_samples=20,
         face_encoder=FaceEncoderConfig(
             size_px=48,
-            mirrored=True,
             members=(
                 FaceMemberConfig(
                     name="compact_cnn",

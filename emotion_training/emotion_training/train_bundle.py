@@ -99,7 +99,7 @@ def train_bundle(
         )
         members.append(make_member(member))
         face_stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
-    face = joined(members, config.face_encoder.mirrored)
+    face = joined(members)
     audio_stage = _train_encoder(
         audio,
         cache,

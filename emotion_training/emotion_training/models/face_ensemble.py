@@ -9,26 +9,16 @@ from .face_encoder import grey_from_rgb
 
 
 class FaceEnsemble(nn.Module):
-    """The embeddings of all members side by side, so that one linear head can have the mean of their opinions.
+    """The embeddings of all members side by side, so that one linear head can have the mean of their opinions."""
 
-    mirrored: each member also sees the face in a mirror, and gives the mean of both embeddings: an expression has no
-    left and right.
-    """
-
-    def __init__(self, members: Sequence[nn.Module], mirrored: bool):
+    def __init__(self, members: Sequence[nn.Module]):
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.mirrored = mirrored
         self.embedding = sum(member.embedding for member in members)
 
     def embed_grey(self, grey: Tensor) -> Tensor:
         """(B, 1, S, S) grey in [0, 1] -> (B, D)."""
-        if not self.mirrored:
-            return torch.cat([member.embed_grey(grey) for member in self.members], dim=1)
-        views = torch.cat([grey, grey.flip(3)])  # (2 B, 1, S, S)
-        embeddings = torch.cat([member.embed_grey(views) for member in self.members], dim=1)
-        batch = grey.shape[0]  # not len(grey), which the exporter would take for a constant
-        return (embeddings[:batch] + embeddings[batch:]) / 2.0
+        return torch.cat([member.embed_grey(grey) for member in self.members], dim=1)
 
     def forward(self, face: Tensor) -> Tensor:
         """(B, S, S, 3) uint8 RGB -> (B, D)."""
