@@ -31,6 +31,7 @@ from .fusion_training import (
 )
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
+from .models.imagenet_weights import CheckpointError
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .quantised_face import as_shipped, quantisation_cost, quantise_face
 from .speech_clips import SpeechClip, SpeechSplits
@@ -72,6 +73,9 @@ def train_bundle(
 
     weights: folder of the files that members of the face encoder start from.
 
+    Raises:
+        CheckpointError: one of them is missing, which is found before hours of training, or does not fit.
+
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
     torch.set_num_threads(config.threads)
@@ -82,6 +86,9 @@ def train_bundle(
         config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
     )
     audio = AudioClassifier(config.audio_encoder, config.audio_training.head_dropout)
+    for member in config.face_encoder.members:
+        if member.start_from is not None and not (weights / member.start_from).is_file():
+            raise CheckpointError(f"{weights / member.start_from} does not exist; {member.name} starts from it")
     members, face_stages = [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
         key = configuration_hash(

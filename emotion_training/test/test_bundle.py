@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
+from emotion_training.models.imagenet_weights import CheckpointError
 from emotion_training.quantised_face import quantise_face
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config
@@ -41,6 +43,15 @@ def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
 
     from_cache = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), tmp_path, cache)
     assert all(torch.equal(second[key], value) for key, value in state_of(from_cache).items())
+
+
+def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
+    first, second = CONFIG.face_encoder.members
+    encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="absent.json")))
+    config = replace(CONFIG, face_encoder=encoder)
+    with pytest.raises(CheckpointError, match="absent.json does not exist; mobilenet starts from it"):
+        train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
 
 
 def test_the_tiny_bundle_learnt_its_task(tiny):

@@ -118,3 +118,16 @@ def test_a_network_that_cannot_start_from_weights_says_so(weights):
     faces = generated_faces(config, 0)
     with pytest.raises(CheckpointError, match="compact_cnn cannot start from .*faceres.json; set its start_from to nu"):
         train_face_classifier(member, config.face_training, faces.train, faces.validation, weights, 0)
+
+
+def test_a_second_fall_of_the_learning_rate_goes_on_from_the_weights_of_the_first():
+    config = tiny_config()
+    faces, member = generated_faces(config, 0), replace(config.face_encoder.members[1], learning_rate=1e-9)
+    once, twice = (
+        train_face_classifier(
+            replace(member, epochs=epochs), config.face_training, faces.train, faces.validation, None, 0
+        )[0]
+        for epochs in ((1,), (1, 1))
+    )
+    for first, second in zip(once.parameters(), twice.parameters(), strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-6)

@@ -1,7 +1,7 @@
 """Weights of HSE-FaceRes (Savchenko 2019): a MobileNet trained to tell the people of VGGFace2 apart.
 
 They are read as npm's @vladmandic/human ships them, a graph of TensorFlow.js: models/faceres.json names the tensors one
-after the other, models/faceres.bin holds them. Of all that is to be had in this size, its middle layers know most of
+after the other, models/faceres.bin holds them. Of the weights that we tried, those of its middle layers know most of
 expressions: a linear classifier of 3000 faces on them is right on 73 % of others, on those of ImageNet on 60 %.
 """
 
