@@ -47,6 +47,26 @@ def make_member(config: FaceMemberConfig) -> FaceClassifier:
     return FaceClassifier(face_encoders.build(config.name, config.options))
 
 
+def start_member(
+    member: FaceMemberConfig,
+    config: FaceTrainingConfig,
+    faces: FaceSet,
+    weights: Path | None,
+    generator: torch.Generator,
+) -> FaceClassifier:
+    """A member as its training begins: from `weights` where there are any.
+
+    Raises:
+        CheckpointError: the weights are missing or do not fit, or the member cannot start from any.
+    """
+    model = make_member(member)
+    if weights is not None:
+        if not hasattr(model.encoder, "start_from"):
+            raise CheckpointError(f"{member.name} cannot start from {weights}; set its start_from to null")
+        model.encoder.start_from(weights, augmented_batch(faces.images[:STATISTICS_FACES], config, generator))
+    return model
+
+
 def joined(members: Sequence[FaceClassifier]) -> FaceClassifier:
     """One classifier whose logits are the mean of the members' logits, so that its opinion is the mean of theirs."""
     classifier = FaceClassifier(FaceEnsemble([member.encoder for member in members]))
@@ -127,13 +147,11 @@ def train_face_classifier(
     for cycle, epochs in enumerate(member.epochs):
         torch.manual_seed(seed + cycle)
         generator = torch.Generator().manual_seed(seed + cycle)
-        model = make_member(member)
-        if averaged is not None:
+        if averaged is None:
+            model = start_member(member, config, faces, weights, generator)
+        else:
+            model = make_member(member)
             model.load_state_dict(averaged.state_dict())
-        elif weights is not None:
-            if not hasattr(model.encoder, "start_from"):
-                raise CheckpointError(f"{member.name} cannot start from {weights}; set its start_from to null")
-            model.encoder.start_from(weights, augmented_batch(faces.images[:STATISTICS_FACES], config, generator))
         averaged, figures = _train_cycle(model, epochs, member, config, faces, validation, generator)
         history += figures
     return averaged.eval(), history

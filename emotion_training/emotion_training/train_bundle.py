@@ -18,7 +18,7 @@ from .config import BundleConfig, configuration_hash
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, STATES, TestData, evaluate_bundle, small_pictures
 from .export import BundleModels
 from .face_set import FaceSet
-from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, train_face_classifier
+from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
 from .fusion_training import (
     embed_faces,
     embed_pictures,
@@ -31,7 +31,6 @@ from .fusion_training import (
 )
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
-from .models.imagenet_weights import CheckpointError
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .quantised_face import as_shipped, quantisation_cost, quantise_face
 from .speech_clips import SpeechClip, SpeechSplits
@@ -74,7 +73,7 @@ def train_bundle(
     weights: folder of the files that members of the face encoder start from.
 
     Raises:
-        CheckpointError: one of them is missing, which is found before hours of training, or does not fit.
+        CheckpointError: one of them is missing or does not fit, which is found before hours of training.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
@@ -87,8 +86,8 @@ def train_bundle(
     )
     audio = AudioClassifier(config.audio_encoder, config.audio_training.head_dropout)
     for member in config.face_encoder.members:
-        if member.start_from is not None and not (weights / member.start_from).is_file():
-            raise CheckpointError(f"{weights / member.start_from} does not exist; {member.name} starts from it")
+        if member.start_from is not None:  # tried now, as the members before it train for hours
+            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
     members, face_stages = [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
         key = configuration_hash(

@@ -45,12 +45,15 @@ def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
     assert all(torch.equal(second[key], value) for key, value in state_of(from_cache).items())
 
 
-def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypatch):
+@pytest.mark.parametrize("absent", ["weights.json", "weights.bin"])
+def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypatch, absent):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
+    if absent == "weights.bin":
+        (tmp_path / "weights.json").write_text(json.dumps({"weightsManifest": []}))
     first, second = CONFIG.face_encoder.members
-    encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="absent.json")))
+    encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="weights.json")))
     config = replace(CONFIG, face_encoder=encoder)
-    with pytest.raises(CheckpointError, match="absent.json does not exist; mobilenet starts from it"):
+    with pytest.raises(CheckpointError, match=f"{absent} does not exist; expected the weights out of npm's"):
         train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
 
 
