@@ -148,6 +148,7 @@ def simulate(graph, command, folder):
         "GAZEBO_MODEL_PATH": str(PACKAGE / "models"),
         "GAZEBO_MODEL_DATABASE_URI": "",  # asks no server
         "GAZEBO_IP": "127.0.0.1",
+        "GAZEBO_MASTER_URI": "http://127.0.0.1:11345",  # a bare chroot does not know localhost
         "LIBGL_ALWAYS_SOFTWARE": "1",
     }
     # In lockstep the camera misses no image, however slow the machine.
