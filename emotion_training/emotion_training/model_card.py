@@ -154,7 +154,7 @@ pairs. The signs of the gains are flipped over the voice clips, and over the spe
 |---|---|---|---|
 {gains}
 
-The face encoder computes in 8-bit integers but for its first layers; all in float32 its accuracy against the FER+
+The face encoder computes in 8-bit integers but for its first frozen layers; all in float32 its accuracy against the FER+
 majority is {cost["float32_accuracy"]:.3f} instead of {cost["accuracy"]:.3f}, and both name the same emotion on
 {100 * cost["same_class"]:.1f} % of PublicTest.
 

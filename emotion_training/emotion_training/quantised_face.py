@@ -1,4 +1,4 @@
-"""The face encoder as it ships: in 8-bit integers but for its first layers, about a quarter of the size."""
+"""The face encoder as it ships: in 8-bit integers but for its first frozen layers, about a quarter of the size."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -102,7 +102,7 @@ def tiny_config() -> BundleConfig:
                 ),
                 FaceMemberConfig(
                     name="mobilenet",
-                    options={"input_px": 32, "blocks": 2, "frozen_blocks": 1, "embedding": 16, "dropout": 0.0},
+                    options={"input_px": 32, "blocks": 3, "frozen_blocks": 2, "embedding": 16, "dropout": 0.0},
                     start_from=None,
                     epochs=(2, 2),
                     learning_rate=0.05,
