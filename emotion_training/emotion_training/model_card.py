@@ -154,8 +154,8 @@ pairs. The signs of the gains are flipped over the voice clips, and over the spe
 |---|---|---|---|
 {gains}
 
-The face encoder computes in 8-bit integers but for its first frozen layers; all in float32 its accuracy against the FER+
-majority is {cost["float32_accuracy"]:.3f} instead of {cost["accuracy"]:.3f}, and both name the same emotion on
+The face encoder computes in 8-bit integers but for its first frozen layers; all in float32 its accuracy against the
+FER+ majority is {cost["float32_accuracy"]:.3f} instead of {cost["accuracy"]:.3f}, and both name the same emotion on
 {100 * cost["same_class"]:.1f} % of PublicTest.
 
 One core, batch 1, median: {times} ({latency["machine"]}, onnxruntime {latency["onnxruntime"]})."""
