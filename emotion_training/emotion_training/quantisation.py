@@ -16,7 +16,7 @@ from .export import IR_VERSION, file_entry
 OPERATORS = ("Conv", "Gemm", "MatMul")
 # Parts of the names of weights that stay as they are: the spectrogram, whose dynamic range is more than 8 bits, and the
 # first layers of those that kept their weights from another task, whose channels differ too much in range for one
-# scale. With all in integers the MobileNet of the default bundle is right on 0.840 of the validation faces, not on 0.846;
+# scale. With all in integers the MobileNet of the default bundle is right on 0.840 of the validation faces, not 0.846;
 # integers from the fifth layer on cost nothing (0.848) and save a quarter of its time.
 KEPT_EXACT = ("log_mel.", *(f".frozen.{layer}." for layer in range(4)))
 ACTIVATIONS = ("Clip", "Relu")
