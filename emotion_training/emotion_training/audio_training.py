@@ -2,7 +2,9 @@
 
 import copy
 import zlib
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from .config import AudioEncoderConfig, AudioTrainingConfig
 from .face_training import update_average
 from .labels import LABELS
 from .metrics import unweighted_average_recall
+from .models.imagenet_weights import CheckpointError
 from .models.registry import audio_encoders
 from .models.unimodal_heads import AttentivePooling
 from .robot_voice_augmentation import RobotVoiceAugmenter
@@ -39,11 +42,30 @@ class AudioClassifier(nn.Module):
 
     def classify(self, log_mel: Tensor) -> Tensor:
         """(B, mels, T) normalised log-mel -> logits (B, C)."""
-        return self.head(self.dropout(self.pool(self.encoder.encode(log_mel))))
+        return self._judge(self.encoder.encode(log_mel))
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, N) in [-1, 1] -> logits (B, C)."""
-        return self.classify(self.encoder.normalised_log_mel(audio))
+        return self._judge(self.encoder(audio))
+
+    def _judge(self, tokens: Tensor) -> Tensor:
+        return self.head(self.dropout(self.pool(tokens)))
+
+
+def start_audio_classifier(
+    encoder_config: AudioEncoderConfig, config: AudioTrainingConfig, weights: Path | None
+) -> AudioClassifier:
+    """A classifier as its training begins: its encoder from `weights` where there are any.
+
+    Raises:
+        CheckpointError: the weights are missing or do not fit, or the encoder cannot start from any.
+    """
+    model = AudioClassifier(encoder_config, config.head_dropout)
+    if weights is not None:
+        if not hasattr(model.encoder, "start_from"):
+            raise CheckpointError(f"{encoder_config.name} cannot start from {weights}; set its start_from to null")
+        model.encoder.start_from(weights)
+    return model
 
 
 def window_samples(config: AudioEncoderConfig) -> int:
@@ -95,27 +117,33 @@ def train_audio_classifier(
     config: AudioTrainingConfig,
     clips: Sequence[SpeechClip],
     validation: Sequence[SpeechClip],
+    weights: Path | None,
     seed: int,
 ) -> tuple[AudioClassifier, list[dict[str, float]]]:
-    """Averaged weights of the last step, and the validation recall of every epoch; nothing is chosen by it
-    here.
+    """Averaged weights of the last step, and the validation recall of every epoch; nothing is chosen by it here.
+
+    weights: what the encoder starts from.
+
+    Raises:
+        CheckpointError: the weights are missing or do not fit, or the encoder cannot start from any.
+        FloatingPointError: the loss is no number.
     """
     torch.manual_seed(seed)
     augmented = AugmentedWindows(encoder_config, config, seed)
-    model = AudioClassifier(encoder_config, config.head_dropout).to(memory_format=torch.channels_last)
+    model = start_audio_classifier(encoder_config, config, weights).to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps_per_epoch = len(clips) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
     )
-    labels = torch.tensor([clip.label for clip in clips])
+    labels, chances = torch.tensor([clip.label for clip in clips]), _chances(clips, config.balance)
     validation_labels = np.array([clip.label for clip in validation])
     history = []
     progress = tqdm(range(config.epochs), desc="audio", unit="epoch", mininterval=5)
     for epoch in progress:
         model.train()
-        order = torch.randperm(len(clips), generator=augmented.generator)
+        order = torch.multinomial(chances, len(clips), replacement=True, generator=augmented.generator)
         total_loss = 0.0
         for step in range(steps_per_epoch):
             chosen = order[step * config.batch : (step + 1) * config.batch]
@@ -141,8 +169,15 @@ def train_audio_classifier(
     return averaged.eval(), history
 
 
+def _chances(clips: Sequence[SpeechClip], balance: float) -> Tensor:
+    """How often each clip comes, in proportion, float64 (N,): less where its class is frequent in its corpus."""
+    groups = [(clip.corpus, clip.label) for clip in clips]
+    counts = Counter(groups)
+    return torch.tensor([counts[group] ** -balance for group in groups], dtype=torch.float64)
+
+
 def _mix_up(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Each window and its target blended with the next one's; the larger part stays its own."""
-    share = rng.beta(alpha, alpha)
+    share = rng.beta(alpha, alpha) if alpha > 0.0 else 1.0
     share = max(share, 1.0 - share)
     return share * log_mel + (1.0 - share) * log_mel.roll(1, 0), share * targets + (1.0 - share) * targets.roll(1, 0)

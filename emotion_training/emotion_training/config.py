@@ -54,6 +54,7 @@ class AudioEncoderConfig:
     window_s: float
     name: str  # in the registry of audio encoders
     options: dict[str, object]  # of that encoder
+    start_from: str | None  # weights for the encoder, a file in the folder of the data
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class AudioTrainingConfig:
     ravdess: SpeakerSplit
     emodb: SpeakerSplit
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
+    balance: float  # 0: all clips come equally often, 1: all classes of all corpora do
     epochs: int
     batch: int
     learning_rate: float
@@ -68,7 +70,7 @@ class AudioTrainingConfig:
     ema_decay: float
     head_dropout: float  # of the embedding, before the linear head
     label_smoothing: float
-    mixup_alpha: float
+    mixup_alpha: float  # 0: none
     bfloat16: bool
     augmentation: VoiceAugmentation
     robot_augmentation: RobotVoiceAugmentation

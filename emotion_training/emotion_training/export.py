@@ -158,17 +158,14 @@ def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, .
     generator = torch.Generator().manual_seed(0)
     size_px, samples = shape.face_px, shape.window_samples
     face_spec = face_encoder_spec(models.face_encoder, size_px)
-    voices, fusions = [], []
+    audio_spec = audio_encoder_spec(models.audio_encoder, samples)
+    fusions: list[tuple[Tensor, ...]] = []
     for (face,) in face_spec.cases:
-        batch = len(face)
-        voice = 0.1 * torch.randn(batch, samples, generator=generator)
-        quiet = 0.01 * voice
-        quiet[:, : samples // 2] = 0.0  # a stream that began in the middle of the window
-        voices.extend([(voice,), (quiet,), (torch.zeros_like(voice),)])
+        voice = next(voice for (voice,) in audio_spec.cases if len(voice) == len(face))
         fusions.extend(_fusion_cases(models, shape.bins, face, voice, generator))
     return (
         face_spec,
-        GraphSpec("audio_encoder.onnx", models.audio_encoder, ("audio",), ("embeddings",), tuple(voices)),
+        audio_spec,
         GraphSpec(
             "fusion.onnx",
             models.fusion,
@@ -242,6 +239,18 @@ def face_encoder_spec(face_encoder: nn.Module, size_px: int) -> GraphSpec:
         for batch in PARITY_BATCHES
     )
     return GraphSpec("face_encoder.onnx", face_encoder, ("face",), outputs, tuple((case,) for case in cases))
+
+
+def audio_encoder_spec(audio_encoder: nn.Module, samples: int) -> GraphSpec:
+    """The graph of a voice encoder with cases of every batch size: a voice, a quiet one that begins late, silence."""
+    generator = torch.Generator().manual_seed(0)
+    voices: list[tuple[Tensor, ...]] = []
+    for batch in PARITY_BATCHES:
+        voice = 0.1 * torch.randn(batch, samples, generator=generator)
+        quiet = 0.01 * voice
+        quiet[:, : samples // 2] = 0.0
+        voices.extend([(voice,), (quiet,), (torch.zeros_like(voice),)])
+    return GraphSpec("audio_encoder.onnx", audio_encoder, ("audio",), ("embeddings",), tuple(voices))
 
 
 def _fusion_cases(

@@ -7,11 +7,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+import onnxruntime
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from .clip_tensors import ClipTensors
-from .export import IR_VERSION, file_entry
+from .export import IR_VERSION, ParityError, file_entry
 
 OPERATORS = ("Conv", "Gemm", "MatMul")
 # Parts of the names of weights that stay as they are: the spectrogram, whose dynamic range is more than 8 bits, and the
@@ -21,6 +23,7 @@ OPERATORS = ("Conv", "Gemm", "MatMul")
 KEPT_EXACT = ("log_mel.", *(f".frozen.{layer}." for layer in range(4)))
 ACTIVATIONS = ("Clip", "Relu")
 CALIBRATION_CLIPS = 100
+LEAST_AGREEMENT = 0.95  # of the classes that an encoder names in integers and in float32, on what neither was fitted to
 
 
 def quantise_encoders(bundle: Path, train: ClipTensors, seed: int) -> None:
@@ -66,12 +69,60 @@ def quantised_graph(exact: Path, name: str, items: np.ndarray, operators: Sequen
             op_types_to_quantize=list(operators),
             nodes_to_exclude=_exact_nodes(onnx.load(prepared)),
             per_channel=True,
-            # Processors without VNNI sum two products in 16 bits, which weights of 8 bits would overflow.
+            # Processors without VNNI sum two products in 16 bits, which signed weights of 8 bits would overflow.
             reduce_range=True,
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
         )
-        model = onnx.load(made)
+        return _finished(made)
+
+
+def integer_products(exact: Path) -> bytes:
+    """An ONNX file whose products with stored matrices compute in 8-bit integers, scaled by each input as it comes.
+
+    exact: the file in float32.
+    """
+    with TemporaryDirectory(dir=exact.parent) as work:
+        prepared, made = Path(work) / "prepared.onnx", Path(work) / "made.onnx"
+        quant_pre_process(str(exact), str(prepared), skip_symbolic_shape=True)
+        quantize_dynamic(
+            str(prepared),
+            str(made),
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QUInt8,  # which every processor multiplies without overflow
+        )
+        return _finished(made)
+
+
+def graph_session(graph: bytes) -> onnxruntime.InferenceSession:
+    """Runs a graph with as many threads as torch has."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def cost_of_integers(labels: np.ndarray, exact: np.ndarray, shipped: np.ndarray) -> dict[str, float]:
+    """Accuracy of the classes int (N,) that both name, and how often they are the same."""
+    return {
+        "float32_accuracy": round(float((exact == labels).mean()), 4),
+        "accuracy": round(float((shipped == labels).mean()), 4),
+        "same_class": round(float((exact == shipped).mean()), 4),
+    }
+
+
+def check_agreement(file: str, cost: dict[str, float]) -> None:
+    """ParityError where a file in 8-bit integers names another emotion than the exact network too often."""
+    if cost["same_class"] < LEAST_AGREEMENT:
+        raise ParityError(
+            f"{file} in 8-bit integers names the same emotion as in float32 on {cost['same_class']:.1%} of the "
+            f"validation data; expected {LEAST_AGREEMENT:.0%}"
+        )
+
+
+def _finished(made: Path) -> bytes:
+    """The file as it ships."""
+    model = onnx.load(made)
     model.ir_version = IR_VERSION
     used = {node.domain for node in model.graph.node}
     imports = [entry for entry in model.opset_import if entry.domain in used]  # the preparation names all it knows

@@ -125,11 +125,13 @@ def tiny_config() -> BundleConfig:
             window_s=3.0,
             name="log_mel_cnn",
             options={"mels": 64, "channels": [8, 8, 8, 16], "embedding": 32, "dropout": 0.0},
+            start_from=None,
         ),
         audio_training=AudioTrainingConfig(
             ravdess=SPLIT,
             emodb=SPLIT,
             emodb_boredom=False,
+            balance=0.5,
             epochs=6,
             batch=14,
             learning_rate=0.01,

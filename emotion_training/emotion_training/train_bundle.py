@@ -12,7 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from .audio_training import AudioClassifier, noisy_windows, train_audio_classifier, window_samples
+from .audio_training import (
+    AudioClassifier,
+    noisy_windows,
+    start_audio_classifier,
+    train_audio_classifier,
+    window_samples,
+)
 from .calibration import calibrate
 from .config import BundleConfig, configuration_hash
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, STATES, TestData, evaluate_bundle, small_pictures
@@ -32,7 +38,8 @@ from .fusion_training import (
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
-from .quantised_face import as_shipped, quantisation_cost, quantise_face
+from .quantised_face import face_as_shipped, face_cost, quantise_face
+from .quantised_voice import quantise_voice, voice_as_shipped, voice_cost
 from .speech_clips import SpeechClip, SpeechSplits
 from .stage_cache import StageCache
 
@@ -53,6 +60,7 @@ class TrainedBundle:
     face: FaceClassifier
     face_graph: bytes  # of its encoder, in 8-bit integers
     audio: AudioClassifier
+    audio_graph: bytes
     fusion: IntermediateFusion
     calibration: dict[str, dict[str, float]]
     metrics: dict
@@ -61,7 +69,7 @@ class TrainedBundle:
 
     @property
     def models(self) -> BundleModels:
-        quantised = {"face_encoder.onnx": self.face_graph}
+        quantised = {"face_encoder.onnx": self.face_graph, "audio_encoder.onnx": self.audio_graph}
         return BundleModels(LabelledFaceEncoder(self.face), self.audio.encoder, self.fusion, quantised)
 
 
@@ -70,7 +78,7 @@ def train_bundle(
 ) -> TrainedBundle:
     """Trains the encoders, then the fusion on their embeddings; calibrates on validation, measures on test.
 
-    weights: folder of the files that members of the face encoder start from.
+    weights: folder of the files that encoders start from.
 
     Raises:
         CheckpointError: one of them is missing or does not fit, which is found before hours of training.
@@ -84,23 +92,24 @@ def train_bundle(
     audio_key = configuration_hash(
         config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
     )
-    audio = AudioClassifier(config.audio_encoder, config.audio_training.head_dropout)
+    audio_start = _start_file(weights, config.audio_encoder.start_from)
+    audio = start_audio_classifier(config.audio_encoder, config.audio_training, audio_start)
     for member in config.face_encoder.members:
-        if member.start_from is not None:  # tried now, as the members before it train for hours
-            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
+        # Tried now, as the members before it train for hours.
+        start_from = _start_file(weights, member.start_from)
+        start_member(member, config.face_training, faces.train, start_from, torch.Generator())
     members, face_stages = [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
         key = configuration_hash(
             member, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
         )
-        start_from = None if member.start_from is None else weights / member.start_from
         train = partial(
             train_face_classifier,
             member,
             config.face_training,
             faces.train,
             faces.validation,
-            start_from,
+            _start_file(weights, member.start_from),
             config.seed,
         )
         members.append(make_member(member))
@@ -117,24 +126,26 @@ def train_bundle(
             config.audio_training,
             clips.train,
             clips.validation,
+            audio_start,
             config.seed,
         ),
     )
     stages = face_stages | {"audio": audio_stage}
 
     started = time.perf_counter()
-    # From here on faces are seen as the robot will see them.
+    # From here on faces are seen and voices heard as the robot will.
+    samples = window_samples(config.audio_encoder)
     face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
-    shipped_face = as_shipped(face, face_graph)
-    graph_key = configuration_hash(config.face_training, *common, hashlib.sha256(face_graph).hexdigest())
-    face_views = _FaceViews(config, shipped_face, cache, graph_key)
-    voice_views = _VoiceViews(config, audio, cache, audio_key)
+    audio_graph = quantise_voice(audio, samples, clips.validation)
+    shipped_face, shipped_audio = face_as_shipped(face, face_graph), voice_as_shipped(audio, audio_graph)
+    face_views = _FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
+    voice_views = _VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
     train_voices, validation_voices = (
         voice_views.of("train", clips.train),
         voice_views.of("validation", clips.validation),
     )
     torch.manual_seed(config.seed)
-    fusion = make_fusion(config, shipped_face, audio)
+    fusion = make_fusion(config, shipped_face, shipped_audio)
     confusion = voice_confusion(fusion, train_voices, validation_voices)
     sampler = _sampler(config, face_views.of("train", faces.train), train_voices, confusion)
     held_out = _sampler(config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS)))
@@ -159,12 +170,14 @@ def train_bundle(
             ),
         },
     )
-    metrics = evaluate_bundle(config, shipped_face, audio, fusion, calibration, test, validation)
-    metrics["face"]["encoder in 8-bit integers"] = quantisation_cost(face, shipped_face, faces.test)
+    metrics = evaluate_bundle(config, shipped_face, shipped_audio, fusion, calibration, test, validation)
+    metrics["face"]["encoder in 8-bit integers"] = face_cost(face, shipped_face, faces.test)
+    metrics["audio"]["encoder in 8-bit integers"] = voice_cost(audio, shipped_audio, clips.test, samples)
     return TrainedBundle(
         face,
         face_graph,
         audio,
+        audio_graph,
         fusion,
         calibration,
         metrics,
@@ -192,6 +205,10 @@ def fingerprint_clips(*sets: Sequence[SpeechClip]) -> str:
     return digest.hexdigest()
 
 
+def _start_file(weights: Path, name: str | None) -> Path | None:
+    return None if name is None else weights / name
+
+
 def _train_encoder(
     model: nn.Module,
     cache: StageCache,
@@ -216,7 +233,9 @@ class _FaceViews:
     """Embeddings of the parts of the face corpus."""
 
     def __init__(self, config: BundleConfig, model: FaceClassifier, cache: StageCache, key: str):
-        self.config, self.model, self.cache, self.key = config, model, cache, key
+        """key: hash of the graph that embeds."""
+        self.config, self.model, self.cache = config, model, cache
+        self.key = configuration_hash(config.face_training, config.seed, config.threads, key)
 
     def of(self, part: str, faces: FaceSet) -> FaceEmbeddings:
         views = self.config.fusion_training.face_views
@@ -235,7 +254,9 @@ class _VoiceViews:
     """Embeddings of the parts of the speech corpora."""
 
     def __init__(self, config: BundleConfig, model: AudioClassifier, cache: StageCache, key: str):
-        self.config, self.model, self.cache, self.key = config, model, cache, key
+        """key: hash of the graph that embeds."""
+        self.config, self.model, self.cache = config, model, cache
+        self.key = configuration_hash(config.audio_training, config.seed, config.threads, key)
 
     def of(self, part: str, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
         config, views = self.config, self.config.fusion_training.voice_views

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from emotion_training import build_default_bundle
+from emotion_training.audio_training import plain_windows
 from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.labels import LABELS
@@ -75,8 +76,8 @@ def test_files_and_modules_say_the_same_in_every_state(tiny, batch):
     audio = sessions["audio_encoder"].run(["embeddings"], {"audio": voices})[0]
     models = tiny.trained.models
     with torch.inference_mode():
-        # The face encoder's own graph is in 8-bit integers: what it costs is tested below.
-        torch_face, torch_audio = torch.from_numpy(face), models.audio_encoder(torch.from_numpy(voices))
+        # The graphs of the encoders are in 8-bit integers: what it costs is tested below.
+        torch_face, torch_audio = torch.from_numpy(face), torch.from_numpy(audio)
         for face_present, audio_present in ((True, True), (True, False), (False, True)):
             face_mask = np.full((batch, CONFIG.fusion.bins), face_present)
             audio_mask = np.full(batch, audio_present)
@@ -163,8 +164,19 @@ def test_the_face_encoder_ships_in_8_bit_integers_and_sees_what_it_saw_in_float3
     assert tiny.trained.metrics["face"]["encoder in 8-bit integers"]["same_class"] > 0.9
 
 
+def test_the_voice_encoder_ships_in_8_bit_integers_and_hears_what_it_heard_in_float32(tiny):
+    windows = plain_windows(generated_clips(CONFIG, 5).test, 48000)
+    session = onnxruntime.InferenceSession(str(tiny.directory / "audio_encoder.onnx"))
+    found = session.run(["embeddings"], {"audio": windows.numpy()})[0]
+    with torch.inference_mode():
+        exact = tiny.trained.models.audio_encoder(windows).numpy()
+    assert not np.allclose(found, exact, atol=1e-6)
+    assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.99
+    assert tiny.trained.metrics["audio"]["encoder in 8-bit integers"]["same_class"] > 0.9
+
+
 def test_8_bit_integers_that_change_too_much_are_refused(tiny, monkeypatch):
-    monkeypatch.setattr("emotion_training.quantised_face.LEAST_AGREEMENT", 1.01)
+    monkeypatch.setattr("emotion_training.quantisation.LEAST_AGREEMENT", 1.01)
     faces = generated_faces(CONFIG, 0)
     with pytest.raises(ParityError, match=r"8-bit integers names the same emotion as in float32 on \d+.\d%"):
         quantise_face(tiny.trained.face, CONFIG.face_encoder.size_px, faces.train, faces.validation, 0)

@@ -28,6 +28,7 @@ AUDIOS = {
         "imagenet": False,
     },
     "crnn": {"channels": [8, 8, 16], "embedding": 16, "dropout": 0.0},
+    "whisper_tiny": {"blocks": 1, "embedding": 16, "dropout": 0.0},
 }
 
 

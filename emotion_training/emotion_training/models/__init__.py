@@ -22,6 +22,7 @@ from . import (
     late_fusion,
     mobilenet,
     single_modality,
+    whisper,
 )
 from .audio_visual import AudioVisualModel, FusionOutput, ModelConfig, NetworkConfig, build_model
 from .registry import ModelError
@@ -54,4 +55,5 @@ __all__ = [
     "late_fusion",
     "mobilenet",
     "single_modality",
+    "whisper",
 ]

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from .log_mel import LogMel
 from .registry import audio_encoders
 from .residual_block import ResidualBlock
 from .spectrogram_encoder import BandTokens, SpectrogramEncoder
@@ -15,7 +16,7 @@ class AudioEncoder(SpectrogramEncoder):
     """
 
     def __init__(self, sample_rate_hz: int, mels: int, channels: tuple[int, ...], embedding: int, dropout: float):
-        super().__init__(sample_rate_hz, mels)
+        super().__init__(LogMel(sample_rate_hz, mels), nn.BatchNorm1d(mels))
         stages, channels_in = [], 1
         for channels_out in channels:
             stages.append(ResidualBlock(channels_in, channels_out, stride=2))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import MultiHeadAttention
+from .log_mel import LogMel
 from .registry import audio_encoders
 from .spectrogram_encoder import SpectrogramEncoder
 
@@ -73,7 +74,7 @@ class Conformer(SpectrogramEncoder):
         kernel: int = 15,
         dropout: float = 0.2,
     ):
-        super().__init__(sample_rate_hz, mels)
+        super().__init__(LogMel(sample_rate_hz, mels), nn.BatchNorm1d(mels))
         self.token_frames = 4
         channels = embedding // 4
         self.subsampling = nn.Sequential(

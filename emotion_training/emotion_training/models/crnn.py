@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from .log_mel import LogMel
 from .registry import audio_encoders
 from .residual_block import ResidualBlock
 from .spectrogram_encoder import SpectrogramEncoder
@@ -23,7 +24,7 @@ class ConvolutionalRecurrentEncoder(SpectrogramEncoder):
         embedding: int = 128,
         dropout: float = 0.3,
     ):
-        super().__init__(sample_rate_hz, mels)
+        super().__init__(LogMel(sample_rate_hz, mels), nn.BatchNorm1d(mels))
         stages, channels_in = [], 1
         for channels_out in channels:
             stages.append(ResidualBlock(channels_in, channels_out, stride=2))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .depthwise import DepthwiseConv2d
 from .imagenet_weights import CheckpointError, load_imagenet_efficientnet
+from .log_mel import LogMel
 from .registry import audio_encoders
 from .spectrogram_encoder import BandTokens, SpectrogramEncoder
 from .stochastic_depth import drop_branch
@@ -108,7 +109,7 @@ class EfficientNetAudioEncoder(SpectrogramEncoder):
         drop_path: float,
         imagenet: bool,
     ):
-        super().__init__(sample_rate_hz, mels)
+        super().__init__(LogMel(sample_rate_hz, mels), nn.BatchNorm1d(mels))
         self.network = EfficientNetLite(stages, drop_path, imagenet)
         self.token_frames = self.network.shrinking
         self.tokens = BandTokens(self.network.channels * (mels // self.token_frames), embedding, dropout)

@@ -48,12 +48,16 @@ class LogMel(nn.Module):
 
     def __init__(self, sample_rate_hz: int, mels: int):
         super().__init__()
-        frame_samples = round(FRAME_S * sample_rate_hz)
+        self.frame_samples = round(FRAME_S * sample_rate_hz)
         self.hop_samples = round(FRAME_HOP_S * sample_rate_hz)
-        basis = torch.from_numpy(fourier_basis(frame_samples)).to(torch.float32)
+        basis = torch.from_numpy(fourier_basis(self.frame_samples)).to(torch.float32)
         filters = torch.from_numpy(mel_filters(mels, sample_rate_hz)).to(torch.float32)
         self.register_buffer("basis", basis.unsqueeze(1), persistent=False)  # (2 F, 1, frame_samples)
         self.register_buffer("filters", filters, persistent=False)  # (mels, F)
+
+    def frames(self, samples: int) -> int:
+        """How many of them `forward` makes of N samples."""
+        return 1 + (samples - self.frame_samples) // self.hop_samples
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, N) in [-1, 1] -> (B, mels, T), natural logarithm."""

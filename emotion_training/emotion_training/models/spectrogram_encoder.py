@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from .log_mel import FRAME_HOP_S, FRAME_S, LogMel
+from .log_mel import LogMel
+from .whisper_log_mel import WhisperLogMel
 
 
 class SpectrogramEncoder(nn.Module):
@@ -16,17 +17,14 @@ class SpectrogramEncoder(nn.Module):
     embedding: int
     token_frames: int
 
-    def __init__(self, sample_rate_hz: int, mels: int):
+    def __init__(self, log_mel: LogMel | WhisperLogMel, band_norm: nn.Module):
         super().__init__()
-        self.sample_rate_hz = sample_rate_hz
-        self.log_mel = LogMel(sample_rate_hz, mels)
-        self.band_norm = nn.BatchNorm1d(mels)
+        self.log_mel = log_mel
+        self.band_norm = band_norm
 
     def token_count(self, samples: int) -> int:
         """Tokens Ta that `forward` makes of N samples."""
-        frame, hop = round(FRAME_S * self.sample_rate_hz), round(FRAME_HOP_S * self.sample_rate_hz)
-        frames = 1 + (samples - frame) // hop
-        return -(-frames // self.token_frames)
+        return -(-self.log_mel.frames(samples) // self.token_frames)
 
     def normalised_log_mel(self, audio: Tensor) -> Tensor:
         """(B, N) -> (B, mels, T), about zero mean and unit deviation in every band over the training data."""

@@ -1,0 +1,102 @@
+"""The encoder of Whisper-tiny (Radford et al. 2023), whose first blocks hear how something is said."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .attention import attention_weights, split_heads
+from .registry import audio_encoders
+from .smart_turn_weights import read_smart_turn
+from .spectrogram_encoder import SpectrogramEncoder
+from .whisper_log_mel import MELS, WhisperLogMel
+
+SAMPLE_RATE_HZ = 16000
+WIDTH, HEADS = 384, 6
+STATES = 400  # of 20 ms: the longest window that the weights know, 8 s
+POOLED_STATES = 8  # that make a token, 160 ms
+
+
+class WhisperBlock(nn.Module):
+    """Self-attention and a feed-forward step, each with a shortcut, normalised before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(WIDTH)
+        self.query = nn.Linear(WIDTH, WIDTH)
+        self.key = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.value = nn.Linear(WIDTH, WIDTH)
+        self.out = nn.Linear(WIDTH, WIDTH)
+        self.feed_forward_norm = nn.LayerNorm(WIDTH)
+        self.widen = nn.Linear(WIDTH, 4 * WIDTH)
+        self.narrow = nn.Linear(4 * WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, WIDTH) -> (B, T, WIDTH)."""
+        normed = self.attention_norm(x)
+        query, key, value = (split_heads(part(normed), HEADS) for part in (self.query, self.key, self.value))
+        read = torch.matmul(attention_weights(query, key, None), value)  # (B, H, T, WIDTH / H)
+        x = x + self.out(read.transpose(1, 2).flatten(2))
+        return x + self.narrow(functional.gelu(self.widen(self.feed_forward_norm(x))))
+
+
+class WhisperTiny(nn.Module):
+    """blocks: how many of its four."""
+
+    def __init__(self, blocks: int):
+        super().__init__()
+        self.conv1 = nn.Conv1d(MELS, WIDTH, 3, padding=1)
+        self.conv2 = nn.Conv1d(WIDTH, WIDTH, 3, stride=2, padding=1)
+        self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
+        self.blocks = nn.ModuleList(WhisperBlock() for _ in range(blocks))
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """(B, MELS, T) -> states (B, T / 2, WIDTH)."""
+        x = functional.gelu(self.conv2(functional.gelu(self.conv1(log_mel)))).transpose(1, 2)
+        x = x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+@audio_encoders.register("whisper_tiny")
+class WhisperAudioEncoder(SpectrogramEncoder):
+    """Its weights never train: what makes tokens of its states does.
+
+    blocks: of the network, 1 to 4. ValueError for another number, and for another rate than 16 kHz.
+    """
+
+    token_frames = 2 * POOLED_STATES
+
+    def __init__(self, sample_rate_hz: int, blocks: int, embedding: int, dropout: float):
+        if sample_rate_hz != SAMPLE_RATE_HZ:
+            raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
+        if not 1 <= blocks <= 4:
+            raise ValueError(f"blocks is {blocks}; expected 1 to 4 for Whisper-tiny")
+        super().__init__(WhisperLogMel(sample_rate_hz, self.token_frames), nn.Identity())
+        self.network = WhisperTiny(blocks).requires_grad_(False)
+        self.state_norm = nn.BatchNorm1d(WIDTH)
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(WIDTH, embedding)
+        self.embedding = embedding
+
+    def token_count(self, samples: int) -> int:
+        """Tokens Ta that `forward` makes of N samples; ValueError for a longer window than the weights know."""
+        longest = 2 * STATES * SAMPLE_RATE_HZ // 100
+        if samples > longest:
+            raise ValueError(f"the window has {samples} samples; expected at most {longest} for Whisper-tiny")
+        return super().token_count(samples)
+
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """(B, MELS, T) -> (B, Ta, D)."""
+        states = self.network(log_mel).unflatten(1, (-1, POOLED_STATES)).mean(dim=2)  # (B, Ta, WIDTH)
+        return self.project(self.dropout(self.state_norm(states.transpose(1, 2)).transpose(1, 2)))
+
+    def start_from(self, weights: Path) -> None:
+        """Fills the network from a file, see `read_smart_turn`.
+
+        Raises:
+            CheckpointError: for a file that is missing or does not fit.
+        """
+        self.network.load_state_dict(read_smart_turn(weights, len(self.network.blocks)))

@@ -1,0 +1,204 @@
+"""Whisper-tiny as an encoder of voices: its spectrogram, the weights that it keeps, its form in integers."""
+
+from dataclasses import replace
+
+import librosa
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from emotion_training.audio_training import train_audio_classifier
+from emotion_training.config import AudioEncoderConfig
+from emotion_training.export import ParityError
+from emotion_training.models.imagenet_weights import CheckpointError
+from emotion_training.models.smart_turn_weights import LINEAR, NORMS
+from emotion_training.models.whisper import WhisperAudioEncoder, WhisperTiny
+from emotion_training.models.whisper_log_mel import WhisperLogMel
+from emotion_training.quantised_voice import quantise_voice
+from emotion_training.tiny_bundle import generated_clips, tiny_config
+
+SAMPLES = 48000
+CONFIG = tiny_config()
+ENCODER = AudioEncoderConfig(16000, 3.0, "whisper_tiny", {"blocks": 1, "embedding": 16, "dropout": 0.0}, None)
+TRAINING = replace(CONFIG.audio_training, epochs=2)
+LAYER = "inner.encoder.layers.0."
+
+
+@pytest.fixture(scope="module")
+def source():
+    torch.manual_seed(0)
+    return WhisperTiny(1)
+
+
+@pytest.fixture(scope="module")
+def weights(source, tmp_path_factory):
+    """A file in the layout of smart-turn-v3.2-cpu.onnx with the weights of `source`."""
+    path = tmp_path_factory.mktemp("weights") / "turn.onnx"
+    onnx.save(graph_of(source), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(weights):
+    clips = generated_clips(CONFIG, 0)
+    return train_audio_classifier(ENCODER, TRAINING, clips.train, clips.validation, weights, 0)
+
+
+def graph_of(network):
+    nodes, stored = [], []
+
+    def store(name, value):
+        stored.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def integers(name, value, axis):
+        """Per output channel, as a matrix with its channels along `axis`."""
+        across = tuple(dimension for dimension in range(value.ndim) if dimension != axis)
+        scale = np.abs(value).max(axis=across) / 127.0
+        shape = [-1 if dimension == axis else 1 for dimension in range(value.ndim)]
+        inputs = [
+            store(f"{name}_quantized", np.round(value / scale.reshape(shape)).astype(np.int8)),
+            store(f"{name}_scale", scale.astype(np.float32)),
+            store(f"{name}_zero_point", np.zeros(len(scale), np.int8)),
+        ]
+        nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_DequantizeLinear_Output"], axis=axis))
+        return f"{name}_DequantizeLinear_Output"
+
+    def product(of, weight, bias):
+        number = len(nodes)
+        matrix = integers(f"val_{number}", weight.T, 1)
+        name = f"node_MatMul_{number}" if bias else f"node_linear_{number}"
+        nodes.append(helper.make_node("MatMul", [of, matrix], [f"product_{number}"], name))
+        if bias:
+            scale, zero = store(f"scale_{number}", np.float32(0.1)), store(f"zero_{number}", np.uint8(128))
+            nodes.append(helper.make_node("QuantizeLinear", [f"product_{number}", scale, zero], [f"q_{number}"]))
+            nodes.append(helper.make_node("DequantizeLinear", [f"q_{number}", scale, zero], [f"dq_{number}"]))
+            nodes.append(helper.make_node("Add", [f"dq_{number}", bias], [f"sum_{number}"]))
+
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    store("inner.encoder.embed_positions.weight", state["positions"])
+    for name in ("conv1", "conv2"):
+        integers(f"inner.encoder.{name}.weight", state[f"{name}.weight"], 0)
+        store(f"inner.encoder.{name}.bias", state[f"{name}.bias"])
+    for theirs, own in NORMS.items():
+        for part in ("weight", "bias"):
+            store(f"{LAYER}{theirs}.{part}", state[f"blocks.0.{own}.{part}"])
+    product("normed", state["blocks.0.key.weight"], None)
+    for theirs, own in LINEAR.items():
+        of = "normed" if own in ("query", "value") else f"input of {own}"
+        bias = store(f"{LAYER}{theirs}.bias", state[f"blocks.0.{own}.bias"])
+        product(of, state[f"blocks.0.{own}.weight"], bias)
+    return helper.make_model(helper.make_graph(nodes, "turn", [], [], stored))
+
+
+def voices(count):
+    """Noise, and noise that begins in the middle of the window."""
+    audio = 0.1 * torch.randn(count, SAMPLES, generator=torch.Generator().manual_seed(0))
+    audio[1::2, : SAMPLES // 2] = 0.0
+    return audio
+
+
+def test_its_spectrogram_is_that_of_librosa_at_every_level():
+    audio = 0.02 * torch.randn(1, SAMPLES, generator=torch.Generator().manual_seed(0))
+    found = WhisperLogMel(16000, 16)(audio)[0].numpy()  # 300 frames and 4 of silence before
+    standardised = (audio[0].numpy() - audio.mean().item()) / audio.std(correction=0).item()
+    power = librosa.feature.melspectrogram(
+        y=standardised, sr=16000, n_fft=400, hop_length=160, n_mels=80, pad_mode="constant"
+    )
+    logarithm = np.log10(np.maximum(power[:, :300], 1e-10))
+    expected = (np.maximum(logarithm, logarithm.max() - 8.0) + 4.0) / 4.0
+    assert found.shape == (80, 304)
+    np.testing.assert_allclose(found[:, 4:], expected, atol=1e-3)
+    quieter = WhisperLogMel(16000, 16)(0.1 * audio)[0].numpy()
+    np.testing.assert_allclose(quieter, found, atol=1e-2)
+
+
+def test_the_network_starts_from_the_file(source, weights):
+    torch.manual_seed(1)
+    encoder = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
+    encoder.start_from(weights)
+    for name, value in encoder.network.state_dict().items():
+        step = source.state_dict()[name].abs().max() / 127.0
+        torch.testing.assert_close(value, source.state_dict()[name], rtol=0.0, atol=step.item())
+    log_mel = encoder.normalised_log_mel(voices(2))
+    torch.testing.assert_close(encoder.network(log_mel), source(log_mel), rtol=0.0, atol=0.05)
+
+
+def test_the_newest_state_has_the_last_position():
+    torch.manual_seed(0)
+    network = WhisperTiny(1)
+    log_mel = torch.rand(1, 80, 64)
+    assert network(log_mel).shape == (1, 32, 384)
+    first = torch.nn.functional.gelu(network.conv2(torch.nn.functional.gelu(network.conv1(log_mel)))).transpose(1, 2)
+    torch.testing.assert_close(network.blocks[0](first + network.positions[-32:]), network(log_mel))
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "turn.onnx does not exist; expected pipecat/"),
+        (b"no graph", "turn.onnx is no ONNX graph; expected pipecat/"),
+        (helper.make_model(helper.make_graph([], "other", [], [])).SerializeToString(), "has no tensor 'inner.encoder"),
+    ],
+)
+def test_a_file_that_is_something_else_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "turn.onnx").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0).start_from(tmp_path / "turn.onnx")
+
+
+def test_more_blocks_than_the_file_has_are_named(weights):
+    with pytest.raises(CheckpointError, match=r"has no tensor 'inner.encoder.layers.1.self_attn_layer_norm.weight'"):
+        WhisperAudioEncoder(16000, blocks=2, embedding=16, dropout=0.0).start_from(weights)
+
+
+def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, weights):
+    classifier, history = trained
+    start = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
+    start.start_from(weights)
+    for name, value in start.network.state_dict().items():
+        assert torch.equal(classifier.encoder.network.state_dict()[name], value)
+    assert history[1]["loss"] < history[0]["loss"]
+
+
+def test_an_encoder_that_cannot_start_from_weights_says_so(weights):
+    clips = generated_clips(CONFIG, 0)
+    with pytest.raises(CheckpointError, match="log_mel_cnn cannot start from .*turn.onnx; set its start_from to null"):
+        train_audio_classifier(CONFIG.audio_encoder, TRAINING, clips.train, clips.validation, weights, 0)
+
+
+@pytest.mark.parametrize(
+    "rate_hz, blocks, message", [(8000, 1, "sample_rate_hz is 8000"), (16000, 0, "blocks is 0"), (16000, 5, "blocks")]
+)
+def test_what_it_has_not_is_refused(rate_hz, blocks, message):
+    with pytest.raises(ValueError, match=message):
+        WhisperAudioEncoder(rate_hz, blocks, embedding=16, dropout=0.0)
+
+
+def test_a_window_longer_than_its_positions_is_refused():
+    encoder = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
+    assert encoder.token_count(8 * 16000) == 50
+    with pytest.raises(ValueError, match="the window has 128001 samples; expected at most 128000"):
+        encoder.token_count(8 * 16000 + 1)
+
+
+def test_in_integers_it_hears_the_same(trained):
+    graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0).validation)
+    stored = onnx.load_from_string(graph).graph.initializer
+    matrices = [tensor for tensor in stored if tensor.data_type == TensorProto.UINT8 and len(tensor.dims) == 2]
+    assert len(matrices) == len(LINEAR) + 1 + 1  # of the block, with the keys; and the projection
+    session = onnxruntime.InferenceSession(graph)
+    with torch.inference_mode():
+        exact = trained[0].encoder(voices(4)).numpy()
+    found = session.run(["embeddings"], {"audio": voices(4).numpy()})[0]
+    assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.99
+
+
+def test_integers_that_change_too_much_are_refused(trained, monkeypatch):
+    monkeypatch.setattr("emotion_training.quantisation.LEAST_AGREEMENT", 1.01)
+    with pytest.raises(ParityError, match=r"audio_encoder.onnx in 8-bit integers names the same emotion .* validation"):
+        quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0).validation)
