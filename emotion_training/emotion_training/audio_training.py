@@ -16,7 +16,7 @@ from .config import AudioEncoderConfig, AudioTrainingConfig
 from .face_training import update_average
 from .labels import LABELS
 from .metrics import unweighted_average_recall
-from .models.imagenet_weights import CheckpointError
+from .models.imagenet_weights import WeightsError
 from .models.registry import audio_encoders
 from .models.unimodal_heads import AttentivePooling
 from .robot_voice_augmentation import RobotVoiceAugmenter
@@ -58,12 +58,12 @@ def start_audio_classifier(
     """A classifier as its training begins: its encoder from `weights` where there are any.
 
     Raises:
-        CheckpointError: the weights are missing or do not fit, or the encoder cannot start from any.
+        WeightsError: the weights are missing or do not fit, or the encoder cannot start from any.
     """
     model = AudioClassifier(encoder_config, config.head_dropout)
     if weights is not None:
         if not hasattr(model.encoder, "start_from"):
-            raise CheckpointError(f"{encoder_config.name} cannot start from {weights}; set its start_from to null")
+            raise WeightsError(f"{encoder_config.name} cannot start from {weights}; set its start_from to null")
         model.encoder.start_from(weights)
     return model
 
@@ -125,7 +125,7 @@ def train_audio_classifier(
     weights: what the encoder starts from.
 
     Raises:
-        CheckpointError: the weights are missing or do not fit, or the encoder cannot start from any.
+        WeightsError: the weights are missing or do not fit, or the encoder cannot start from any.
         FloatingPointError: the loss is no number.
     """
     torch.manual_seed(seed)

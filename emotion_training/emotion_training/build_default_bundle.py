@@ -15,7 +15,7 @@ from .fusion_training import fusion_network
 from .latency import measure_latency
 from .model_card import LICENCE, TRAINING_DATA, render_model_card
 from .models import ModelError
-from .models.imagenet_weights import CheckpointError
+from .models.imagenet_weights import WeightsError
 from .speech_clips import SpeechSplits, hold_out, load_voices
 from .splits import SplitError
 from .stage_cache import StageCache
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         SplitError,
         ParityError,
         ModelError,
-        CheckpointError,
+        WeightsError,
         FloatingPointError,
     ) as error:
         print(f"error: {error}", file=sys.stderr)

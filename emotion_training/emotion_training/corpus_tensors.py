@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from .face_images import load_images
 from .prepared_corpus import PreparedCorpus
 from .robustness import with_noise
 from .voice_functionals import FUNCTIONALS_VERSION, voice_functionals
+from .voice_states import VoiceStates
 
 SAMPLE_RATE_HZ = 16000  # of prepared sound
 PREPARED = "prepared"
@@ -43,6 +44,8 @@ class CorpusConfig:
         sees a face in bins.
     face_px: side of the crops.
     views: of each voice for functionals: the voice itself, then at other speeds.
+    speech_network: weights for Whisper-tiny, see `read_smart_turn`, a path or a file in `root`; the states of its first
+        `speech_blocks` blocks come beside the functionals, see `VoiceStates`. None: functionals alone.
     speakers: only the clips of these; none: of all.
     snr_db: noise is added to every voice at this ratio, to see what a model stands; none: the voices as they are.
     cache: folder for functionals once computed; none: they are computed at each start.
@@ -62,6 +65,8 @@ class CorpusConfig:
     face_bin_s: float = 0.25
     face_px: int = 48
     views: int = 1
+    speech_network: Path | None = None
+    speech_blocks: int = 3
     speakers: tuple[str, ...] | None = None
     snr_db: float | None = None
     cache: Path | None = None
@@ -185,21 +190,36 @@ def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: Corpus
     """Float32 (V, N, F): of each voice, and of it at other speeds; zeros where there is no voice."""
     if not 1 <= config.views <= len(SPEEDS):
         raise DataError(f"views is {config.views}; expected 1 to {len(SPEEDS)}")
-    rows = np.stack([_view(clips, prepared, speed, config) for speed in SPEEDS[: config.views]])
-    return torch.from_numpy(rows)
+    kinds: list[tuple[object, Callable[[np.ndarray], np.ndarray]]] = [(FUNCTIONALS_VERSION, voice_functionals)]
+    if config.speech_network:
+        states = VoiceStates(config.root / config.speech_network, config.speech_blocks)
+        kinds.append((states.name, states))
+    views = [
+        np.concatenate([_view(clips, prepared, speed, config, *kind) for kind in kinds], axis=1)
+        for speed in SPEEDS[: config.views]
+    ]
+    return torch.from_numpy(np.stack(views))
 
 
-def _view(clips: Sequence[Clip], prepared: PreparedCorpus, speed: float, config: CorpusConfig) -> np.ndarray:
+def _view(
+    clips: Sequence[Clip],
+    prepared: PreparedCorpus,
+    speed: float,
+    config: CorpusConfig,
+    version: object,
+    features: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Float32 (N, F): `features` of each voice at a speed; version: another one makes kept ones again."""
     voices = {clip.clip_id: _voice(clip, prepared, config.snr_db) for clip in clips if clip.audio is not None}
-    digest = hashlib.sha256(json.dumps([FUNCTIONALS_VERSION, speed, [clip.clip_id for clip in clips]]).encode())
+    digest = hashlib.sha256(json.dumps([version, speed, [clip.clip_id for clip in clips]]).encode())
     for voice in voices.values():
         digest.update(voice.tobytes())
     path = config.cache / f"functionals-{digest.hexdigest()[:16]}.npy" if config.cache else None
     if path and path.is_file():
         return np.load(path)
     made = {
-        clip_id: voice_functionals(at_speed(voice, speed))
-        for clip_id, voice in tqdm(voices.items(), desc=f"voice functionals at speed {speed}", unit="clip")
+        clip_id: features(at_speed(voice, speed))
+        for clip_id, voice in tqdm(voices.items(), desc=f"voice features at speed {speed}", unit="clip")
     }
     nothing = np.zeros_like(next(iter(made.values())))
     rows = np.stack([made.get(clip.clip_id, nothing) for clip in clips]).astype(np.float32)

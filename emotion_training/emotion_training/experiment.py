@@ -26,6 +26,7 @@ from .configuration import ConfigurationError, changed
 from .corpora import CorpusError
 from .data_module import EmotionDataModule
 from .models import ModelError
+from .models.imagenet_weights import WeightsError
 from .splits import SplitError
 from .training_module import EmotionModule, TrainingError
 
@@ -56,6 +57,7 @@ EXPERIMENT_ERRORS = (
     ModelError,
     SplitError,
     TrainingError,
+    WeightsError,
 )
 
 

@@ -15,7 +15,7 @@ from .face_augmentation import augment_faces
 from .face_set import FaceSet
 from .labels import LABELS
 from .models.face_ensemble import FaceEnsemble
-from .models.imagenet_weights import CheckpointError
+from .models.imagenet_weights import WeightsError
 from .models.registry import face_encoders
 from .robot_face_augmentation import augment_robot_faces
 
@@ -57,12 +57,12 @@ def start_member(
     """A member as its training begins: from `weights` where there are any.
 
     Raises:
-        CheckpointError: the weights are missing or do not fit, or the member cannot start from any.
+        WeightsError: the weights are missing or do not fit, or the member cannot start from any.
     """
     model = make_member(member)
     if weights is not None:
         if not hasattr(model.encoder, "start_from"):
-            raise CheckpointError(f"{member.name} cannot start from {weights}; set its start_from to null")
+            raise WeightsError(f"{member.name} cannot start from {weights}; set its start_from to null")
         model.encoder.start_from(weights, augmented_batch(faces.images[:STATISTICS_FACES], config, generator))
     return model
 
@@ -140,7 +140,7 @@ def train_face_classifier(
     says. weights: what the encoder starts from.
 
     Raises:
-        CheckpointError: the weights are missing or do not fit, or the member cannot start from any.
+        WeightsError: the weights are missing or do not fit, or the member cannot start from any.
         FloatingPointError: the loss is no number.
     """
     averaged, history = None, []

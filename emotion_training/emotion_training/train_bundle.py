@@ -81,7 +81,7 @@ def train_bundle(
     weights: folder of the files that encoders start from.
 
     Raises:
-        CheckpointError: one of them is missing or does not fit, which is found before hours of training.
+        WeightsError: one of them is missing or does not fit, which is found before hours of training.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """

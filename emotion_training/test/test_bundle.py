@@ -17,7 +17,7 @@ from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
-from emotion_training.models.imagenet_weights import CheckpointError
+from emotion_training.models.imagenet_weights import WeightsError
 from emotion_training.quantised_face import quantise_face
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config
@@ -54,7 +54,7 @@ def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypat
     first, second = CONFIG.face_encoder.members
     encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="weights.json")))
     config = replace(CONFIG, face_encoder=encoder)
-    with pytest.raises(CheckpointError, match=f"{absent} does not exist; expected the weights out of npm's"):
+    with pytest.raises(WeightsError, match=f"{absent} does not exist; expected the weights out of npm's"):
         train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
 
 

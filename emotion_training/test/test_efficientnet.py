@@ -10,7 +10,7 @@ from emotion_training.export import GraphSpec, export_graph
 from emotion_training.models import efficientnet_lite
 from emotion_training.models.depthwise import DepthwiseConv2d
 from emotion_training.models.efficientnet_lite import STAGES, EfficientNetAudioEncoder, EfficientNetLite, imagenet_file
-from emotion_training.models.imagenet_weights import CheckpointError, load_imagenet_efficientnet
+from emotion_training.models.imagenet_weights import WeightsError, load_imagenet_efficientnet
 
 CATS = {281, 282, 283, 284, 285}  # of ImageNet's classes: tabby, tiger, Persian, Siamese, Egyptian
 
@@ -79,15 +79,15 @@ def test_a_number_of_stages_that_it_has_not_is_refused(stages):
 
 def test_weights_that_are_absent_or_do_not_fit_are_named(monkeypatch, tmp_path):
     network = EfficientNetLite(2, drop_path=0.0, imagenet=False)
-    with pytest.raises(CheckpointError, match="nothing.pth does not exist"):
+    with pytest.raises(WeightsError, match="nothing.pth does not exist"):
         load_imagenet_efficientnet(network, tmp_path / "nothing.pth")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "small.pth")
-    with pytest.raises(CheckpointError, match="holds 1 tensors; expected at least"):
+    with pytest.raises(WeightsError, match="holds 1 tensors; expected at least"):
         load_imagenet_efficientnet(network, tmp_path / "small.pth")
     other = {f"{place}": torch.zeros(1, 3) for place in range(100)}
     torch.save(other, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match=r"does not fit: stem.0.0.weight is \(1, 1\) in the file and \(32, 1, 3"):
+    with pytest.raises(WeightsError, match=r"does not fit: stem.0.0.weight is \(1, 1\) in the file and \(32, 1, 3"):
         load_imagenet_efficientnet(network, tmp_path / "other.pth")
     monkeypatch.setattr(efficientnet_lite, "WEIGHTS_PACKAGE", "no_such_package")
-    with pytest.raises(CheckpointError, match="no_such_package is not installed"):
+    with pytest.raises(WeightsError, match="no_such_package is not installed"):
         EfficientNetLite(2, drop_path=0.0, imagenet=True)

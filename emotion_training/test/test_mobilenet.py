@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from emotion_training.face_training import train_face_classifier
 from emotion_training.models.face_recognition_weights import read_face_recognition
-from emotion_training.models.imagenet_weights import CheckpointError
+from emotion_training.models.imagenet_weights import WeightsError
 from emotion_training.models.mobilenet import BLOCKS, GREY_DEVIATION, MobileNetFaceEncoder
 from emotion_training.tiny_bundle import generated_faces, tiny_config
 
@@ -96,19 +96,19 @@ def test_numbers_of_blocks_that_it_cannot_have_are_refused(blocks, frozen_blocks
 
 
 def test_weights_that_are_absent_or_something_else_are_named(weights, tmp_path):
-    with pytest.raises(CheckpointError, match="faceres.json does not exist; expected the weights out of npm's"):
+    with pytest.raises(WeightsError, match="faceres.json does not exist; expected the weights out of npm's"):
         read_face_recognition(tmp_path / "faceres.json")
     (tmp_path / "faceres.json").write_text("[]")
-    with pytest.raises(CheckpointError, match="faceres.json is no TensorFlow.js graph"):
+    with pytest.raises(WeightsError, match="faceres.json is no TensorFlow.js graph"):
         read_face_recognition(tmp_path / "faceres.json")
     (tmp_path / "faceres.json").write_bytes(weights.read_bytes())
-    with pytest.raises(CheckpointError, match="faceres.bin does not exist"):
+    with pytest.raises(WeightsError, match="faceres.bin does not exist"):
         read_face_recognition(tmp_path / "faceres.json")
     (tmp_path / "faceres.bin").write_bytes(weights.with_suffix(".bin").read_bytes()[:5000])
-    with pytest.raises(CheckpointError, match=r"faceres.bin ends at byte 5000 inside conv_"):
+    with pytest.raises(WeightsError, match=r"faceres.bin ends at byte 5000 inside conv_"):
         read_face_recognition(tmp_path / "faceres.json")
     (tmp_path / "faceres.json").write_text(json.dumps({"weightsManifest": []}))
-    with pytest.raises(CheckpointError, match="has no tensor 'conv1/convolution/merged_input'"):
+    with pytest.raises(WeightsError, match="has no tensor 'conv1/convolution/merged_input'"):
         read_face_recognition(tmp_path / "faceres.json")
 
 
@@ -116,7 +116,7 @@ def test_a_network_that_cannot_start_from_weights_says_so(weights):
     config = tiny_config()
     member = replace(config.face_encoder.members[0], start_from="faceres.json")
     faces = generated_faces(config, 0)
-    with pytest.raises(CheckpointError, match="compact_cnn cannot start from .*faceres.json; set its start_from to nu"):
+    with pytest.raises(WeightsError, match="compact_cnn cannot start from .*faceres.json; set its start_from to nu"):
         train_face_classifier(member, config.face_training, faces.train, faces.validation, weights, 0)
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from emotion_training.export import GraphSpec, export_graph
 from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt
-from emotion_training.models.imagenet_weights import CheckpointError, load_imagenet_convnext
+from emotion_training.models.imagenet_weights import WeightsError, load_imagenet_convnext
 from emotion_training.models.registry import audio_encoders, face_encoders, feature_encoders
 
 SAMPLES = 8000
@@ -228,14 +228,14 @@ def test_imagenet_weights_that_do_not_fit_change_nothing(trained, tmp_path):
     weights = dict(official_names(trained))
     del weights["stages.2.8.gamma"]
     torch.save({"model": weights}, path)
-    with pytest.raises(CheckpointError, match=r"stages\.2\.8\.layer_scale is missing; take the checkpoint of"):
+    with pytest.raises(WeightsError, match=r"stages\.2\.8\.layer_scale is missing; take the checkpoint of"):
         load_imagenet_convnext(model, path)
     torch.save({"model": {"stem.weight": torch.zeros(1)}}, path)
-    with pytest.raises(CheckpointError, match=r"'stem\.weight'; expected a ConvNeXt checkpoint"):
+    with pytest.raises(WeightsError, match=r"'stem\.weight'; expected a ConvNeXt checkpoint"):
         load_imagenet_convnext(model, path)
     path.write_text("no weights")
-    with pytest.raises(CheckpointError, match="is no file of weights"):
+    with pytest.raises(WeightsError, match="is no file of weights"):
         load_imagenet_convnext(model, path)
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(WeightsError, match="does not exist"):
         load_imagenet_convnext(model, tmp_path / "nothing.pth")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

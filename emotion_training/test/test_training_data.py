@@ -3,11 +3,21 @@
 import dataclasses
 import math
 import time
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
-from training_fixtures import FEATURES, LABELS, SPEAKERS, experiment_tree, write_corpus, write_split
+from training_fixtures import (
+    FEATURES,
+    LABELS,
+    SPEAKERS,
+    experiment_tree,
+    smart_turn_graph,
+    write_corpus,
+    write_split,
+)
 
 from emotion_training.clip import Clip
 from emotion_training.clip_tensors import DataError, class_targets, feature_rows
@@ -21,6 +31,8 @@ from emotion_training.data_module import (
     balanced,
 )
 from emotion_training.experiment import read_experiment
+from emotion_training.models.imagenet_weights import WeightsError
+from emotion_training.models.whisper import WhisperTiny
 from emotion_training.robot_face_augmentation import RobotFaceAugmentation
 from emotion_training.robot_voice_augmentation import RobotVoiceAugmentation
 from emotion_training.robustness import with_dropped_frames, with_noise, with_occluded_faces
@@ -45,6 +57,25 @@ def raw(folder):
     return load_corpus(
         CorpusConfig(folder / "corpus", LABELS, face="crops", audio="samples", window_s=0.2, face_bins=2)
     )
+
+
+def test_states_of_a_speech_network_come_beside_the_functionals_in_every_view(folder, features, tmp_path):
+    torch.manual_seed(0)
+    onnx.save(smart_turn_graph(WhisperTiny(1)), folder / "corpus" / "turn.onnx")
+    config = CorpusConfig(folder / "corpus", LABELS, views=2, speech_network=Path("turn.onnx"), speech_blocks=1)
+    both = load_corpus(dataclasses.replace(config, cache=tmp_path))
+    states = both.audio[..., features.audio.shape[2] :]
+    assert torch.equal(both.audio[..., : features.audio.shape[2]], features.audio)
+    assert states.shape == (2, len(features), 2 * 384)
+    assert states.std(dim=1).min() > 0.0 and not torch.equal(states[0], states[1])
+    assert len(list(tmp_path.glob("*.npy"))) == 4  # both kinds at both speeds
+    again = load_corpus(dataclasses.replace(config, cache=tmp_path / ".." / tmp_path.name))
+    assert torch.equal(again.audio, both.audio)
+
+
+def test_weights_of_a_speech_network_that_are_absent_are_named(folder):
+    with pytest.raises(WeightsError, match="corpus/absent.onnx does not exist"):
+        load_corpus(CorpusConfig(folder / "corpus", LABELS, speech_network=Path("absent.onnx")))
 
 
 def epoch_of(clips, batch=8, re_pairing=0.0, seed=0, epoch=0, rank=0, processes=1):

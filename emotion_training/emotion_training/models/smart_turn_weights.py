@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import NodeProto, numpy_helper
 from torch import Tensor
 
-from .imagenet_weights import CheckpointError
+from .imagenet_weights import WeightsError
 
 EXPECTED = "expected pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx of PyPI's pipecat-ai 1.14"
 ENCODER = "inner.encoder."
@@ -31,14 +31,14 @@ def read_smart_turn(path: Path, blocks: int) -> dict[str, Tensor]:
     """Tensors of a `WhisperTiny` with that many blocks, by its names.
 
     Raises:
-        CheckpointError: for a file that is missing or holds something else.
+        WeightsError: for a file that is missing or holds something else.
     """
     try:
         graph = _Graph(onnx.load(path))
     except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist; {EXPECTED}") from None
+        raise WeightsError(f"{path} does not exist; {EXPECTED}") from None
     except DecodeError:
-        raise CheckpointError(f"{path} is no ONNX graph; {EXPECTED}") from None
+        raise WeightsError(f"{path} is no ONNX graph; {EXPECTED}") from None
     try:
         weights = {"positions": graph.tensor(f"{ENCODER}embed_positions.weight")}
         for name in ("conv1", "conv2"):
@@ -56,7 +56,7 @@ def read_smart_turn(path: Path, blocks: int) -> dict[str, Tensor]:
             query = graph.product_before(f"{layer}self_attn.q_proj.bias")
             weights[f"{block}key.weight"] = graph.tensor(graph.unbiased_product_of(query.input[0]).input[1]).T
     except KeyError as error:
-        raise CheckpointError(f"{path} has no tensor {error}; {EXPECTED}") from None
+        raise WeightsError(f"{path} has no tensor {error}; {EXPECTED}") from None
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in weights.items()}
 
 

@@ -14,7 +14,7 @@ from .whisper_log_mel import MELS, WhisperLogMel
 
 SAMPLE_RATE_HZ = 16000
 WIDTH, HEADS = 384, 6
-STATES = 400  # of 20 ms: the longest window that the weights know, 8 s
+STATES, STATE_SAMPLES = 400, 320  # of the longest window that the weights know, 8 s
 POOLED_STATES = 8  # that make a token, 160 ms
 
 
@@ -51,13 +51,19 @@ class WhisperTiny(nn.Module):
         self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
         self.blocks = nn.ModuleList(WhisperBlock() for _ in range(blocks))
 
-    def forward(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> states (B, T / 2, WIDTH)."""
+    def states(self, log_mel: Tensor) -> list[Tensor]:
+        """(B, MELS, T) -> states (B, T / 2, WIDTH) after each block."""
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(log_mel)))).transpose(1, 2)
         x = x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
+        after = []
         for block in self.blocks:
             x = block(x)
-        return x
+            after.append(x)
+        return after
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """(B, MELS, T) -> states (B, T / 2, WIDTH) after the last block."""
+        return self.states(log_mel)[-1]
 
 
 @audio_encoders.register("whisper_tiny")
@@ -83,7 +89,7 @@ class WhisperAudioEncoder(SpectrogramEncoder):
 
     def token_count(self, samples: int) -> int:
         """Tokens Ta that `forward` makes of N samples; ValueError for a longer window than the weights know."""
-        longest = 2 * STATES * SAMPLE_RATE_HZ // 100
+        longest = STATES * STATE_SAMPLES
         if samples > longest:
             raise ValueError(f"the window has {samples} samples; expected at most {longest} for Whisper-tiny")
         return super().token_count(samples)
@@ -97,6 +103,6 @@ class WhisperAudioEncoder(SpectrogramEncoder):
         """Fills the network from a file, see `read_smart_turn`.
 
         Raises:
-            CheckpointError: for a file that is missing or does not fit.
+            WeightsError: for a file that is missing or does not fit.
         """
         self.network.load_state_dict(read_smart_turn(weights, len(self.network.blocks)))
