@@ -93,3 +93,13 @@ def test_workspace_is_built_anew_for_a_changed_message_or_a_new_file_but_not_for
     assert (second := digest()) != first
     (package / "config.yaml").write_text("")
     assert digest() != second
+
+
+def test_links_to_files_that_are_gone_are_removed_before_a_build(prepare, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "kept.yaml").write_text("")
+    for name in ("kept", "gone"):
+        (tmp_path / "config" / name).symlink_to(tmp_path / f"{name}.yaml")
+    prepare.remove_dangling_links(tmp_path)
+    prepare.remove_dangling_links(tmp_path / "no build yet")
+    assert [path.name for path in (tmp_path / "config").iterdir()] == ["kept"]
