@@ -17,7 +17,8 @@ TRAINING_DATA = [
 LICENCE = (
     "The weights inherit the non-commercial terms of their training data (RAVDESS CC BY-NC-SA 4.0; FER2013 "
     "and EmoDB for research): research and other non-commercial use only, share alike, with attribution. The "
-    "code that made them is Apache-2.0."
+    "weights that two networks began with are under MIT and BSD 2-Clause, whose notices are in NOTICE of the default "
+    "bundle. The code that made them is Apache-2.0."
 )
 
 
