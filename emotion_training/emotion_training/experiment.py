@@ -174,7 +174,11 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
         CheckpointError: no checkpoint of `train`, or weights that do not fit what was changed.
     """
     content = load_checkpoint(checkpoint)
-    experiment = read_experiment(changed(content["emotion_training"]["configuration"], changes))
+    tree = changed(content["emotion_training"]["configuration"], changes)
+    for kind in ("face_encoder", "audio_encoder"):
+        if tree["model"].get(kind):
+            tree["model"][kind]["start_from"] = None  # the checkpoint has the weights, and that file may be gone
+    experiment = read_experiment(tree)
     # The loss, with weights of the classes, is built anew from the data of each training.
     weights = {name: value for name, value in content["state_dict"].items() if not name.startswith("loss.")}
     try:

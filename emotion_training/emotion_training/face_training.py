@@ -61,9 +61,9 @@ def start_member(
     """
     model = make_member(member)
     if weights is not None:
-        if not hasattr(model.encoder, "start_from"):
+        if not hasattr(model.encoder, "start_on"):
             raise WeightsError(f"{member.name} cannot start from {weights}; set its start_from to null")
-        model.encoder.start_from(weights, augmented_batch(faces.images[:STATISTICS_FACES], config, generator))
+        model.encoder.start_on(augmented_batch(faces.images[:STATISTICS_FACES], config, generator), weights)
     return model
 
 

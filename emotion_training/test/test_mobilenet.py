@@ -52,7 +52,7 @@ def grey_pictures(count=16):
 
 def test_the_network_starts_as_the_function_of_the_weights(weights):
     encoder = MobileNetFaceEncoder(**OPTIONS)
-    encoder.start_from(weights, grey_pictures())
+    encoder.start_on(grey_pictures(), weights)
     encoder.eval()
     x = encoder._enlarged(grey_pictures(3))
     found = encoder.network(encoder.frozen(x))
@@ -70,7 +70,7 @@ def test_the_network_starts_as_the_function_of_the_weights(weights):
 
 def test_its_normalisations_see_what_they_expect_and_kernels_have_length_one(weights):
     encoder = MobileNetFaceEncoder(**OPTIONS)
-    encoder.start_from(weights, grey_pictures())
+    encoder.start_on(grey_pictures(), weights)
     evaluated = encoder.eval().embed_grey(grey_pictures())
     encoder.network.train()  # the statistics of the batch instead of those kept
     torch.testing.assert_close(encoder.embed_grey(grey_pictures()), evaluated, rtol=1e-2, atol=1e-2)
@@ -80,7 +80,7 @@ def test_its_normalisations_see_what_they_expect_and_kernels_have_length_one(wei
 
 def test_a_step_changes_the_blocks_that_learn_and_nothing_of_the_frozen_ones(weights):
     encoder = MobileNetFaceEncoder(**OPTIONS)
-    encoder.start_from(weights, grey_pictures())
+    encoder.start_on(grey_pictures(), weights)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in encoder.parameters() if p.requires_grad], lr=0.1)
     encoder.train().embed_grey(grey_pictures()).square().sum().backward()

@@ -6,10 +6,11 @@ import os
 import signal
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from lightning.pytorch.callbacks import LambdaCallback
-from training_fixtures import LABELS, experiment_tree, write_corpus, write_split
+from training_fixtures import LABELS, experiment_tree, smart_turn_graph, write_corpus, write_split
 
 from emotion_training import evaluate, train
 from emotion_training.configuration import ConfigurationError, changed
@@ -21,6 +22,9 @@ from emotion_training.experiment import (
     read_experiment,
     restore_experiment,
 )
+from emotion_training.models import ModelError
+from emotion_training.models.imagenet_weights import WeightsError
+from emotion_training.models.whisper import WhisperTiny
 from emotion_training.predictions import predict
 from emotion_training.training_module import TrainingError
 
@@ -165,3 +169,39 @@ def test_train_wants_a_folder_and_evaluate_a_checkpoint(folder, tmp_path, capsys
     arguments = ["--checkpoint", str(config), "--data", str(folder / "corpus"), "--out", str(tmp_path / "figures")]
     assert evaluate.main(arguments) == 1
     assert "is no checkpoint" in capsys.readouterr().err
+
+
+def voice_tree(folder, start_from):
+    """On the sound, by Whisper-tiny."""
+    encoder = {
+        "name": "whisper_tiny",
+        "options": {"blocks": 1, "embedding": 8, "dropout": 0.0},
+        "start_from": start_from,
+    }
+    voice = {"model.audio_encoder": encoder, "trainer.max_epochs": 1}
+    return changed(experiment_tree(folder, audio="samples", window_s=0.3), voice)
+
+
+def test_an_encoder_starts_from_weights_that_its_checkpoint_no_longer_needs(folder, tmp_path):
+    torch.manual_seed(1)
+    source, weights = WhisperTiny(1), tmp_path / "turn.onnx"
+    onnx.save(smart_turn_graph(source), weights)
+    trained = read_experiment(voice_tree(folder, str(weights)))
+    trained.run(tmp_path / "run")
+    positions = trained.module.evaluated.audio_encoder.network.positions
+    assert torch.equal(positions, source.positions)
+    weights.unlink()
+    restored = restore_experiment(tmp_path / "run" / BEST, {})
+    ours, theirs = (predict(e.module.evaluated, e.data.test).logits for e in (trained, restored))
+    assert np.array_equal(ours, theirs)
+
+
+def test_weights_that_are_absent_are_named_by_train(folder, tmp_path):
+    with pytest.raises(WeightsError, match="absent.onnx does not exist; expected pipecat"):
+        read_experiment(voice_tree(folder, str(tmp_path / "absent.onnx")))
+
+
+def test_an_encoder_that_has_no_weights_to_start_from_says_so(folder):
+    tree = changed(experiment_tree(folder), {"model.audio_encoder.start_from": "turn.onnx"})
+    with pytest.raises(ModelError, match="functionals cannot start from turn.onnx; set its start_from to null"):
+        read_experiment(tree)

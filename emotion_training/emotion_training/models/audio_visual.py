@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -21,10 +22,14 @@ from .spectrogram_encoder import SpectrogramEncoder
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A registered network and the arguments of its constructor that do not follow from the rest."""
+    """A registered network and the arguments of its constructor that do not follow from the rest.
+
+    start_from: file of weights that an encoder begins with, for those that have a `start_from`.
+    """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+    start_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,9 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
     """Builds encoders and fusion by their names.
 
     Raises:
-        ModelError: for an unknown name or option, and for an encoder that the fusion needs or does not take.
+        ModelError: for an unknown name or option, for an encoder that the fusion needs or does not take, and for one
+            that cannot start from weights and should.
+        WeightsError: for weights that are missing or do not fit.
     """
     common = {
         "classes": config.classes,
@@ -162,10 +169,12 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
     given = dict(common)
     if config.face_encoder is not None:
         face_encoder = _build_face_encoder(config)
+        _start(face_encoder, config.face_encoder)
         face_bins = getattr(face_encoder, "tokens", config.face_bins)
         given.update(face_embedding=face_encoder.embedding, face_bins=face_bins)
     if config.audio_encoder is not None:
         audio_encoder = audio_encoders.build(config.audio_encoder.name, config.audio_encoder.options, **common)
+        _start(audio_encoder, config.audio_encoder)
         samples = round(config.window_s * config.sample_rate_hz)
         given.update(audio_embedding=audio_encoder.embedding, audio_tokens=audio_encoder.token_count(samples))
     return AudioVisualModel(face_encoder, audio_encoder, fusions.build(name, options, **given))
@@ -183,6 +192,14 @@ def _build_face_encoder(config: ModelConfig) -> nn.Module:
             f"{', '.join(kind.names)}, or another face_features"
         )
     return kind.build(name, config.face_encoder.options, features=config.face_features)
+
+
+def _start(encoder: nn.Module, network: NetworkConfig) -> None:
+    if network.start_from is None:
+        return
+    if not hasattr(encoder, "start_from"):
+        raise ModelError(f"{network.name} cannot start from {network.start_from}; set its start_from to null")
+    encoder.start_from(Path(network.start_from))
 
 
 def _check_encoder(fusion: str, kind: str, encoder: NetworkConfig | None, needed: bool) -> None:

@@ -74,7 +74,7 @@ class MobileNetFaceEncoder(nn.Module):
         """(B, S, S, 3) uint8 RGB -> (B, D)."""
         return self.embed_grey(grey_from_rgb(face))
 
-    def start_from(self, weights: Path, grey: Tensor) -> None:
+    def start_on(self, grey: Tensor, weights: Path) -> None:
         """Fills the convolutions from a file of weights, see `read_face_recognition`.
 
         In the file the normalisations are already part of the convolutions. They are put back so that the network stays

@@ -68,7 +68,7 @@ class WhisperTiny(nn.Module):
 
 @audio_encoders.register("whisper_tiny")
 class WhisperAudioEncoder(SpectrogramEncoder):
-    """Its weights never train: what makes tokens of its states does.
+    """Its weights, which come by `start_from`, never train: what makes tokens of its states does.
 
     blocks: of the network, 1 to 4. ValueError for another number, and for another rate than 16 kHz.
     """
