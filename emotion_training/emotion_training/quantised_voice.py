@@ -25,8 +25,9 @@ class GraphAudioEncoder(nn.Module):
         self.embedding, self.token_count = exact.embedding, exact.token_count
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, N) mono in [-1, 1] -> (B, Ta, D)."""
-        return torch.from_numpy(self.session.run(["embeddings"], {"audio": audio.numpy()})[0])
+        """(B, N) mono in [-1, 1] -> (B, Ta, D): each window alone, as on the robot, as its range scales integers."""
+        embeddings = [self.session.run(["embeddings"], {"audio": window[None]})[0] for window in audio.numpy()]
+        return torch.from_numpy(np.concatenate(embeddings))
 
 
 def quantise_voice(classifier: AudioClassifier, samples: int, validation: Sequence[SpeechClip]) -> bytes:

@@ -31,10 +31,10 @@ def mel_filters(mels: int, sample_rate_hz: int) -> np.ndarray:
     return np.maximum(0.0, np.minimum(rising, falling))
 
 
-def fourier_basis(frame_samples: int) -> np.ndarray:
-    """Hann-windowed cosines and sines, float64 (2 * (FFT_SAMPLES // 2 + 1), frame_samples)."""
+def fourier_basis(frame_samples: int, fft_samples: int) -> np.ndarray:
+    """Hann-windowed cosines and sines, float64 (2 * (fft_samples // 2 + 1), frame_samples)."""
     time = np.arange(frame_samples)
-    angle = 2.0 * np.pi * np.outer(np.arange(FFT_SAMPLES // 2 + 1), time) / FFT_SAMPLES
+    angle = 2.0 * np.pi * np.outer(np.arange(fft_samples // 2 + 1), time) / fft_samples
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * time / frame_samples)
     return np.concatenate([np.cos(angle), -np.sin(angle)]) * hann
 
@@ -50,7 +50,7 @@ class LogMel(nn.Module):
         super().__init__()
         self.frame_samples = round(FRAME_S * sample_rate_hz)
         self.hop_samples = round(FRAME_HOP_S * sample_rate_hz)
-        basis = torch.from_numpy(fourier_basis(self.frame_samples)).to(torch.float32)
+        basis = torch.from_numpy(fourier_basis(self.frame_samples, FFT_SAMPLES)).to(torch.float32)
         filters = torch.from_numpy(mel_filters(mels, sample_rate_hz)).to(torch.float32)
         self.register_buffer("basis", basis.unsqueeze(1), persistent=False)  # (2 F, 1, frame_samples)
         self.register_buffer("filters", filters, persistent=False)  # (mels, F)

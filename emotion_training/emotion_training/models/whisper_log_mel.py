@@ -1,9 +1,10 @@
 """Whisper's log-mel spectrogram (Radford et al. 2023) as a network layer, so that the exported graph takes samples."""
 
 import librosa
-import numpy as np
 import torch
 from torch import Tensor, nn
+
+from .log_mel import fourier_basis
 
 MELS = 80
 FRAME_SAMPLES, HOP_SAMPLES = 400, 160  # at 16 kHz
@@ -20,10 +21,7 @@ class WhisperLogMel(nn.Module):
     def __init__(self, sample_rate_hz: int, token_frames: int):
         super().__init__()
         self.token_frames = token_frames
-        time = np.arange(FRAME_SAMPLES)
-        angle = 2.0 * np.pi * np.outer(np.arange(FRAME_SAMPLES // 2 + 1), time) / FRAME_SAMPLES
-        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * time / FRAME_SAMPLES)
-        basis = torch.from_numpy(np.concatenate([np.cos(angle), -np.sin(angle)]) * hann).to(torch.float32)
+        basis = torch.from_numpy(fourier_basis(FRAME_SAMPLES, FRAME_SAMPLES)).to(torch.float32)
         filters = torch.from_numpy(librosa.filters.mel(sr=sample_rate_hz, n_fft=FRAME_SAMPLES, n_mels=MELS))
         self.register_buffer("basis", basis.unsqueeze(1), persistent=False)  # (2 F, 1, FRAME_SAMPLES)
         self.register_buffer("filters", filters, persistent=False)  # (MELS, F)
