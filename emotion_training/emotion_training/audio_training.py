@@ -104,6 +104,13 @@ class AugmentedWindows:
         return augment_windows(torch.from_numpy(heard), self.options, self.generator)
 
 
+def sampling_weights(clips: Sequence[SpeechClip], balance: float) -> Tensor:
+    """How often each clip comes, in proportion, float64 (N,): less where its class is frequent in its corpus."""
+    groups = [(clip.corpus, clip.label) for clip in clips]
+    counts = Counter(groups)
+    return torch.tensor([counts[group] ** -balance for group in groups], dtype=torch.float64)
+
+
 def predict_voices(model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32) -> np.ndarray:
     """Logits of the plain window of each clip, float32 (N, C)."""
     model.eval()
@@ -137,13 +144,14 @@ def train_audio_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
     )
-    labels, chances = torch.tensor([clip.label for clip in clips]), _chances(clips, config.balance)
+    labels = torch.tensor([clip.label for clip in clips])
+    sampling = sampling_weights(clips, config.balance)
     validation_labels = np.array([clip.label for clip in validation])
     history = []
     progress = tqdm(range(config.epochs), desc="audio", unit="epoch", mininterval=5)
     for epoch in progress:
         model.train()
-        order = torch.multinomial(chances, len(clips), replacement=True, generator=augmented.generator)
+        order = torch.multinomial(sampling, len(clips), replacement=True, generator=augmented.generator)
         total_loss = 0.0
         for step in range(steps_per_epoch):
             chosen = order[step * config.batch : (step + 1) * config.batch]
@@ -167,13 +175,6 @@ def train_audio_classifier(
         history.append({"loss": total_loss / steps_per_epoch, "validation_uar": recall})
         progress.set_postfix(loss=f"{history[-1]['loss']:.3f}", validation_uar=f"{recall:.3f}")
     return averaged.eval(), history
-
-
-def _chances(clips: Sequence[SpeechClip], balance: float) -> Tensor:
-    """How often each clip comes, in proportion, float64 (N,): less where its class is frequent in its corpus."""
-    groups = [(clip.corpus, clip.label) for clip in clips]
-    counts = Counter(groups)
-    return torch.tensor([counts[group] ** -balance for group in groups], dtype=torch.float64)
 
 
 def _mix_up(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

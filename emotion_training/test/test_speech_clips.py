@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from emotion_training.audio_training import sampling_weights
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
 from emotion_training.config import load_config
 from emotion_training.corpora import CorpusError, read_corpus
 from emotion_training.labels import LABELS
-from emotion_training.speech_clips import SpeakerSplit, hold_out, load_voices, voiced_span
+from emotion_training.speech_clips import SpeakerSplit, SpeechClip, hold_out, load_voices, voiced_span
 from emotion_training.splits import SplitError
 
 RATE_HZ = 16000
@@ -91,3 +92,12 @@ def test_the_voice_is_found_between_silences():
     samples = np.concatenate([np.zeros(8000), 8000 * np.sin(np.arange(16000)), np.zeros(8000)]).astype(np.int16)
     start, end = voiced_span(samples, RATE_HZ)
     assert abs(start - 8000) <= 400 and abs(end - 24000) <= 400
+
+
+@pytest.mark.parametrize("balance, shares", [(0.0, [4, 1, 1]), (0.5, [2, 1, 1]), (1.0, [1, 1, 1])])
+def test_a_class_that_is_rare_in_its_corpus_comes_more_often(balance, shares):
+    groups = [("a", 0)] * 4 + [("a", 1), ("b", 0)]
+    clips = [SpeechClip("", corpus, "", label, np.zeros(1, np.int16), 0, 1) for corpus, label in groups]
+    weights = sampling_weights(clips, balance)
+    found = [weights[:4].sum(), weights[4], weights[5]]
+    np.testing.assert_allclose(np.divide(found, found[1]), shares)
