@@ -58,6 +58,15 @@ def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypat
         train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
 
 
+def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
+    options = {"blocks": 1, "embedding": 16, "dropout": 0.0}
+    encoder = replace(CONFIG.audio_encoder, name="whisper_tiny", options=options, start_from="turn.onnx")
+    config = replace(CONFIG, audio_encoder=encoder)
+    with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
+        train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
+
+
 def test_the_tiny_bundle_learnt_its_task(tiny):
     plain = tiny.trained.metrics["synthetic label-matched pairs"]["plain"]
     assert plain["both"]["uar"]["value"] > 0.5
