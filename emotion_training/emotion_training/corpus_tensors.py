@@ -17,6 +17,7 @@ from .clip import Clip
 from .clip_tensors import ClipTensors, DataError, class_targets, feature_rows, perceived
 from .corpora import read_corpus
 from .face_images import load_images
+from .models.whisper import BLOCKS
 from .prepared_corpus import PreparedCorpus
 from .robustness import with_noise
 from .voice_functionals import FUNCTIONALS_VERSION, voice_functionals
@@ -89,6 +90,8 @@ _loaded: dict[str, ClipTensors] = {}
 
 
 def _load(config: CorpusConfig) -> ClipTensors:
+    if config.speech_network and config.audio != "functionals":
+        raise DataError(f"speech_network is {config.speech_network} and audio is {config.audio}; expected functionals")
     prepared = PreparedCorpus(config.root) if config.reader == PREPARED else None
     clips = prepared.clips if prepared else read_corpus(config.reader, config.root, **config.reader_options)
     clips = [clip for clip in clips if _wanted(clip, config)]
@@ -192,6 +195,8 @@ def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: Corpus
         raise DataError(f"views is {config.views}; expected 1 to {len(SPEEDS)}")
     kinds: list[tuple[object, Callable[[np.ndarray], np.ndarray]]] = [(FUNCTIONALS_VERSION, voice_functionals)]
     if config.speech_network:
+        if not 1 <= config.speech_blocks <= BLOCKS:
+            raise DataError(f"speech_blocks is {config.speech_blocks}; expected 1 to {BLOCKS}")
         states = VoiceStates(config.root / config.speech_network, config.speech_blocks)
         kinds.append((states.name, states))
     views = [

@@ -34,4 +34,4 @@ class VoiceStates:
         with torch.inference_mode():
             states = self.network.states(self.log_mel(heard))  # (1, T, WIDTH) of each block
         moments = [moment for state in states for moment in (state[0].mean(dim=0), state[0].std(dim=0))]
-        return torch.cat(moments).numpy()
+        return torch.cat(moments).nan_to_num().numpy()  # one state alone has no deviation

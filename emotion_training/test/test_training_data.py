@@ -37,6 +37,7 @@ from emotion_training.robot_face_augmentation import RobotFaceAugmentation
 from emotion_training.robot_voice_augmentation import RobotVoiceAugmentation
 from emotion_training.robustness import with_dropped_frames, with_noise, with_occluded_faces
 from emotion_training.splits import SplitError
+from emotion_training.voice_states import VoiceStates
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,23 @@ def test_states_of_a_speech_network_come_beside_the_functionals_in_every_view(fo
     assert len(list(tmp_path.glob("*.npy"))) == 4  # both kinds at both speeds
     again = load_corpus(dataclasses.replace(config, cache=tmp_path / ".." / tmp_path.name))
     assert torch.equal(again.audio, both.audio)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"speech_blocks": 5}, "speech_blocks is 5; expected 1 to 4"),
+        ({"audio": "samples"}, "speech_network is turn.onnx and audio is samples; expected functionals"),
+    ],
+)
+def test_a_speech_network_that_cannot_be_used_is_refused(folder, options, message):
+    with pytest.raises(DataError, match=message):
+        load_corpus(CorpusConfig(folder / "corpus", LABELS, speech_network=Path("turn.onnx"), **options))
+
+
+def test_states_of_a_voice_of_one_state_are_finite(tmp_path):
+    onnx.save(smart_turn_graph(WhisperTiny(1)), tmp_path / "turn.onnx")
+    assert np.isfinite(VoiceStates(tmp_path / "turn.onnx", 1)(np.full(300, 0.1, np.float32))).all()
 
 
 def test_weights_of_a_speech_network_that_are_absent_are_named(folder):

@@ -205,3 +205,18 @@ def test_an_encoder_that_has_no_weights_to_start_from_says_so(folder):
     tree = changed(experiment_tree(folder), {"model.audio_encoder.start_from": "turn.onnx"})
     with pytest.raises(ModelError, match="functionals cannot start from turn.onnx; set its start_from to null"):
         read_experiment(tree)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model.audio_encoder.options.blocks": 9}, "options of audio encoder whisper_tiny do not fit: blocks is 9"),
+        (
+            {"data.corpus.window_s": 9.0},
+            "window_s 9.0 does not fit whisper_tiny: the window has 144000 samples; expected",
+        ),
+    ],
+)
+def test_options_that_a_network_refuses_are_one_sentence(folder, changes, message):
+    with pytest.raises(ModelError, match=message):
+        read_experiment(changed(voice_tree(folder, None), changes))

@@ -176,7 +176,10 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
         audio_encoder = audio_encoders.build(config.audio_encoder.name, config.audio_encoder.options, **common)
         _start(audio_encoder, config.audio_encoder)
         samples = round(config.window_s * config.sample_rate_hz)
-        given.update(audio_embedding=audio_encoder.embedding, audio_tokens=audio_encoder.token_count(samples))
+        try:
+            given.update(audio_embedding=audio_encoder.embedding, audio_tokens=audio_encoder.token_count(samples))
+        except ValueError as error:
+            raise ModelError(f"window_s {config.window_s} does not fit {config.audio_encoder.name}: {error}") from None
     return AudioVisualModel(face_encoder, audio_encoder, fusions.build(name, options, **given))
 
 

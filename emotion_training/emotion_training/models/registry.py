@@ -62,7 +62,7 @@ class Registry:
                 its constructor has.
 
         Raises:
-            ModelError: for an unknown name, and for an option that is unknown, missing or of another type.
+            ModelError: for an unknown name, and for an option that is unknown, missing, of another type or refused.
         """
         network = self.network(name)
         arguments = set(inspect.signature(network).parameters)
@@ -80,7 +80,10 @@ class Registry:
         except ArgumentError as error:
             reason = " ".join(str(error).split())  # jsonargparse writes lines
             raise ModelError(f"the options of {self.kind} {name} do not fit: {reason}") from None
-        return network(**typed, **given)
+        try:
+            return network(**typed, **given)
+        except ValueError as error:
+            raise ModelError(f"the options of {self.kind} {name} do not fit: {error}") from None
 
 
 face_encoders = Registry("face encoder")

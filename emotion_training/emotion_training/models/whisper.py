@@ -13,7 +13,7 @@ from .spectrogram_encoder import SpectrogramEncoder
 from .whisper_log_mel import MELS, WhisperLogMel
 
 SAMPLE_RATE_HZ = 16000
-WIDTH, HEADS = 384, 6
+BLOCKS, WIDTH, HEADS = 4, 384, 6
 STATES, STATE_SAMPLES = 400, 320  # of the longest window that the weights know, 8 s
 POOLED_STATES = 8  # that make a token, 160 ms
 
@@ -42,7 +42,7 @@ class WhisperBlock(nn.Module):
 
 
 class WhisperTiny(nn.Module):
-    """blocks: how many of its four."""
+    """blocks: how many of its `BLOCKS`."""
 
     def __init__(self, blocks: int):
         super().__init__()
@@ -70,7 +70,7 @@ class WhisperTiny(nn.Module):
 class WhisperAudioEncoder(SpectrogramEncoder):
     """Its weights, which come by `start_from`, never train: what makes tokens of its states does.
 
-    blocks: of the network, 1 to 4. ValueError for another number, and for another rate than 16 kHz.
+    blocks: of the network, 1 to `BLOCKS`. ValueError for another number, and for another rate than 16 kHz.
     """
 
     token_frames = 2 * POOLED_STATES
@@ -78,8 +78,8 @@ class WhisperAudioEncoder(SpectrogramEncoder):
     def __init__(self, sample_rate_hz: int, blocks: int, embedding: int, dropout: float):
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
-        if not 1 <= blocks <= 4:
-            raise ValueError(f"blocks is {blocks}; expected 1 to 4 for Whisper-tiny")
+        if not 1 <= blocks <= BLOCKS:
+            raise ValueError(f"blocks is {blocks}; expected 1 to {BLOCKS} for Whisper-tiny")
         super().__init__(WhisperLogMel(sample_rate_hz, self.token_frames), nn.Identity())
         self.network = WhisperTiny(blocks).requires_grad_(False)
         self.state_norm = nn.BatchNorm1d(WIDTH)
