@@ -173,7 +173,8 @@ def _chosen(results: Sequence[ModelResult], choices: Mapping[str, Sequence[str]]
     if not chosen:
         return []
     late = [best(results, "late"), *(result for result in chosen if result.fusion == "late")]
-    tests = paired_tests([(result, rule) for rule in late for result in chosen if result.fusion != "late"])
+    rules = [rule for rule in late if rule is not None]  # a comparison may have no late fusion
+    tests = paired_tests([(result, rule) for rule in rules for result in chosen if result.fusion != "late"])
     return [
         Heading("Chosen inside every fold"),
         Text(

@@ -102,6 +102,14 @@ def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp
     assert trained == ["gated, fold 1, seed 0"], "another configuration is another cell"
 
 
+def test_a_comparison_without_late_fusion_has_a_report(folder, tmp_path):
+    tree = COMPARISON | {"chosen": {"best": ["face_only", "gated"]}}
+    (folder / "without_late.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    given = arguments(folder, tmp_path, "--models", "face_only", "gated")
+    assert compare.main([*given, "--config", str(folder / "without_late.yaml")]) == 0
+    assert "| best |" in (tmp_path / "report.md").read_text()
+
+
 def test_what_is_finished_is_reported_while_the_rest_is_to_come(folder, tmp_path, capsys):
     assert compare.main(arguments(folder, tmp_path, "--finished")) == 1
     assert "no seed with all folds finished" in capsys.readouterr().err
