@@ -7,11 +7,10 @@ import numpy as np
 import torch
 
 from .models.smart_turn_weights import read_smart_turn
-from .models.whisper import STATE_SAMPLES, STATES, WhisperTiny
+from .models.whisper import STATE_FRAMES, STATE_SAMPLES, STATES, WhisperTiny
 from .models.whisper_log_mel import WhisperLogMel
 
 STATES_VERSION = 1  # another number makes kept ones again
-SAMPLE_RATE_HZ = 16000
 
 
 class VoiceStates:
@@ -22,9 +21,10 @@ class VoiceStates:
     """
 
     def __init__(self, weights: Path, blocks: int):
-        self.network = WhisperTiny(blocks).eval()
+        with torch.random.fork_rng(devices=[]):  # else what is drawn after it depends on whether a corpus was loaded
+            self.network = WhisperTiny(blocks).eval()
         self.network.load_state_dict(read_smart_turn(weights, blocks))
-        self.log_mel = WhisperLogMel(SAMPLE_RATE_HZ, 2)
+        self.log_mel = WhisperLogMel(STATE_FRAMES)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
         self.name = f"states {STATES_VERSION} of {blocks} blocks of {digest}"
 

@@ -31,7 +31,7 @@ from emotion_training.data_module import (
     balanced,
 )
 from emotion_training.experiment import read_experiment
-from emotion_training.models.imagenet_weights import WeightsError
+from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WhisperTiny
 from emotion_training.robot_face_augmentation import RobotFaceAugmentation
 from emotion_training.robot_voice_augmentation import RobotVoiceAugmentation
@@ -84,6 +84,13 @@ def test_states_of_a_speech_network_come_beside_the_functionals_in_every_view(fo
 def test_a_speech_network_that_cannot_be_used_is_refused(folder, options, message):
     with pytest.raises(DataError, match=message):
         load_corpus(CorpusConfig(folder / "corpus", LABELS, speech_network=Path("turn.onnx"), **options))
+
+
+def test_a_speech_network_leaves_the_random_numbers_to_the_training(tmp_path):
+    onnx.save(smart_turn_graph(WhisperTiny(1)), tmp_path / "turn.onnx")
+    before = torch.get_rng_state()
+    VoiceStates(tmp_path / "turn.onnx", 1)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_states_of_a_voice_of_one_state_are_finite(tmp_path):
