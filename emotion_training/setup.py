@@ -6,6 +6,12 @@ from setuptools import find_packages, setup
 
 NAME = "emotion_training"
 
+
+def shared(folder: str) -> tuple[str, list[str]]:
+    """The files of a folder, for the same place below share/; not what a build left of files that are gone."""
+    return f"share/{NAME}/{folder}", sorted(str(path) for path in Path(folder).iterdir() if path.is_file())
+
+
 setup(
     name=NAME,
     version="0.1.0",
@@ -16,8 +22,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        (f"share/{NAME}/config", sorted(map(str, Path("config").glob("*.yaml")))),
-        (f"share/{NAME}/splits", sorted(map(str, Path("splits").glob("*.json")))),
+        shared("config"),
+        shared("splits"),
     ],
     install_requires=["setuptools"],
     zip_safe=False,

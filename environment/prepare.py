@@ -233,15 +233,7 @@ def install_test_lists() -> None:
     install("training.txt", "test.txt")
 
 
-def remove_dangling_links(folder: Path) -> None:
-    """What `colcon build --symlink-install` left of files that are gone: the next build would stumble over it."""
-    for path in folder.rglob("*"):
-        if path.is_symlink() and not path.exists():
-            path.unlink()
-
-
 def build_workspace() -> None:
-    remove_dangling_links(BUILD)
     run(
         [str(VENV / "bin/python"), "-m", "colcon", "--log-base", str(LOG), "--log-level", "error", "build"]
         + ["--symlink-install", "--build-base", str(BUILD), "--install-base", str(INSTALL)]

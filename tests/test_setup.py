@@ -1,12 +1,15 @@
 """What `make setup` says and does before and after anything is installed."""
 
 import importlib.util
+import runpy
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-PREPARE = Path(__file__).parents[1] / "environment" / "prepare.py"
+ROOT = Path(__file__).parents[1]
+PREPARE = ROOT / "environment" / "prepare.py"
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +98,18 @@ def test_workspace_is_built_anew_for_a_changed_message_or_a_new_file_but_not_for
     assert digest() != second
 
 
-def test_links_to_files_that_are_gone_are_removed_before_a_build(prepare, tmp_path):
-    (tmp_path / "config").mkdir()
-    (tmp_path / "kept.yaml").write_text("")
-    for name in ("kept", "gone"):
-        (tmp_path / "config" / name).symlink_to(tmp_path / f"{name}.yaml")
-    prepare.remove_dangling_links(tmp_path)
-    prepare.remove_dangling_links(tmp_path / "no build yet")
-    assert [path.name for path in (tmp_path / "config").iterdir()] == ["kept"]
+@pytest.mark.parametrize(
+    "package, folder", [("emotion_perception", "config"), ("emotion_bringup", "launch"), ("emotion_training", "config")]
+)
+def test_a_link_to_a_file_that_is_gone_stops_no_build(package, folder, tmp_path, monkeypatch):
+    """`colcon build --symlink-install` leaves such links when an update removes a file."""
+    shutil.copytree(ROOT / package, tmp_path, dirs_exist_ok=True)
+    (tmp_path / folder / "gone.yaml").symlink_to(tmp_path / "nowhere.yaml")
+    described = {}
+    monkeypatch.setattr("setuptools.setup", lambda **given: described.update(given))
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("setup.py")
+    files = [file for _, files in described["data_files"] for file in files]
+    assert f"{folder}/gone.yaml" not in files
+    there = [path for path in (tmp_path / folder).iterdir() if path.is_file() and path.suffix != ".pyc"]
+    assert {str(path.relative_to(tmp_path)) for path in there} <= set(files)
