@@ -16,8 +16,8 @@ from .config import AudioEncoderConfig, AudioTrainingConfig
 from .face_training import update_average
 from .labels import LABELS
 from .metrics import unweighted_average_recall
-from .models.imagenet_weights import WeightsError
 from .models.registry import audio_encoders
+from .models.start_weights import start
 from .models.unimodal_heads import AttentivePooling
 from .robot_voice_augmentation import RobotVoiceAugmenter
 from .robustness import with_noise
@@ -61,10 +61,7 @@ def start_audio_classifier(
         WeightsError: the weights are missing or do not fit, or the encoder cannot start from any.
     """
     model = AudioClassifier(encoder_config, config.head_dropout)
-    if weights is not None:
-        if not hasattr(model.encoder, "start_from"):
-            raise WeightsError(f"{encoder_config.name} cannot start from {weights}; set its start_from to null")
-        model.encoder.start_from(weights)
+    start(model.encoder, encoder_config.name, weights)
     return model
 
 
@@ -179,6 +176,8 @@ def train_audio_classifier(
 
 def _mix_up(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Each window and its target blended with the next one's; the larger part stays its own."""
-    share = rng.beta(alpha, alpha) if alpha > 0.0 else 1.0
+    if alpha == 0.0:
+        return log_mel, targets
+    share = rng.beta(alpha, alpha)
     share = max(share, 1.0 - share)
     return share * log_mel + (1.0 - share) * log_mel.roll(1, 0), share * targets + (1.0 - share) * targets.roll(1, 0)

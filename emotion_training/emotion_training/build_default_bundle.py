@@ -15,7 +15,7 @@ from .fusion_training import fusion_network
 from .latency import measure_latency
 from .model_card import LICENCE, TRAINING_DATA, render_model_card
 from .models import ModelError
-from .models.imagenet_weights import WeightsError
+from .models.start_weights import WeightsError
 from .speech_clips import SpeechSplits, hold_out, load_voices
 from .splits import SplitError
 from .stage_cache import StageCache

@@ -199,37 +199,36 @@ def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: Corpus
             raise DataError(f"speech_blocks is {config.speech_blocks}; expected 1 to {BLOCKS}")
         states = VoiceStates(config.root / config.speech_network, config.speech_blocks)
         kinds.append((states.name, states))
+    voices = [None if clip.audio is None else _voice(clip, prepared, config.snr_db) for clip in clips]
+    clip_ids = [clip.clip_id for clip in clips]
     views = [
-        np.concatenate([_view(clips, prepared, speed, config, *kind) for kind in kinds], axis=1)
+        np.concatenate([_view(clip_ids, voices, speed, config.cache, *kind) for kind in kinds], axis=1)
         for speed in SPEEDS[: config.views]
     ]
     return torch.from_numpy(np.stack(views))
 
 
 def _view(
-    clips: Sequence[Clip],
-    prepared: PreparedCorpus,
+    clip_ids: Sequence[str],
+    voices: Sequence[np.ndarray | None],
     speed: float,
-    config: CorpusConfig,
+    cache: Path | None,
     version: object,
     features: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """Float32 (N, F): `features` of each voice at a speed; version: another one makes kept ones again."""
-    voices = {clip.clip_id: _voice(clip, prepared, config.snr_db) for clip in clips if clip.audio is not None}
-    digest = hashlib.sha256(json.dumps([version, speed, [clip.clip_id for clip in clips]]).encode())
-    for voice in voices.values():
-        digest.update(voice.tobytes())
-    path = config.cache / f"functionals-{digest.hexdigest()[:16]}.npy" if config.cache else None
+    digest = hashlib.sha256(json.dumps([version, speed, clip_ids]).encode())
+    for voice in voices:
+        digest.update(b"" if voice is None else voice.tobytes())
+    path = cache / f"functionals-{digest.hexdigest()[:16]}.npy" if cache else None
     if path and path.is_file():
         return np.load(path)
-    made = {
-        clip_id: features(at_speed(voice, speed))
-        for clip_id, voice in tqdm(voices.items(), desc=f"voice features at speed {speed}", unit="clip")
-    }
-    nothing = np.zeros_like(next(iter(made.values())))
-    rows = np.stack([made.get(clip.clip_id, nothing) for clip in clips]).astype(np.float32)
+    progress = tqdm(voices, desc=f"voice features at speed {speed}", unit="clip")
+    made = [None if voice is None else features(at_speed(voice, speed)) for voice in progress]
+    nothing = np.zeros_like(next(row for row in made if row is not None))
+    rows = np.stack([nothing if row is None else row for row in made]).astype(np.float32)
     if path:
-        config.cache.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part.npy")
         np.save(unfinished, rows)
         unfinished.replace(path)

@@ -26,7 +26,7 @@ from .configuration import ConfigurationError, changed
 from .corpora import CorpusError
 from .data_module import EmotionDataModule
 from .models import ModelError
-from .models.imagenet_weights import WeightsError
+from .models.start_weights import WeightsError
 from .splits import SplitError
 from .training_module import EmotionModule, TrainingError
 

@@ -15,8 +15,8 @@ from .face_augmentation import augment_faces
 from .face_set import FaceSet
 from .labels import LABELS
 from .models.face_ensemble import FaceEnsemble
-from .models.imagenet_weights import WeightsError
 from .models.registry import face_encoders
+from .models.start_weights import WeightsError
 from .robot_face_augmentation import augment_robot_faces
 
 STATISTICS_FACES = 1024  # for the normalisations of an encoder that starts from weights
@@ -76,13 +76,6 @@ def joined(members: Sequence[FaceClassifier]) -> FaceClassifier:
             head.weight.copy_(torch.cat([one.weight for one in heads], dim=1) / len(heads))
             head.bias.copy_(torch.stack([one.bias for one in heads]).mean(dim=0))
     return classifier.eval()
-
-
-def with_encoder(classifier: FaceClassifier, encoder: nn.Module) -> FaceClassifier:
-    """The classifier with the same heads behind another encoder."""
-    changed = copy.copy(classifier)
-    changed._modules = classifier._modules | {"encoder": encoder}
-    return changed.eval()
 
 
 class LabelledFaceEncoder(nn.Module):

@@ -1,9 +1,11 @@
 """Encoders of a bundle in 8-bit integers: smaller, and faster where the processor has instructions for them."""
 
+import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -11,9 +13,12 @@ import onnxruntime
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
 
 from .clip_tensors import ClipTensors
 from .export import IR_VERSION, ParityError, file_entry
+
+Classifier = TypeVar("Classifier", bound=nn.Module)
 
 OPERATORS = ("Conv", "Gemm", "MatMul")
 # Parts of the names of weights that stay as they are: the spectrogram, whose dynamic range is more than 8 bits, and the
@@ -59,12 +64,11 @@ def quantised_graph(exact: Path, name: str, items: np.ndarray, operators: Sequen
     exact: the file in float32. name: of its input. items: what the ranges of the activations are taken from, one input
     a row.
     """
-    with TemporaryDirectory(dir=exact.parent) as work:
-        prepared, made = Path(work) / "prepared.onnx", Path(work) / "made.onnx"
-        quant_pre_process(str(exact), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(made),
+    return _quantised(
+        exact,
+        lambda prepared, made: quantize_static(
+            prepared,
+            made,
             _Batches(name, items),
             op_types_to_quantize=list(operators),
             nodes_to_exclude=_exact_nodes(onnx.load(prepared)),
@@ -73,8 +77,8 @@ def quantised_graph(exact: Path, name: str, items: np.ndarray, operators: Sequen
             reduce_range=True,
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
-        )
-        return _finished(made)
+        ),
+    )
 
 
 def integer_products(exact: Path) -> bytes:
@@ -82,17 +86,23 @@ def integer_products(exact: Path) -> bytes:
 
     exact: the file in float32.
     """
-    with TemporaryDirectory(dir=exact.parent) as work:
-        prepared, made = Path(work) / "prepared.onnx", Path(work) / "made.onnx"
-        quant_pre_process(str(exact), str(prepared), skip_symbolic_shape=True)
-        quantize_dynamic(
-            str(prepared),
-            str(made),
+    return _quantised(
+        exact,
+        lambda prepared, made: quantize_dynamic(
+            prepared,
+            made,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QUInt8,  # which every processor multiplies without overflow
-        )
-        return _finished(made)
+        ),
+    )
+
+
+def with_encoder(classifier: Classifier, encoder: nn.Module) -> Classifier:
+    """The classifier with the same heads behind another encoder."""
+    changed = copy.copy(classifier)
+    changed._modules = classifier._modules | {"encoder": encoder}
+    return changed.eval()
 
 
 def graph_session(graph: bytes) -> onnxruntime.InferenceSession:
@@ -120,9 +130,13 @@ def check_agreement(file: str, cost: dict[str, float]) -> None:
         )
 
 
-def _finished(made: Path) -> bytes:
-    """The file as it ships."""
-    model = onnx.load(made)
+def _quantised(exact: Path, quantise: Callable[[str, str], None]) -> bytes:
+    """The file as it ships; quantise: from a prepared file to another one."""
+    with TemporaryDirectory(dir=exact.parent) as work:
+        prepared, made = Path(work) / "prepared.onnx", Path(work) / "made.onnx"
+        quant_pre_process(str(exact), str(prepared), skip_symbolic_shape=True)
+        quantise(str(prepared), str(made))
+        model = onnx.load(made)
     model.ir_version = IR_VERSION
     used = {node.domain for node in model.graph.node}
     imports = [entry for entry in model.opset_import if entry.domain in used]  # the preparation names all it knows

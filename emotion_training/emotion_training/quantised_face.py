@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from .export import export_graph, face_encoder_spec
 from .face_set import FaceSet
-from .face_training import FaceClassifier, LabelledFaceEncoder, predict_faces, with_encoder
-from .quantisation import check_agreement, cost_of_integers, graph_session, quantised_graph
+from .face_training import FaceClassifier, LabelledFaceEncoder, predict_faces
+from .quantisation import check_agreement, cost_of_integers, graph_session, quantised_graph, with_encoder
 
 # Sums and activations, too: less goes back to float32 between convolutions, and no range is spent on what an activation
 # cuts off. What weighs channels, and the projection to the embedding, stay in float32: they take no time, and cost

@@ -1,6 +1,5 @@
 """The voice encoder as it ships: its products with matrices in 8-bit integers, about a third of the size."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from .audio_training import AudioClassifier, predict_voices
 from .export import audio_encoder_spec, export_graph
 from .models.spectrogram_encoder import SpectrogramEncoder
-from .quantisation import check_agreement, cost_of_integers, graph_session, integer_products
+from .quantisation import check_agreement, cost_of_integers, graph_session, integer_products, with_encoder
 from .speech_clips import SpeechClip
 
 
@@ -48,9 +47,7 @@ def quantise_voice(classifier: AudioClassifier, samples: int, validation: Sequen
 
 def voice_as_shipped(classifier: AudioClassifier, graph: bytes) -> AudioClassifier:
     """The classifier with its encoder run by the graph."""
-    changed = copy.copy(classifier)
-    changed._modules = classifier._modules | {"encoder": GraphAudioEncoder(graph, classifier.encoder)}
-    return changed.eval()
+    return with_encoder(classifier, GraphAudioEncoder(graph, classifier.encoder))
 
 
 def voice_cost(

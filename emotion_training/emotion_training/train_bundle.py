@@ -95,9 +95,8 @@ def train_bundle(
     audio_start = _start_file(weights, config.audio_encoder.start_from)
     audio = start_audio_classifier(config.audio_encoder, config.audio_training, audio_start)
     for member in config.face_encoder.members:
-        # Tried now, as the members before it train for hours.
-        start_from = _start_file(weights, member.start_from)
-        start_member(member, config.face_training, faces.train, start_from, torch.Generator())
+        if member.start_from is not None:  # tried now, as the members before it train for hours
+            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
     members, face_stages = [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
         key = configuration_hash(

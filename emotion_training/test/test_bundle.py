@@ -17,7 +17,7 @@ from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
-from emotion_training.models.imagenet_weights import WeightsError
+from emotion_training.models.start_weights import WeightsError
 from emotion_training.quantised_face import quantise_face
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config

@@ -10,7 +10,8 @@ from emotion_training.export import GraphSpec, export_graph
 from emotion_training.models import efficientnet_lite
 from emotion_training.models.depthwise import DepthwiseConv2d
 from emotion_training.models.efficientnet_lite import STAGES, EfficientNetAudioEncoder, EfficientNetLite, imagenet_file
-from emotion_training.models.imagenet_weights import WeightsError, load_imagenet_efficientnet
+from emotion_training.models.imagenet_weights import load_imagenet_efficientnet
+from emotion_training.models.start_weights import WeightsError
 
 CATS = {281, 282, 283, 284, 285}  # of ImageNet's classes: tabby, tiger, Persian, Siamese, Egyptian
 

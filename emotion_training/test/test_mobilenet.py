@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from emotion_training.face_training import train_face_classifier
 from emotion_training.models.face_recognition_weights import read_face_recognition
-from emotion_training.models.imagenet_weights import WeightsError
 from emotion_training.models.mobilenet import BLOCKS, GREY_DEVIATION, MobileNetFaceEncoder
+from emotion_training.models.start_weights import WeightsError
 from emotion_training.tiny_bundle import generated_faces, tiny_config
 
 OPTIONS = {"input_px": 32, "blocks": 4, "frozen_blocks": 2, "embedding": 8, "dropout": 0.0}

@@ -7,8 +7,9 @@ from torch import nn
 
 from emotion_training.export import GraphSpec, export_graph
 from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt
-from emotion_training.models.imagenet_weights import WeightsError, load_imagenet_convnext
+from emotion_training.models.imagenet_weights import load_imagenet_convnext
 from emotion_training.models.registry import audio_encoders, face_encoders, feature_encoders
+from emotion_training.models.start_weights import WeightsError
 
 SAMPLES = 8000
 FACES = {

@@ -23,7 +23,7 @@ from emotion_training.experiment import (
     restore_experiment,
 )
 from emotion_training.models import ModelError
-from emotion_training.models.imagenet_weights import WeightsError
+from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WhisperTiny
 from emotion_training.predictions import predict
 from emotion_training.training_module import TrainingError
@@ -201,9 +201,10 @@ def test_weights_that_are_absent_are_named_by_train(folder, tmp_path):
         read_experiment(voice_tree(folder, str(tmp_path / "absent.onnx")))
 
 
-def test_an_encoder_that_has_no_weights_to_start_from_says_so(folder):
-    tree = changed(experiment_tree(folder), {"model.audio_encoder.start_from": "turn.onnx"})
-    with pytest.raises(ModelError, match="functionals cannot start from turn.onnx; set its start_from to null"):
+@pytest.mark.parametrize("kind, name", [("audio_encoder", "functionals"), ("fusion", "late_product")])
+def test_a_network_that_has_no_weights_to_start_from_says_so(folder, kind, name):
+    tree = changed(experiment_tree(folder), {f"model.{kind}.start_from": "turn.onnx"})
+    with pytest.raises(WeightsError, match=f"{name} cannot start from turn.onnx; set its start_from to null"):
         read_experiment(tree)
 
 

@@ -14,17 +14,17 @@ from training_fixtures import smart_turn_graph
 from emotion_training.audio_training import train_audio_classifier
 from emotion_training.config import AudioEncoderConfig
 from emotion_training.export import ParityError
-from emotion_training.models.imagenet_weights import WeightsError
 from emotion_training.models.smart_turn_weights import LINEAR
+from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WhisperAudioEncoder, WhisperTiny
 from emotion_training.models.whisper_log_mel import WhisperLogMel
-from emotion_training.quantised_voice import quantise_voice
+from emotion_training.quantised_voice import quantise_voice, voice_as_shipped
 from emotion_training.tiny_bundle import generated_clips, tiny_config
 
 SAMPLES = 48000
 CONFIG = tiny_config()
 ENCODER = AudioEncoderConfig(16000, 3.0, "whisper_tiny", {"blocks": 1, "embedding": 16, "dropout": 0.0}, None)
-TRAINING = replace(CONFIG.audio_training, epochs=2)
+TRAINING = replace(CONFIG.audio_training, epochs=2, mixup_alpha=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def voices(count):
 
 def test_its_spectrogram_is_that_of_librosa_at_every_level():
     audio = 0.02 * torch.randn(1, SAMPLES, generator=torch.Generator().manual_seed(0))
-    found = WhisperLogMel(16000, 16)(audio)[0].numpy()  # 300 frames and 4 of silence before
+    found = WhisperLogMel(16)(audio)[0].numpy()  # 300 frames and 4 of silence before
     standardised = (audio[0].numpy() - audio.mean().item()) / audio.std(correction=0).item()
     power = librosa.feature.melspectrogram(
         y=standardised, sr=16000, n_fft=400, hop_length=160, n_mels=80, pad_mode="constant"
@@ -65,7 +65,7 @@ def test_its_spectrogram_is_that_of_librosa_at_every_level():
     expected = (np.maximum(logarithm, logarithm.max() - 8.0) + 4.0) / 4.0
     assert found.shape == (80, 304)
     np.testing.assert_allclose(found[:, 4:], expected, atol=1e-3)
-    quieter = WhisperLogMel(16000, 16)(0.1 * audio)[0].numpy()
+    quieter = WhisperLogMel(16)(0.1 * audio)[0].numpy()
     np.testing.assert_allclose(quieter, found, atol=1e-2)
 
 
@@ -149,6 +149,12 @@ def test_in_integers_it_hears_the_same(trained):
         exact = trained[0].encoder(voices(4)).numpy()
     found = session.run(["embeddings"], {"audio": voices(4).numpy()})[0]
     assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.99
+
+
+def test_what_a_window_is_in_integers_does_not_depend_on_those_beside_it(trained):
+    graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0).validation)
+    encoder = voice_as_shipped(trained[0], graph).encoder
+    assert torch.equal(encoder(voices(4))[1:2], encoder(voices(4)[1:2]))
 
 
 def test_integers_that_change_too_much_are_refused(trained, monkeypatch):

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -18,13 +17,14 @@ from .registry import (
     joint_models,
 )
 from .spectrogram_encoder import SpectrogramEncoder
+from .start_weights import start
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """A registered network and the arguments of its constructor that do not follow from the rest.
 
-    start_from: file of weights that an encoder begins with, for those that have a `start_from`.
+    start_from: file of weights that it begins with, for those that have a method of that name.
     """
 
     name: str
@@ -145,9 +145,8 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
     """Builds encoders and fusion by their names.
 
     Raises:
-        ModelError: for an unknown name or option, for an encoder that the fusion needs or does not take, and for one
-            that cannot start from weights and should.
-        WeightsError: for weights that are missing or do not fit.
+        ModelError: for an unknown name or option, and for an encoder that the fusion needs or does not take.
+        WeightsError: for weights that are missing or do not fit, or a network that cannot start from any.
     """
     common = {
         "classes": config.classes,
@@ -158,7 +157,9 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
     if name in joint_models:
         _check_encoder(name, "face encoder", config.face_encoder, needed=False)
         _check_encoder(name, "audio encoder", config.audio_encoder, needed=False)
-        return AudioVisualModel(None, None, joint_models.build(name, options, **common))
+        joint = joint_models.build(name, options, **common)
+        start(joint, name, config.fusion.start_from)
+        return AudioVisualModel(None, None, joint)
     if name not in fusions:
         known = ", ".join(sorted((*fusions.names, *joint_models.names)))
         raise ModelError(f"fusion {name!r} is unknown; expected one of {known}")
@@ -169,18 +170,20 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
     given = dict(common)
     if config.face_encoder is not None:
         face_encoder = _build_face_encoder(config)
-        _start(face_encoder, config.face_encoder)
+        start(face_encoder, config.face_encoder.name, config.face_encoder.start_from)
         face_bins = getattr(face_encoder, "tokens", config.face_bins)
         given.update(face_embedding=face_encoder.embedding, face_bins=face_bins)
     if config.audio_encoder is not None:
         audio_encoder = audio_encoders.build(config.audio_encoder.name, config.audio_encoder.options, **common)
-        _start(audio_encoder, config.audio_encoder)
+        start(audio_encoder, config.audio_encoder.name, config.audio_encoder.start_from)
         samples = round(config.window_s * config.sample_rate_hz)
         try:
             given.update(audio_embedding=audio_encoder.embedding, audio_tokens=audio_encoder.token_count(samples))
         except ValueError as error:
             raise ModelError(f"window_s {config.window_s} does not fit {config.audio_encoder.name}: {error}") from None
-    return AudioVisualModel(face_encoder, audio_encoder, fusions.build(name, options, **given))
+    fusion = fusions.build(name, options, **given)
+    start(fusion, name, config.fusion.start_from)
+    return AudioVisualModel(face_encoder, audio_encoder, fusion)
 
 
 def _build_face_encoder(config: ModelConfig) -> nn.Module:
@@ -195,14 +198,6 @@ def _build_face_encoder(config: ModelConfig) -> nn.Module:
             f"{', '.join(kind.names)}, or another face_features"
         )
     return kind.build(name, config.face_encoder.options, features=config.face_features)
-
-
-def _start(encoder: nn.Module, network: NetworkConfig) -> None:
-    if network.start_from is None:
-        return
-    if not hasattr(encoder, "start_from"):
-        raise ModelError(f"{network.name} cannot start from {network.start_from}; set its start_from to null")
-    encoder.start_from(Path(network.start_from))
 
 
 def _check_encoder(fusion: str, kind: str, encoder: NetworkConfig | None, needed: bool) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from .depthwise import DepthwiseConv2d
-from .imagenet_weights import WeightsError, load_imagenet_efficientnet
+from .imagenet_weights import load_imagenet_efficientnet
 from .log_mel import LogMel
 from .registry import audio_encoders
 from .spectrogram_encoder import BandTokens, SpectrogramEncoder
+from .start_weights import WeightsError
 from .stochastic_depth import drop_branch
 
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280

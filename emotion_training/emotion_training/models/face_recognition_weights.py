@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .imagenet_weights import WeightsError
+from .start_weights import WeightsError
 
 BLOCKS = 13
 MEAN_BGR = (103.939, 116.779, 123.68)  # what the network's authors subtract from the colours

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .emonext import EmoNeXt
+from .start_weights import WeightsError
 
 OFFICIAL_PARTS = {
     "dwconv": "depthwise",
@@ -29,10 +30,6 @@ TORCHVISION_PARTS = {
     "layer_scale": "layer_scale",
 }
 OWN_PARTS = ("spatial_transformer.", "attention.")  # of EmoNeXt, and the squeeze-and-excitation layers
-
-
-class WeightsError(Exception):
-    """A file of weights that cannot be used; the message names the file and what does not fit."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import NodeProto, numpy_helper
 from torch import Tensor
 
-from .imagenet_weights import WeightsError
+from .start_weights import WeightsError
 
 EXPECTED = "expected pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx of PyPI's pipecat-ai 1.14"
 ENCODER = "inner.encoder."

@@ -10,11 +10,12 @@ from .attention import attention_weights, split_heads
 from .registry import audio_encoders
 from .smart_turn_weights import read_smart_turn
 from .spectrogram_encoder import SpectrogramEncoder
-from .whisper_log_mel import MELS, WhisperLogMel
+from .whisper_log_mel import HOP_SAMPLES, MELS, SAMPLE_RATE_HZ, WhisperLogMel
 
-SAMPLE_RATE_HZ = 16000
 BLOCKS, WIDTH, HEADS = 4, 384, 6
-STATES, STATE_SAMPLES = 400, 320  # of the longest window that the weights know, 8 s
+STATES = 400  # of the longest window that the weights know, 8 s
+STATE_FRAMES = 2  # of the spectrogram
+STATE_SAMPLES = STATE_FRAMES * HOP_SAMPLES
 POOLED_STATES = 8  # that make a token, 160 ms
 
 
@@ -73,14 +74,14 @@ class WhisperAudioEncoder(SpectrogramEncoder):
     blocks: of the network, 1 to `BLOCKS`. ValueError for another number, and for another rate than 16 kHz.
     """
 
-    token_frames = 2 * POOLED_STATES
+    token_frames = STATE_FRAMES * POOLED_STATES
 
     def __init__(self, sample_rate_hz: int, blocks: int, embedding: int, dropout: float):
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
         if not 1 <= blocks <= BLOCKS:
             raise ValueError(f"blocks is {blocks}; expected 1 to {BLOCKS} for Whisper-tiny")
-        super().__init__(WhisperLogMel(sample_rate_hz, self.token_frames), nn.Identity())
+        super().__init__(WhisperLogMel(self.token_frames), nn.Identity())
         self.network = WhisperTiny(blocks).requires_grad_(False)
         self.state_norm = nn.BatchNorm1d(WIDTH)
         self.dropout = nn.Dropout(dropout)

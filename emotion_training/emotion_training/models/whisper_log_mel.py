@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .log_mel import fourier_basis
 
 MELS = 80
-FRAME_SAMPLES, HOP_SAMPLES = 400, 160  # at 16 kHz
+SAMPLE_RATE_HZ, FRAME_SAMPLES, HOP_SAMPLES = 16000, 400, 160
 LEAST_POWER = 1e-10
 DYNAMIC_RANGE = 8.0  # powers of ten below the loudest; less is heard as silence
 
@@ -18,11 +18,11 @@ class WhisperLogMel(nn.Module):
     token_frames: frames come in whole groups of so many; silence before the window fills the oldest one.
     """
 
-    def __init__(self, sample_rate_hz: int, token_frames: int):
+    def __init__(self, token_frames: int):
         super().__init__()
         self.token_frames = token_frames
         basis = torch.from_numpy(fourier_basis(FRAME_SAMPLES, FRAME_SAMPLES)).to(torch.float32)
-        filters = torch.from_numpy(librosa.filters.mel(sr=sample_rate_hz, n_fft=FRAME_SAMPLES, n_mels=MELS))
+        filters = torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=FRAME_SAMPLES, n_mels=MELS))
         self.register_buffer("basis", basis.unsqueeze(1), persistent=False)  # (2 F, 1, FRAME_SAMPLES)
         self.register_buffer("filters", filters, persistent=False)  # (MELS, F)
 
@@ -31,7 +31,7 @@ class WhisperLogMel(nn.Module):
         return -(-samples // (HOP_SAMPLES * self.token_frames)) * self.token_frames
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, N) -> (B, MELS, T), decimal logarithm of the power, scaled."""
+        """(B, N) at 16 kHz -> (B, MELS, T), decimal logarithm of the power, scaled."""
         deviation = torch.sqrt(audio.var(dim=1, keepdim=True, correction=0) + 1e-7)
         audio = (audio - audio.mean(dim=1, keepdim=True)) / deviation
         before = self.frames(audio.shape[1]) * HOP_SAMPLES - audio.shape[1]
