@@ -21,11 +21,23 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
+class FaceCycle:
+    """One rise and fall of the learning rate."""
+
+    epochs: int
+    teacher_share: float  # of the labels: what the networks trained so far say together, this one's last cycle included
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.teacher_share <= 1.0:
+            raise ConfigError(f"face_encoder.members.cycles.teacher_share is {self.teacher_share}; expected 0 to 1")
+
+
+@dataclass(frozen=True)
 class FaceMemberConfig:
     name: str  # in the registry of face encoders
     options: dict[str, object]  # of that encoder
     start_from: str | None  # weights for the encoder, a file in the folder of the data
-    epochs: tuple[int, ...]  # of each fall of the learning rate; the next one goes on from the weights averaged before
+    cycles: tuple[FaceCycle, ...]  # each goes on from the averaged weights of the one before
     learning_rate: float
     ema_decay: float  # of the weights kept, per step
     bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
@@ -35,6 +47,13 @@ class FaceMemberConfig:
 class FaceEncoderConfig:
     size_px: int  # of the crops
     members: tuple[FaceMemberConfig, ...]
+
+    def __post_init__(self) -> None:
+        share = self.members[0].cycles[0].teacher_share
+        if share != 0.0:
+            raise ConfigError(
+                f"face_encoder.members.cycles.teacher_share is {share} where nothing was trained before; set it to 0"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,31 @@ def augmented_batch(images: np.ndarray, config: FaceTrainingConfig, generator: t
     return torch.cat([seen.mean(dim=1, keepdim=True), grey[count:]])
 
 
+@dataclass(frozen=True)
+class FaceTargets:
+    """What both heads are to say of each face: float32 (N, C), rows sum to 1."""
+
+    ferplus: Tensor
+    fer2013: Tensor
+
+    @classmethod
+    def of(cls, faces: FaceSet) -> "FaceTargets":
+        """The annotators' opinions."""
+        labels = functional.one_hot(torch.from_numpy(faces.folder_labels), len(LABELS))
+        return cls(torch.from_numpy(faces.soft_labels), labels.to(torch.float32))
+
+    def taught(self, teacher: FaceClassifier, images: np.ndarray, share: float) -> "FaceTargets":
+        """With `share` of them from a teacher, who sees each face and its mirror image as they are.
+
+        One annotator's mistake is not what similar faces say (born-again networks, Furlanello et al. 2018).
+        """
+        mirrored = np.ascontiguousarray(images[:, :, ::-1])
+        views = [predict_faces(teacher, images), predict_faces(teacher, mirrored)]
+        said = (torch.from_numpy(sum(logits) / len(views)).softmax(dim=1) for logits in zip(*views, strict=True))
+        own = (self.ferplus, self.fer2013)
+        return FaceTargets(*((1.0 - share) * mine + share * theirs for mine, theirs in zip(own, said, strict=True)))
+
+
 def train_face_classifier(
     member: FaceMemberConfig,
     config: FaceTrainingConfig,
@@ -126,26 +152,33 @@ def train_face_classifier(
     validation: FaceSet,
     weights: Path | None,
     seed: int,
+    earlier: Sequence[FaceClassifier] = (),
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
     """Averaged weights of the last step, and the validation accuracies of every epoch.
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration
-    says. weights: what the encoder starts from.
+    says. weights: what the encoder starts from. earlier: trained members, who are teachers too.
 
     Raises:
         WeightsError: the weights are missing or do not fit, or the member cannot start from any.
         FloatingPointError: the loss is no number.
     """
     averaged, history = None, []
-    for cycle, epochs in enumerate(member.epochs):
-        torch.manual_seed(seed + cycle)
-        generator = torch.Generator().manual_seed(seed + cycle)
+    for number, cycle in enumerate(member.cycles):
+        torch.manual_seed(seed + number)
+        generator = torch.Generator().manual_seed(seed + number)
+        targets = FaceTargets.of(faces)
+        if cycle.teacher_share > 0.0:
+            teacher = joined([*earlier, *([] if averaged is None else [averaged])])
+            targets = targets.taught(teacher, faces.images, cycle.teacher_share)
         if averaged is None:
             model = start_member(member, config, faces, weights, generator)
         else:
             model = make_member(member)
             model.load_state_dict(averaged.state_dict())
-        averaged, figures = _train_cycle(model, epochs, member, config, faces, validation, generator)
+        averaged, figures = _train_cycle(
+            model, cycle.epochs, member, config, faces.images, targets, validation, generator
+        )
         history += figures
     return averaged.eval(), history
 
@@ -155,7 +188,8 @@ def _train_cycle(
     epochs: int,
     member: FaceMemberConfig,
     config: FaceTrainingConfig,
-    faces: FaceSet,
+    images: np.ndarray,
+    targets: FaceTargets,
     validation: FaceSet,
     generator: torch.Generator,
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
@@ -165,16 +199,14 @@ def _train_cycle(
     optimizer = torch.optim.SGD(
         _parameter_groups(model, config.weight_decay), lr=member.learning_rate, momentum=0.9, nesterov=True
     )
-    steps_per_epoch = len(faces) // config.batch
+    steps_per_epoch = len(images) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, member.learning_rate, total_steps=epochs * steps_per_epoch, pct_start=0.15
     )
-    images, soft_labels = faces.images, torch.from_numpy(faces.soft_labels)
-    folder_labels = torch.from_numpy(faces.folder_labels)
     history = []
     for epoch in range(epochs):
         model.train()
-        order = torch.randperm(len(faces), generator=generator)
+        order = torch.randperm(len(images), generator=generator)
         total_loss = 0.0
         steps = tqdm(
             range(steps_per_epoch), desc=f"{member.name} epoch {epoch + 1}/{epochs}", unit="batch", mininterval=5
@@ -185,8 +217,8 @@ def _train_cycle(
             grey = grey.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=member.bfloat16):
                 ferplus, fer2013 = model(grey)
-            loss = functional.cross_entropy(ferplus.float(), soft_labels[chosen])
-            loss = loss + config.fer2013_weight * functional.cross_entropy(fer2013.float(), folder_labels[chosen])
+            loss = functional.cross_entropy(ferplus.float(), targets.ferplus[chosen])
+            loss = loss + config.fer2013_weight * functional.cross_entropy(fer2013.float(), targets.fer2013[chosen])
             if not torch.isfinite(loss):
                 raise FloatingPointError(
                     f"the loss of {member.name} is {loss.item()} in epoch {epoch + 1}; lower its learning_rate"

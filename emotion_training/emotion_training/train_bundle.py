@@ -99,8 +99,9 @@ def train_bundle(
             start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
     members, face_stages = [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
+        taught_by = config.face_encoder.members[:number]  # itself among them
         key = configuration_hash(
-            member, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
+            *taught_by, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
         )
         train = partial(
             train_face_classifier,
@@ -110,6 +111,7 @@ def train_bundle(
             faces.validation,
             _start_file(weights, member.start_from),
             config.seed,
+            tuple(members),
         )
         members.append(make_member(member))
         face_stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)

@@ -47,8 +47,18 @@ def test_a_wrong_number_of_values_fails_with_the_key(tmp_path, tree):
 
 
 def test_an_empty_list_fails_with_the_key(tmp_path, tree):
-    tree["face_encoder"]["members"][1]["epochs"] = []
-    with pytest.raises(ConfigError, match="face_encoder.members.epochs is empty; expected a list with something in it"):
+    tree["face_encoder"]["members"][1]["cycles"] = []
+    with pytest.raises(ConfigError, match="face_encoder.members.cycles is empty; expected a list with something in it"):
+        load(tmp_path, tree)
+
+
+@pytest.mark.parametrize(
+    "member, share, expected",
+    [(0, 0.5, "0.5 where nothing was trained before; set it to 0"), (1, 1.5, "1.5; expected 0 to 1")],
+)
+def test_a_teacher_that_cannot_be_is_refused(tmp_path, tree, member, share, expected):
+    tree["face_encoder"]["members"][member]["cycles"][0]["teacher_share"] = share
+    with pytest.raises(ConfigError, match=f"face_encoder.members.cycles.teacher_share is {expected}"):
         load(tmp_path, tree)
 
 

@@ -1,18 +1,15 @@
 """MobileNet: what its frozen part keeps, and the weights of face recognition that it starts from."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from emotion_training.face_training import train_face_classifier
 from emotion_training.models.face_recognition_weights import read_face_recognition
 from emotion_training.models.mobilenet import BLOCKS, GREY_DEVIATION, MobileNetFaceEncoder
 from emotion_training.models.start_weights import WeightsError
-from emotion_training.tiny_bundle import generated_faces, tiny_config
 
 OPTIONS = {"input_px": 32, "blocks": 4, "frozen_blocks": 2, "embedding": 8, "dropout": 0.0}
 
@@ -110,24 +107,3 @@ def test_weights_that_are_absent_or_something_else_are_named(weights, tmp_path):
     (tmp_path / "faceres.json").write_text(json.dumps({"weightsManifest": []}))
     with pytest.raises(WeightsError, match="has no tensor 'conv1/convolution/merged_input'"):
         read_face_recognition(tmp_path / "faceres.json")
-
-
-def test_a_network_that_cannot_start_from_weights_says_so(weights):
-    config = tiny_config()
-    member = replace(config.face_encoder.members[0], start_from="faceres.json")
-    faces = generated_faces(config, 0)
-    with pytest.raises(WeightsError, match="compact_cnn cannot start from .*faceres.json; set its start_from to nu"):
-        train_face_classifier(member, config.face_training, faces.train, faces.validation, weights, 0)
-
-
-def test_a_second_fall_of_the_learning_rate_goes_on_from_the_weights_of_the_first():
-    config = tiny_config()
-    faces, member = generated_faces(config, 0), replace(config.face_encoder.members[1], learning_rate=1e-9)
-    once, twice = (
-        train_face_classifier(
-            replace(member, epochs=epochs), config.face_training, faces.train, faces.validation, None, 0
-        )[0]
-        for epochs in ((1,), (1, 1))
-    )
-    for first, second in zip(once.parameters(), twice.parameters(), strict=True):
-        torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,85 @@
+"""Training of the face networks: what they start from, and whom they learn from."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotion_training.config import FaceCycle
+from emotion_training.face_training import FaceTargets, make_member, train_face_classifier
+from emotion_training.labels import LABELS
+from emotion_training.models.start_weights import WeightsError
+from emotion_training.tiny_bundle import generated_faces, tiny_config
+
+CONFIG = tiny_config()
+FIRST, SECOND = CONFIG.face_encoder.members
+
+
+def train(member, **options):
+    faces = generated_faces(CONFIG, 0)
+    return train_face_classifier(
+        member, CONFIG.face_training, faces.train, faces.validation, weights=None, seed=0, **options
+    )[0]
+
+
+def always(label):
+    """A network that says the same of every face."""
+    teacher = make_member(FIRST)
+    for head in (teacher.head, teacher.fer2013_head):
+        torch.nn.init.zeros_(head.weight)
+        head.bias.data = 20.0 * torch.eye(len(LABELS))[label]
+    return teacher
+
+
+def test_a_network_that_cannot_start_from_weights_says_so():
+    faces = generated_faces(CONFIG, 0)
+    with pytest.raises(WeightsError, match="compact_cnn cannot start from faceres.json; set its start_from to nu"):
+        train_face_classifier(FIRST, CONFIG.face_training, faces.train, faces.validation, Path("faceres.json"), seed=0)
+
+
+def test_a_second_cycle_goes_on_from_the_weights_of_the_first():
+    cycle = FaceCycle(epochs=1, teacher_share=0.0)
+    member = replace(SECOND, learning_rate=1e-9)
+    once, twice = (train(replace(member, cycles=cycles)) for cycles in ((cycle,), (cycle, cycle)))
+    for first, second in zip(once.parameters(), twice.parameters(), strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-6)
+
+
+def test_a_teacher_has_its_share_of_both_labels():
+    faces = generated_faces(CONFIG, 0).train
+    own = FaceTargets.of(faces)
+    taught = own.taught(always(2), faces.images, share=0.25)
+    said = torch.eye(len(LABELS))[2]
+    torch.testing.assert_close(taught.ferplus, 0.75 * torch.from_numpy(faces.soft_labels) + 0.25 * said)
+    np.testing.assert_array_equal(own.fer2013.argmax(dim=1), faces.folder_labels)
+    torch.testing.assert_close(taught.fer2013, 0.75 * own.fer2013 + 0.25 * said)
+
+
+def test_a_cycle_learns_from_the_members_before():
+    faces = generated_faces(CONFIG, 0)
+    member = replace(FIRST, cycles=(FaceCycle(epochs=8, teacher_share=1.0),))
+    taught = train(member, earlier=(always(2),))
+    told = train(replace(FIRST, cycles=(FaceCycle(epochs=8, teacher_share=0.0),)), earlier=(always(2),))
+    with torch.inference_mode():
+        grey = torch.from_numpy(faces.validation.images).unsqueeze(1) / 255.0
+        assert set(taught(grey)[0].argmax(dim=1).tolist()) == {2}
+        assert len(set(told(grey)[0].argmax(dim=1).tolist())) > 1
+
+
+def test_a_cycle_learns_from_the_one_before_it_together_with_the_members_before(monkeypatch):
+    teachers, taught = [], FaceTargets.taught
+
+    def observed(targets, teacher, images, share):
+        teachers.append([copy.deepcopy(member.state_dict()) for member in teacher.encoder.members])
+        return taught(targets, teacher, images, share)
+
+    monkeypatch.setattr(FaceTargets, "taught", observed)
+    earlier, first = always(2), FaceCycle(epochs=2, teacher_share=0.0)
+    train(replace(SECOND, cycles=(first, FaceCycle(epochs=1, teacher_share=0.5))), earlier=(earlier,))
+    own = train(replace(SECOND, cycles=(first,)))
+    ((of_earlier, of_own),) = teachers
+    for expected, found in ((earlier.encoder, of_earlier), (own.encoder, of_own)):
+        torch.testing.assert_close(found, dict(expected.state_dict()))
