@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from emotion_training.export import GraphSpec, export_graph
-from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt
+from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt, drop_branch
 from emotion_training.models.imagenet_weights import load_imagenet_convnext
 from emotion_training.models.registry import audio_encoders, face_encoders, feature_encoders
 from emotion_training.models.start_weights import WeightsError
@@ -20,14 +20,6 @@ FACES = {
 AUDIOS = {
     "log_mel_cnn": {"mels": 64, "channels": [8, 8, 8, 16], "embedding": 16, "dropout": 0.0},
     "conformer": {"embedding": 16, "blocks": 1, "heads": 2, "dropout": 0.0},
-    "efficientnet_lite0": {
-        "mels": 64,
-        "stages": 5,
-        "embedding": 16,
-        "dropout": 0.0,
-        "drop_path": 0.0,
-        "imagenet": False,
-    },
     "crnn": {"channels": [8, 8, 16], "embedding": 16, "dropout": 0.0},
     "whisper_tiny": {"blocks": 1, "embedding": 16, "dropout": 0.0},
 }
@@ -103,6 +95,17 @@ def test_audio_encoders_export(name, tmp_path):
     short = voices(3)[:, :2000]  # the recurrent layer is unrolled, so that its graph grows with the window
     spec = GraphSpec("audio.onnx", build_audio(name), ("audio",), ("embeddings",), ((short[:1],), (short,)))
     export_graph(spec, tmp_path / spec.file)
+
+
+def test_a_dropped_branch_is_made_up_for_by_the_others_and_kept_outside_of_training():
+    torch.manual_seed(0)
+    branch = torch.rand(400, 2, 3, 3) + 0.5
+    dropped = drop_branch(branch, 0.5, training=True)
+    kept = dropped.flatten(1).sum(dim=1) > 0
+    assert 0.4 < kept.float().mean() < 0.6
+    torch.testing.assert_close(dropped[kept], 2.0 * branch[kept])
+    assert not dropped[~kept].any()
+    assert drop_branch(branch, 0.5, training=False) is branch
 
 
 @pytest.mark.parametrize("tokens", [1, 4])

@@ -8,14 +8,13 @@ from torch.nn import functional
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """One kernel of 3x3 or 5x5 a channel, stride 1 or 2, without bias; the padding keeps the size.
+    """One kernel of 3x3 a channel, stride 1 or 2, without bias; the padding keeps the size.
 
-    oneDNN's gradients of such convolutions fall back to slow loops for a stride of 2, and in bfloat16 for kernels
-    of 5x5: they took three quarters of the training of an EfficientNet-Lite.
+    oneDNN's gradients of such convolutions fall back to slow loops for a stride of 2.
     """
 
-    def __init__(self, channels: int, kernel_size: int, stride: int):
-        super().__init__(channels, channels, kernel_size, stride, kernel_size // 2, groups=channels, bias=False)
+    def __init__(self, channels: int, stride: int):
+        super().__init__(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H / stride, W / stride)."""
@@ -35,7 +34,7 @@ class _Depthwise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride = stride
-        return functional.conv2d(x, weight, None, stride, weight.shape[-1] // 2, groups=len(weight))
+        return functional.conv2d(x, weight, None, stride, padding=1, groups=len(weight))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -52,31 +51,24 @@ def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) ->
         spread[:, :, ::stride, ::stride] = gradient
         gradient = spread
     turned = weight.flip(2, 3).contiguous(memory_format=torch.channels_last)
-    return functional.conv2d(gradient, turned, None, 1, weight.shape[-1] // 2, groups=len(weight))
+    return functional.conv2d(gradient, turned, None, padding=1, groups=len(weight))
 
 
 def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """In pieces of 3x3, which cover a kernel of 5x5 by four that overlap in its middle row and column."""
-    kernel = weight.shape[-1]
-    padded = functional.pad(x, [kernel // 2] * 4)
+    """Of x with its padding as part of it, which is what oneDNN is fast for."""
+    padded = functional.pad(x, [1] * 4)
     height, width = ((size - 1) * stride + 3 for size in gradient.shape[2:])
-    piece = weight[:, :, :3, :3].contiguous(memory_format=torch.channels_last)
-    of_weight = torch.empty_like(weight)
-    for row in range(0, kernel - 2, 2):
-        for column in range(0, kernel - 2, 2):
-            seen = padded[:, :, row : row + height, column : column + width]
-            _, part, _ = torch.ops.aten.convolution_backward(
-                gradient,
-                seen.contiguous(memory_format=torch.channels_last),
-                piece,
-                None,
-                [stride] * 2,
-                [0, 0],
-                [1, 1],
-                False,
-                [0, 0],
-                len(weight),
-                [False, True, False],
-            )
-            of_weight[:, :, row : row + 3, column : column + 3] = part
+    _, of_weight, _ = torch.ops.aten.convolution_backward(
+        gradient,
+        padded[:, :, :height, :width].contiguous(memory_format=torch.channels_last),
+        weight.contiguous(memory_format=torch.channels_last),
+        None,
+        [stride] * 2,
+        [0, 0],
+        [1, 1],
+        False,
+        [0, 0],
+        len(weight),
+        [False, True, False],
+    )
     return of_weight

@@ -24,7 +24,6 @@ from .attention import attention_weights
 from .face_encoder import grey_from_rgb
 from .registry import face_encoders
 from .residual_block import SqueezeExcite
-from .stochastic_depth import drop_branch
 
 
 class Architecture(NamedTuple):
@@ -49,6 +48,17 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def drop_branch(branch: Tensor, share: float, training: bool) -> Tensor:
+    """Stochastic depth (Huang et al. 2016): in training a share of the samples does without a residual branch.
+
+    (B, C, H, W) -> the same with zeros for them, and the others enlarged to make up for it.
+    """
+    if not training or share == 0.0:
+        return branch
+    keep = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= share
+    return branch * keep.to(branch.dtype) / (1.0 - share)
 
 
 class ConvNeXtBlock(nn.Module):

