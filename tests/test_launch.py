@@ -1,14 +1,23 @@
 """The launch files as a user starts them: real processes that come, go, and come back."""
 
+import array
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import Writer
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
-from emotion_msgs.msg import EmotionState
+from emotion_msgs.msg import AudioChunk, EmotionState
+from emotion_perception.core.media_reader import MediaReader, VideoFrame
+from emotion_training.bag_messages import message_types
 
 pytest.importorskip("launch", reason="launch and launch_ros are not installed: they come with ROS, not from PyPI")
 pytest.importorskip("launch_ros")
@@ -28,6 +37,8 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(s
 sys.exit(service.run())
 """
 BOTH = EmotionState.FACE | EmotionState.AUDIO
+BAG_START_NS = 1_700_000_000 * 10**9
+BAG_IMAGES, BAG_SOUND = "/camera/image", "/microphone/audio"
 NODES = ("face_crop_node", "audio_window_node", "emotion_fusion_node")
 
 
@@ -78,6 +89,68 @@ def test_file_becomes_states_and_its_end_ends_the_launch(graph, launch, generate
     assert media.process.end() == 0, media.process.output
     assert not media.has_processes()
     assert any(state.modalities == BOTH for state in states)
+
+
+def write_bag(folder, clip):
+    """What a robot would have recorded of a clip, on its camera's and its microphone's topic."""
+    messages = []
+    with MediaReader(clip) as reader:
+        for item in reader:
+            stamp_ns = BAG_START_NS + round(item.time_s * 1e9)
+            if isinstance(item, VideoFrame):
+                message = image_message(item.image_rgb, stamp_ns)
+            else:
+                message = chunk_message(item.samples, item.sample_rate_hz, stamp_ns)
+            messages.append((BAG_START_NS + round(item.captured_s * 1e9), message))
+    types = message_types(None)
+    with Writer(folder, version=9) as writer:
+        connections = {
+            kind: writer.add_connection(topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", typestore=types)
+            for kind, topic in ((Image, BAG_IMAGES), (AudioChunk, BAG_SOUND))
+        }
+        for received_ns, message in sorted(messages, key=lambda pair: pair[0]):
+            writer.write(connections[type(message)], received_ns, serialize_message(message))
+    return folder
+
+
+def header(stamp_ns):
+    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id="robot")
+
+
+def image_message(pixels, stamp_ns):
+    height, width = pixels.shape[:2]
+    data = array.array("B", pixels.tobytes())
+    return Image(header=header(stamp_ns), height=height, width=width, encoding="rgb8", step=3 * width, data=data)
+
+
+def chunk_message(samples, sample_rate_hz, stamp_ns):
+    return AudioChunk(
+        header=header(stamp_ns),
+        sample_rate_hz=sample_rate_hz,
+        channels=samples.shape[1],
+        samples=array.array("f", samples.tobytes()),
+    )
+
+
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_bag_becomes_states_in_its_own_time_and_its_end_ends_the_launch(
+    graph, launch, generated_clip, tiny_bundle, tmp_path, monkeypatch, composed
+):
+    ros2 = tmp_path / "ros2"
+    ros2.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("bag_player.py")} "$@"\n')
+    ros2.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    states = graph.listen(EmotionState, "/emotion/state")
+    bag = launch(
+        *("bag.launch.py", f"bag:={write_bag(tmp_path / 'talk', generated_clip)}", f"model:={tiny_bundle}"),
+        *("camera:=topic", f"image_topic:={BAG_IMAGES}", "audio_source:=topic", f"audio_topic:={BAG_SOUND}"),
+        f"composed:={composed}",
+    )
+    graph.wait_for(bag.process.has_ended, "the end of the bag")
+    assert bag.process.end() == 0, bag.process.output
+    assert not bag.has_processes()
+    assert any(state.modalities == BOTH for state in states)
+    assert all(0 <= state.header.stamp.sec - BAG_START_NS // 10**9 <= 3 for state in judged(states))
 
 
 @pytest.mark.parametrize("composed", ["true", "false"])
