@@ -127,6 +127,8 @@ class AudioWindowNode(PerceptionNode):
             return
         try:
             chunk = self._read(message, Unstamped(self.get_clock().now().nanoseconds, self._rate_hz, self._channels))
+            if len(chunk.samples) == 0:
+                raise AudioError("The audio message holds no samples, expected some; check what publishes it.")
             windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, chunk.stamp_ns / NANOSECONDS_PER_S)
         except AudioError as error:
             self._arrivals.refuse(str(error))

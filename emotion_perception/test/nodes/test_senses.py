@@ -217,6 +217,19 @@ def test_nan_in_audio_is_said_and_the_chunks_around_it_are_used(graph, ears):
     assert "finite" in message or "NaN" in message
 
 
+def test_messages_without_sound_are_said_and_cost_the_others_nothing(graph, ears):
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    microphone = Microphone(graph)
+    for tenth in range(10):
+        microphone.hear(50.0 + tenth / 10)
+        microphone.publisher.publish(AudioChunk(header=header(50.1 + tenth / 10), sample_rate_hz=16000, channels=1))
+    windows = graph.wait_for(lambda: microphone.windows if len(microphone.windows) >= 9 else None, "windows")
+    assert newest(windows) - 50.0 == pytest.approx(windows[-1].captured_s, abs=0.001)
+    assert graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[0] == (
+        "The audio message holds no samples, expected some; check what publishes it."
+    )
+
+
 def test_sound_whose_time_jumps_back_goes_on_with_empty_buffers(graph, ears):
     microphone = Microphone(graph)
     microphone.hear_second(50.0)
