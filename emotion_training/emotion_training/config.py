@@ -41,6 +41,7 @@ class FaceMemberConfig:
     learning_rate: float
     ema_decay: float  # of the weights kept, per step
     bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
+    ships: bool  # or only teaches those after it
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class FaceEncoderConfig:
             raise ConfigError(
                 f"face_encoder.members.cycles.teacher_share is {share} where nothing was trained before; set it to 0"
             )
+        if not self.shipped:
+            raise ConfigError("face_encoder.members.ships is false for all; expected true for one at least")
+
+    @property
+    def shipped(self) -> tuple[FaceMemberConfig, ...]:
+        return tuple(member for member in self.members if member.ships)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def draw_reliability(results: Sequence[ModelResult], path: Path) -> None:
 
 
 def draw_learning_curves(history: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
-    """Of each stage its loss and, on another axis, what it reaches on validation people, epoch by epoch."""
+    """Of each stage its loss and, on another axis, what it reaches on validation people, at the epochs that tell."""
     figure, row = pyplot.subplots(1, len(history), figsize=(4.6 * len(history), 3.6), squeeze=False)
     for axes, (stage, epochs) in zip(row[0], history.items(), strict=True):
         numbers = np.arange(1, len(epochs) + 1)
@@ -95,7 +95,8 @@ def draw_learning_curves(history: Mapping[str, Sequence[Mapping[str, float]]], p
         axes.set_xlabel(f"epoch of the {stage} stage")
         right = axes.twinx()
         for name in (name for name in epochs[0] if name != "loss"):
-            right.plot(numbers, [epoch[name] for epoch in epochs], label=name.removeprefix("validation_"))
+            told = [(number, epoch[name]) for number, epoch in zip(numbers, epochs, strict=True) if name in epoch]
+            right.plot(*zip(*told, strict=True), label=name.removeprefix("validation_"))
         right.set_ylim(0.0, 1.0)
         lines = [*axes.get_lines(), *right.get_lines()]
         right.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="lower right")

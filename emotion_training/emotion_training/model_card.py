@@ -38,7 +38,7 @@ def render_model_card(config: BundleConfig, training: dict, calibration: dict[st
 
 
 def _introduction(config: BundleConfig, training: dict) -> str:
-    networks = " and ".join(f"`{member.name}`" for member in config.face_encoder.members)
+    networks = " and ".join(f"`{member.name}`" for member in config.face_encoder.shipped)
     return f"""# {config.model_id}
 
 Estimates which of seven emotions a person shows from the face and the voice of the last seconds:
@@ -52,7 +52,7 @@ the whole configuration is in `model.json`. What a person shows is not what a pe
 
 
 def _tensors(config: BundleConfig) -> str:
-    size_px, face = config.face_encoder.size_px, sum(m.options["embedding"] for m in config.face_encoder.members)
+    size_px, face = config.face_encoder.size_px, sum(m.options["embedding"] for m in config.face_encoder.shipped)
     rate_hz, audio = config.audio_encoder.sample_rate_hz, config.audio_encoder.options["embedding"]
     samples = round(rate_hz * config.audio_encoder.window_s)
     bins = config.fusion.bins

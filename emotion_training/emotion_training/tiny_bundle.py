@@ -100,6 +100,7 @@ def tiny_config() -> BundleConfig:
                     learning_rate=0.05,
                     ema_decay=0.5,
                     bfloat16=False,
+                    ships=True,
                 ),
                 FaceMemberConfig(
                     name="mobilenet",
@@ -109,6 +110,7 @@ def tiny_config() -> BundleConfig:
                     learning_rate=0.05,
                     ema_decay=0.5,
                     bfloat16=False,
+                    ships=True,
                 ),
             ),
         ),

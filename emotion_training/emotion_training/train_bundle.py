@@ -115,7 +115,8 @@ def train_bundle(
         )
         members.append(make_member(member))
         face_stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
-    face = joined(members)
+    shipped = zip(members, config.face_encoder.members, strict=True)
+    face = joined([member for member, member_config in shipped if member_config.ships])
     audio_stage = _train_encoder(
         audio,
         cache,

@@ -46,6 +46,15 @@ def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
     assert all(torch.equal(second[key], value) for key, value in state_of(from_cache).items())
 
 
+def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path):
+    first, second = CONFIG.face_encoder.members
+    encoder = replace(CONFIG.face_encoder, members=(replace(first, ships=False), second))
+    config, faces, clips = replace(CONFIG, face_encoder=encoder), generated_faces(CONFIG, 0), generated_clips(CONFIG, 0)
+    (alone,) = train_bundle(config, faces, clips, tmp_path, StageCache(None)).face.encoder.members
+    beside_it = tiny.trained.face.encoder.members[1].state_dict()
+    assert all(torch.equal(value, beside_it[name]) for name, value in alone.state_dict().items())
+
+
 @pytest.mark.parametrize("absent", ["weights.json", "weights.bin"])
 def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypatch, absent):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)

@@ -62,6 +62,12 @@ def test_a_teacher_that_cannot_be_is_refused(tmp_path, tree, member, share, expe
         load(tmp_path, tree)
 
 
+def test_faces_without_a_network_that_ships_are_refused(tmp_path, tree):
+    tree["face_encoder"]["members"][1]["ships"] = False
+    with pytest.raises(ConfigError, match="face_encoder.members.ships is false for all; expected true for one"):
+        load(tmp_path, tree)
+
+
 def test_options_that_are_no_mapping_fail_with_the_key(tmp_path, tree):
     tree["audio_encoder"]["options"] = 5
     with pytest.raises(ConfigError, match="audio_encoder.options is 5; expected a mapping"):
