@@ -136,7 +136,7 @@ class FaceTargets:
     def taught(self, teacher: FaceClassifier, images: np.ndarray, share: float) -> "FaceTargets":
         """With `share` of them from a teacher, who sees each face and its mirror image as they are.
 
-        One annotator's mistake is not what similar faces say (born-again networks, Furlanello et al. 2018).
+        A mistake in a label is not what similar faces say (born-again networks, Furlanello et al. 2018).
         """
         mirrored = np.ascontiguousarray(images[:, :, ::-1])
         views = [predict_faces(teacher, images), predict_faces(teacher, mirrored)]

@@ -15,6 +15,7 @@ from emotion_training import build_default_bundle
 from emotion_training.audio_training import plain_windows
 from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
+from emotion_training.face_training import train_face_classifier
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
 from emotion_training.models.start_weights import WeightsError
@@ -53,6 +54,8 @@ def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path):
     (alone,) = train_bundle(config, faces, clips, tmp_path, StageCache(None)).face.encoder.members
     beside_it = tiny.trained.face.encoder.members[1].state_dict()
     assert all(torch.equal(value, beside_it[name]) for name, value in alone.state_dict().items())
+    untaught, _ = train_face_classifier(second, config.face_training, faces.train, faces.validation, None, config.seed)
+    assert not torch.equal(untaught.encoder.project.weight, alone.project.weight)
 
 
 @pytest.mark.parametrize("absent", ["weights.json", "weights.bin"])
