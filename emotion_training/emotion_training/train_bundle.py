@@ -110,7 +110,7 @@ def train_bundle(
             faces.train,
             faces.validation,
             _start_file(weights, member.start_from),
-            config.seed,
+            config.seed + member.seed,
             tuple(members),
         )
         members.append(make_member(member))
