@@ -1,0 +1,65 @@
+"""Weights in 8-bit integers: as fine as all processors can add them."""
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import pytest
+import torch
+from torch import nn
+
+from emotion_training.quantisation import graph_session, quantised_graph
+
+CHANNELS = 9  # odd: the last one has no neighbour
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory):
+    """A pointwise, a depthwise and a dense convolution, exact and in integers."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, CHANNELS, 3, padding=1),
+        nn.ReLU6(),
+        nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, groups=CHANNELS),
+        nn.ReLU6(),
+        nn.Conv2d(CHANNELS, 5, 1),
+        nn.ReLU6(),
+        nn.Conv2d(5, 5, 3, padding=1),
+    ).eval()
+    with torch.no_grad():
+        network[4].weight[0] = 1.0  # all neighbours are large and of one sign
+        network[4].weight[1] = 0.0
+    exact = tmp_path_factory.mktemp("graphs") / "exact.onnx"
+    torch.onnx.export(network, (torch.rand(1, 1, 8, 8),), exact, input_names=["face"], dynamo=False)
+    items = np.random.default_rng(0).random((20, 1, 8, 8), np.float32)
+    return exact.read_bytes(), quantised_graph(exact, "face", items), items
+
+
+def kernel(graph, layer):
+    """The integers of a layer's kernel, and how much one step of them is for each channel."""
+    values = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load_from_string(graph).graph.initializer
+    }
+    return values[f"{layer}.weight_quantized"], values[f"{layer}.weight_scale"]
+
+
+def test_no_two_neighbouring_weights_overflow_16_bits(graphs):
+    weights, scales = kernel(graphs[1], 4)
+    pairs = np.pad(weights[:, :, 0, 0].astype(int), ((0, 0), (0, 1))).reshape(5, -1, 2)
+    assert 255 * pairs.clip(min=0).sum(axis=2).max() < 2**15
+    assert 255 * pairs.clip(max=0).sum(axis=2).min() >= -(2**15)
+    assert set(weights[0].flatten()) <= {63, 64}
+    assert not weights[1].any() and scales[1] > 0.0
+    assert np.abs(weights[2:]).max() > 64  # finer than 7 bits
+
+
+def test_what_is_added_in_32_bits_keeps_8_bits_and_the_rest_7(graphs):
+    for layer, greatest in ((2, 127), (6, 64)):
+        weights, _ = kernel(graphs[1], layer)
+        assert (np.abs(weights.astype(int)).max(axis=(1, 2, 3)) == greatest).all()
+
+
+def test_integers_say_nearly_what_the_exact_network_says(graphs):
+    exact, quantised, items = graphs
+    for item in items[:, np.newaxis]:
+        expected, said = (graph_session(graph).run(None, {"face": item})[0] for graph in (exact, quantised))
+        np.testing.assert_allclose(said, expected, atol=0.02 * np.ptp(expected))
