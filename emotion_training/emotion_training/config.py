@@ -25,7 +25,6 @@ class FaceCycle:
     """One rise and fall of the learning rate."""
 
     epochs: int
-    learning_rate: float  # the highest
     teacher_share: float  # of the labels: what the networks trained so far say together, this one's last cycle included
 
     def __post_init__(self) -> None:
@@ -38,9 +37,8 @@ class FaceMemberConfig:
     name: str  # in the registry of face encoders
     options: dict[str, object]  # of that encoder
     start_from: str | None  # weights for the encoder, a file in the folder of the data
-    seed: int  # beside that of the whole bundle
     cycles: tuple[FaceCycle, ...]  # each goes on from the averaged weights of the one before
-    mixed_probability: float  # of a face, that another one shines through it
+    learning_rate: float
     ema_decay: float  # of the weights kept, per step
     bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
     ships: bool  # or only teaches those after it

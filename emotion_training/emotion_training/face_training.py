@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from .config import FaceCycle, FaceMemberConfig, FaceTrainingConfig
+from .config import FaceMemberConfig, FaceTrainingConfig
 from .face_augmentation import augment_faces
 from .face_set import FaceSet
 from .labels import LABELS
@@ -144,15 +144,11 @@ class FaceTargets:
         mirrored = np.ascontiguousarray(images[:, :, ::-1])
         views = [predict_faces(teacher, images), predict_faces(teacher, mirrored)]
         said = (torch.as_tensor(sum(logits) / len(views)).softmax(dim=1) for logits in zip(*views, strict=True))
-        return self.mixed(FaceTargets(*said), share)
+        own = (self.ferplus, self.fer2013)
+        return FaceTargets(*(torch.lerp(mine, theirs, share) for mine, theirs in zip(own, said, strict=True)))
 
-    def __getitem__(self, rows: Tensor | slice) -> "FaceTargets":
+    def __getitem__(self, rows: Tensor) -> "FaceTargets":
         return FaceTargets(self.ferplus[rows], self.fer2013[rows])
-
-    def mixed(self, other: "FaceTargets", share: Tensor | float) -> "FaceTargets":
-        """With `share` of each row, a number or (N, 1), from another's."""
-        pairs = ((self.ferplus, other.ferplus), (self.fer2013, other.fer2013))
-        return FaceTargets(*(torch.lerp(mine, theirs, share) for mine, theirs in pairs))
 
     def cross_entropy(self, ferplus: Tensor, fer2013: Tensor, fer2013_weight: float) -> Tensor:
         """Of logits (N, C), the mean over the faces; of both heads together."""
@@ -188,21 +184,23 @@ def train_face_classifier(
             targets = FaceTargets.of(faces)
             if cycle.teacher_share > 0.0:
                 teachers = [*earlier, *([] if averaged is None else [averaged])]
-                teacher = copy.deepcopy(joined(teachers)).to(device)
+                teacher = copy.deepcopy(joined(teachers)).to(device)  # the caller's stay where they are
                 targets = targets.taught(teacher, faces.images, cycle.teacher_share)
             if averaged is None:
                 model = start_member(member, config, faces, weights, generator)
             else:
                 model = make_member(member)
                 model.load_state_dict(averaged.state_dict())
-            averaged, figures = _train_cycle(model, cycle, member, config, faces.images, targets, validation, generator)
+            averaged, figures = _train_cycle(
+                model, cycle.epochs, member, config, faces.images, targets, validation, generator
+            )
             history += figures
     return averaged.cpu().eval(), history
 
 
 def _train_cycle(
     model: FaceClassifier,
-    cycle: FaceCycle,
+    epochs: int,
     member: FaceMemberConfig,
     config: FaceTrainingConfig,
     images: np.ndarray,
@@ -214,26 +212,26 @@ def _train_cycle(
     model = model.to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
     optimizer = torch.optim.SGD(
-        _parameter_groups(model, config.weight_decay), lr=cycle.learning_rate, momentum=0.9, nesterov=True
+        _parameter_groups(model, config.weight_decay), lr=member.learning_rate, momentum=0.9, nesterov=True
     )
     steps_per_epoch = len(images) // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, cycle.learning_rate, total_steps=cycle.epochs * steps_per_epoch, pct_start=0.15
+        optimizer, member.learning_rate, total_steps=epochs * steps_per_epoch, pct_start=0.15
     )
     precision = partial(torch.autocast, generator.device.type, torch.bfloat16, enabled=member.bfloat16)
     history = []
-    for epoch in range(cycle.epochs):
+    for epoch in range(epochs):
         model.train()
         order = torch.randperm(len(images), generator=generator)[: steps_per_epoch * config.batch]
         losses = []
         for chosen in tqdm(
             order.split(BATCHES_AT_ONCE * config.batch),
-            desc=f"{member.name} epoch {epoch + 1}/{cycle.epochs}",
+            desc=f"{member.name} epoch {epoch + 1}/{epochs}",
             unit=f"{BATCHES_AT_ONCE} batches",
             mininterval=5,
         ):
             grey = augmented_batch(images[chosen.cpu().numpy()], config, generator)
-            grey, said = mixed_faces(grey, targets[chosen], member.mixed_probability, generator)
+            said = targets[chosen]
             # Those seen by a robot came first: a normalisation should see some in each batch.
             for rows in torch.randperm(len(grey), generator=generator).split(config.batch):
                 with precision():  # entered anew in each step: inside, rounded weights are kept
@@ -261,19 +259,6 @@ def _train_cycle(
         figures = ", ".join(f"{name} {value:.4f}" for name, value in history[-1].items())
         tqdm.write(f"{member.name} epoch {epoch + 1}: {figures}")
     return averaged, history
-
-
-def mixed_faces(
-    grey: Tensor, targets: FaceTargets, probability: float, generator: torch.Generator
-) -> tuple[Tensor, FaceTargets]:
-    """Another face shines through some of the faces, by up to a half (mixup, Zhang et al. 2018)."""
-    if probability == 0.0:
-        return grey, targets
-    count = len(grey)
-    chosen = torch.rand(count, 1, generator=generator) < probability
-    share = 0.5 * torch.rand(count, 1, generator=generator) * chosen
-    others = torch.randperm(count, generator=generator)
-    return torch.lerp(grey, grey[others], share[..., None, None]), targets.mixed(targets[others], share)
 
 
 def update_average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:

@@ -110,7 +110,7 @@ def train_bundle(
             faces.train,
             faces.validation,
             _start_file(weights, member.start_from),
-            config.seed + member.seed,
+            config.seed,
             tuple(members),
         )
         members.append(make_member(member))
