@@ -165,7 +165,8 @@ def _weight_scales(model: onnx.ModelProto) -> dict[str, list[dict]]:
         if node.op_type != "Conv" or node.input[1] not in kernels:
             continue
         kernel = kernels[node.input[1]]  # (channels, channels_in / groups, height, width)
-        if kernel.shape[1] == 1:
+        groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+        if kernel.ndim == 4 and kernel.shape[:2] == (groups, 1):
             greatest = np.abs(kernel).max(axis=(1, 2, 3))
         elif kernel.shape[2:] == (1, 1):
             weights = np.pad(kernel[:, :, 0, 0], ((0, 0), (0, kernel.shape[1] % 2)))
