@@ -114,7 +114,7 @@ def own_corpus(folder, out, *more):
 def of_bundle(folder, tiny, tmp_path_factory):
     """The tiny bundle adapted to the corpus, whose three labels are among its seven."""
     out = tmp_path_factory.mktemp("of_bundle")
-    more = ["--epochs", "24", "--learning-rate", "0.03", "--name", "tones-3", "--licence", "for tests"]
+    more = ["--epochs", "12", "--learning-rate", "0.03", "--name", "tones-3", "--licence", "for tests"]
     assert adapt.main(["--bundle", str(tiny.directory), *own_corpus(folder, out, *more)]) == 0
     return out
 
