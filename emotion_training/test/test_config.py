@@ -20,7 +20,7 @@ def load(tmp_path, tree):
 
 def test_the_shipped_configuration_loads():
     config = load_config(DEFAULT_CONFIG)
-    assert [member.name for member in config.face_encoder.members] == ["compact_cnn", "mobilenet"]
+    assert [member.name for member in config.face_encoder.members] == ["compact_cnn", "mobilenet", "mobilenet"]
     assert config.audio_training.robot_augmentation.background is None
     assert config.fusion.width % config.fusion.heads == 0
 
@@ -63,7 +63,8 @@ def test_a_teacher_that_cannot_be_is_refused(tmp_path, tree, member, share, expe
 
 
 def test_faces_without_a_network_that_ships_are_refused(tmp_path, tree):
-    tree["face_encoder"]["members"][1]["ships"] = False
+    for member in tree["face_encoder"]["members"]:
+        member["ships"] = False
     with pytest.raises(ConfigError, match="face_encoder.members.ships is false for all; expected true for one"):
         load(tmp_path, tree)
 
