@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from emotion_training.quantisation import graph_session, quantised_graph
+from emotion_training.quantisation import graph_session, integer_products, quantised_graph
 
 CHANNELS = 9  # odd: the last one has no neighbour
 
@@ -63,3 +63,25 @@ def test_integers_say_nearly_what_the_exact_network_says(graphs):
     for item in items[:, np.newaxis]:
         expected, said = (graph_session(graph).run(None, {"face": item})[0] for graph in (exact, quantised))
         np.testing.assert_allclose(said, expected, atol=0.02 * np.ptp(expected))
+
+
+def test_matrices_take_no_pair_that_overflows_and_unsigned_weights_where_neighbours_are_alike(tmp_path):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(9, 64, bias=False), nn.Linear(64, 6, bias=False)).eval()
+    with torch.no_grad():
+        network[1].weight[:, 1::2] = network[1].weight[:, ::2]
+    exact = tmp_path / "exact.onnx"
+    rows = torch.rand(1, 4, 9)
+    torch.onnx.export(network, (rows,), exact, input_names=["rows"], dynamo=False)
+    graph = integer_products(exact)
+    stored = onnx.load_from_string(graph).graph.initializer
+    matrices = {tensor.dims[0]: onnx.numpy_helper.to_array(tensor) for tensor in stored if len(tensor.dims) == 2}
+    pairs = np.pad(matrices[9].astype(int), ((0, 1), (0, 0))).reshape(-1, 2, 64)
+    assert matrices[9].dtype == np.int8 and np.abs(matrices[9]).max() > 64
+    assert 255 * pairs.clip(min=0).sum(axis=1).max() < 2**15
+    assert 255 * pairs.clip(max=0).sum(axis=1).min() >= -(2**15)
+    assert matrices[64].dtype == np.uint8
+    with torch.inference_mode():
+        expected = network(rows).numpy()
+    said = graph_session(graph).run(None, {"rows": rows.numpy()})[0]
+    np.testing.assert_allclose(said, expected, atol=0.03 * np.ptp(expected))

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
+from torch.nn import functional
 from training_fixtures import smart_turn_graph
 
 from emotion_training.audio_training import train_audio_classifier
@@ -85,8 +86,12 @@ def test_the_newest_state_has_the_last_position():
     network = WhisperTiny(1)
     log_mel = torch.rand(1, 80, 64)
     assert network(log_mel).shape == (1, 32, 384)
-    first = torch.nn.functional.gelu(network.conv2(torch.nn.functional.gelu(network.conv1(log_mel)))).transpose(1, 2)
-    torch.testing.assert_close(network.blocks[0](first + network.positions[-32:]), network(log_mel))
+    first = log_mel
+    for convolution, stride in ((network.conv1, 1), (network.conv2, 2)):
+        first = functional.conv1d(first, convolution.weight, convolution.bias, stride=stride, padding=1)
+        first = functional.gelu(first)
+    states = first.transpose(1, 2) + network.positions[-32:]
+    torch.testing.assert_close(network.blocks[0](states), network(log_mel))
 
 
 @pytest.mark.parametrize(
@@ -142,8 +147,9 @@ def test_a_window_longer_than_its_positions_is_refused():
 def test_in_integers_it_hears_the_same(trained):
     graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0).validation)
     stored = onnx.load_from_string(graph).graph.initializer
-    matrices = [tensor for tensor in stored if tensor.data_type == TensorProto.UINT8 and len(tensor.dims) == 2]
-    assert len(matrices) == len(LINEAR) + 1 + 1  # of the block, with the keys; and the projection
+    integers = (TensorProto.INT8, TensorProto.UINT8)
+    matrices = [tensor for tensor in stored if tensor.data_type in integers and len(tensor.dims) == 2]
+    assert len(matrices) == 2 + len(LINEAR) + 1 + 1  # convolutions; of the block, with the keys; the projection
     session = onnxruntime.InferenceSession(graph)
     with torch.inference_mode():
         exact = trained[0].encoder(voices(4)).numpy()

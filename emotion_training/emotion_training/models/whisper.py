@@ -1,5 +1,6 @@
 """The encoder of Whisper-tiny (Radford et al. 2023), whose first blocks hear how something is said."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -17,6 +18,25 @@ STATES = 400  # of the longest window that the weights know, 8 s
 STATE_FRAMES = 2  # of the spectrogram
 STATE_SAMPLES = STATE_FRAMES * HOP_SAMPLES
 POOLED_STATES = 8  # that make a token, 160 ms
+
+
+def gelu(x: Tensor) -> Tensor:
+    """As `functional.gelu`, in the order of operations that ONNX Runtime knows and runs as one."""
+    return 0.5 * (x * (1.0 + torch.erf(x / math.sqrt(2.0))))
+
+
+class FrameConvolution(nn.Conv1d):
+    """Over three frames, as one product with a matrix: the bundle has products in integers, convolutions not."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__(channels_in, channels, 3, stride=stride, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, channels_in) -> (B, T / stride, channels)."""
+        padded = functional.pad(x, (0, 0, 1, 1))
+        neighbours = [padded[:, first : first + x.shape[1] : self.stride[0]] for first in range(3)]
+        matrix = self.weight.transpose(1, 2).flatten(1)  # (channels, 3 channels_in)
+        return functional.linear(torch.cat(neighbours, dim=2), matrix, self.bias)
 
 
 class WhisperBlock(nn.Module):
@@ -39,7 +59,7 @@ class WhisperBlock(nn.Module):
         query, key, value = (split_heads(part(normed), HEADS) for part in (self.query, self.key, self.value))
         read = torch.matmul(attention_weights(query, key, None), value)  # (B, H, T, WIDTH / H)
         x = x + self.out(read.transpose(1, 2).flatten(2))
-        return x + self.narrow(functional.gelu(self.widen(self.feed_forward_norm(x))))
+        return x + self.narrow(gelu(self.widen(self.feed_forward_norm(x))))
 
 
 class WhisperTiny(nn.Module):
@@ -47,14 +67,14 @@ class WhisperTiny(nn.Module):
 
     def __init__(self, blocks: int):
         super().__init__()
-        self.conv1 = nn.Conv1d(MELS, WIDTH, 3, padding=1)
-        self.conv2 = nn.Conv1d(WIDTH, WIDTH, 3, stride=2, padding=1)
+        self.conv1 = FrameConvolution(MELS, WIDTH, 1)
+        self.conv2 = FrameConvolution(WIDTH, WIDTH, STATE_FRAMES)
         self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
         self.blocks = nn.ModuleList(WhisperBlock() for _ in range(blocks))
 
     def states(self, log_mel: Tensor) -> list[Tensor]:
         """(B, MELS, T) -> states (B, T / 2, WIDTH) after each block."""
-        x = functional.gelu(self.conv2(functional.gelu(self.conv1(log_mel)))).transpose(1, 2)
+        x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
         x = x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
         after = []
         for block in self.blocks:
