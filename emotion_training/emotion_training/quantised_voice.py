@@ -1,4 +1,4 @@
-"""The voice encoder as it ships: its products with matrices in 8-bit integers, about a third of the size."""
+"""The voice encoder as it ships: its products with matrices in 8-bit integers, less than a third of the size."""
 
 from collections.abc import Sequence
 from pathlib import Path
