@@ -173,6 +173,8 @@ class PerceptionNode(LifecycleNode):
     def destroy_node(self) -> None:
         self._undo_activate()
         self._undo_configure()
+        # rclpy leaves it to the garbage collector, and until then the node stays in the graph.
+        self._state_machine.destroy_when_not_in_use()
         super().destroy_node()
 
     @property

@@ -41,6 +41,13 @@ def test_life_cycle_can_be_gone_round_twice_and_leaves_nothing_behind(graph, nod
         assert entities() == before
 
 
+def test_destroyed_node_leaves_the_graph_without_the_garbage_collector(graph):
+    node = graph.start(AudioWindowNode)
+    graph.wait_for(lambda: "audio_window_node" in graph.node.get_node_names(), "the node")
+    node.destroy_node()  # the test still holds it
+    graph.wait_for(lambda: "audio_window_node" not in graph.node.get_node_names(), "its end")
+
+
 def test_node_that_refused_can_be_configured_after_its_parameter_was_mended(graph, tmp_path, capfd):
     node = graph.add(EmotionFusionNode, model=str(tmp_path / "nowhere"))
     assert "model.json does not exist" in refusal(node, capfd)
