@@ -84,6 +84,14 @@ class Process:
             self._process.kill()
             self._process.wait()
 
+    def stop(self) -> None:
+        """End it, in order where it can: one that is killed leaves its part of the shared memory to the others."""
+        self._process.terminate()
+        try:
+            self.end()
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     @property
     def output(self) -> str:
         return self._log.read_text(errors="replace")
@@ -100,7 +108,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
     yield start_process
     for process in processes:
-        process.kill()
+        process.stop()
 
 
 @pytest.fixture
