@@ -101,7 +101,7 @@ def integer_products(exact: Path) -> bytes:
             made,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
-            weight_type=QuantType.QInt8,
+            weight_type=QuantType.QUInt8,  # which every processor multiplies without overflow
             extra_options={"TensorQuantOverrides": _matrix_scales(onnx.load(prepared))},
         ),
     )
@@ -180,23 +180,20 @@ def _weight_scales(model: onnx.ModelProto) -> dict[str, list[dict]]:
 
 
 def _matrix_scales(model: onnx.ModelProto) -> dict[str, list[dict]]:
-    """The same for products with matrices, whose pairs are of neighbouring rows.
+    """Scales of the matrices that may have signed weights, whose pairs are of neighbouring rows.
 
-    Unsigned weights never overflow, but processors without VNNI take a third longer with them: they are for a matrix
-    whose neighbours are too much alike.
+    Processors without VNNI are slower with unsigned ones, which stay where neighbours are too much alike.
     """
     matrices = _stored(model)
     scales = {}
     for node in model.graph.node:
-        if node.op_type != "MatMul" or node.input[1] not in matrices:
+        if node.op_type != "MatMul" or node.input[1] not in matrices or matrices[node.input[1]].ndim != 2:
             continue
         matrix = matrices[node.input[1]]  # (K, N)
         greatest = _greatest_pairs(matrix)
         unsigned_steps = (matrix.max(axis=0).clip(min=0.0) - matrix.min(axis=0).clip(max=0.0)) / 255.0
-        if (greatest / GREATEST_WEIGHT).mean() > COARSEST_STEP * unsigned_steps.mean():
-            scales[node.input[1]] = [{"axis": 1, "quant_type": QuantType.QUInt8}]
-        else:
-            scales[node.input[1]] = _scales(greatest, axis=1)
+        if (greatest / GREATEST_WEIGHT).mean() <= COARSEST_STEP * unsigned_steps.mean():
+            scales[node.input[1]] = [{"quant_type": QuantType.QInt8, **scale} for scale in _scales(greatest, axis=1)]
     return scales
 
 
