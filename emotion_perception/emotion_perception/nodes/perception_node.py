@@ -173,7 +173,7 @@ class PerceptionNode(LifecycleNode):
     def destroy_node(self) -> None:
         self._undo_activate()
         self._undo_configure()
-        # rclpy leaves it to the garbage collector, and until then the node stays in the graph.
+        # rclpy leaves the state machine to the garbage collector, and until then it holds the node in the graph.
         self._state_machine.destroy_when_not_in_use()
         super().destroy_node()
 
