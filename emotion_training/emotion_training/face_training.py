@@ -1,8 +1,10 @@
 """Trains the face encoder on two opinions of the same faces: the votes of FER+, and the labels of FER2013."""
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from .models.start_weights import WeightsError
 from .robot_face_augmentation import augment_robot_faces
 
 STATISTICS_FACES = 1024  # for the normalisations of an encoder that starts from weights
+BATCHES_AT_ONCE = 8  # are changed together, which keeps a graphics processor busy
 
 
 class FaceClassifier(nn.Module):
@@ -100,7 +103,7 @@ class LabelledFaceEncoder(nn.Module):
 
 def grey_batch(images: np.ndarray) -> Tensor:
     """uint8 (B, S, S) -> float32 (B, 1, S, S) in [0, 1]."""
-    return torch.from_numpy(images).to(torch.float32).unsqueeze(1) / 255.0
+    return torch.as_tensor(images).to(torch.float32).unsqueeze(1) / 255.0
 
 
 def predict_faces(model: FaceClassifier, images: np.ndarray, batch: int = 256) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +111,7 @@ def predict_faces(model: FaceClassifier, images: np.ndarray, batch: int = 256) -
     model.eval()
     with torch.inference_mode():
         parts = [model(grey_batch(images[i : i + batch])) for i in range(0, len(images), batch)]
-    ferplus, fer2013 = (torch.cat(logits).numpy() for logits in zip(*parts, strict=True))
+    ferplus, fer2013 = (torch.cat(logits).cpu().numpy() for logits in zip(*parts, strict=True))
     return ferplus, fer2013
 
 
@@ -130,8 +133,8 @@ class FaceTargets:
     @classmethod
     def of(cls, faces: FaceSet) -> "FaceTargets":
         """The annotators' opinions."""
-        labels = functional.one_hot(torch.from_numpy(faces.folder_labels), len(LABELS))
-        return cls(torch.from_numpy(faces.soft_labels), labels.to(torch.float32))
+        labels = functional.one_hot(torch.as_tensor(faces.folder_labels), len(LABELS))
+        return cls(torch.as_tensor(faces.soft_labels), labels.to(torch.float32))
 
     def taught(self, teacher: FaceClassifier, images: np.ndarray, share: float) -> "FaceTargets":
         """With `share` of them from a teacher, who sees each face and its mirror image as they are.
@@ -140,7 +143,7 @@ class FaceTargets:
         """
         mirrored = np.ascontiguousarray(images[:, :, ::-1])
         views = [predict_faces(teacher, images), predict_faces(teacher, mirrored)]
-        said = (torch.from_numpy(sum(logits) / len(views)).softmax(dim=1) for logits in zip(*views, strict=True))
+        said = (torch.as_tensor(sum(logits) / len(views)).softmax(dim=1) for logits in zip(*views, strict=True))
         own = (self.ferplus, self.fer2013)
         return FaceTargets(*((1.0 - share) * mine + share * theirs for mine, theirs in zip(own, said, strict=True)))
 
@@ -157,30 +160,34 @@ def train_face_classifier(
     """Averaged weights of the last step, and the validation accuracies of every epoch.
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration
-    says. weights: what the encoder starts from. earlier: trained members, who are teachers too.
+    says. weights: what the encoder starts from. earlier: trained members, who are teachers too. Trains on CUDA's first
+    graphics processor where there is one, which gives other weights than the CPU does, the same ones each time.
 
     Raises:
         WeightsError: the weights are missing or do not fit, or the member cannot start from any.
         FloatingPointError: the loss is no number.
     """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     averaged, history = None, []
-    for number, cycle in enumerate(member.cycles):
-        torch.manual_seed(seed + number)
-        generator = torch.Generator().manual_seed(seed + number)
-        targets = FaceTargets.of(faces)
-        if cycle.teacher_share > 0.0:
-            teacher = joined([*earlier, *([] if averaged is None else [averaged])])
-            targets = targets.taught(teacher, faces.images, cycle.teacher_share)
-        if averaged is None:
-            model = start_member(member, config, faces, weights, generator)
-        else:
-            model = make_member(member)
-            model.load_state_dict(averaged.state_dict())
-        averaged, figures = _train_cycle(
-            model, cycle.epochs, member, config, faces.images, targets, validation, generator
-        )
-        history += figures
-    return averaged.eval(), history
+    with device:  # where all tensors are made from here on
+        for number, cycle in enumerate(member.cycles):
+            torch.manual_seed(seed + number)
+            generator = torch.Generator(device).manual_seed(seed + number)
+            targets = FaceTargets.of(faces)
+            if cycle.teacher_share > 0.0:
+                teachers = [*earlier, *([] if averaged is None else [averaged])]
+                teacher = joined([copy.deepcopy(one).to(device) for one in teachers])
+                targets = targets.taught(teacher, faces.images, cycle.teacher_share)
+            if averaged is None:
+                model = start_member(member, config, faces, weights, generator)
+            else:
+                model = make_member(member)
+                model.load_state_dict(averaged.state_dict())
+            averaged, figures = _train_cycle(
+                model, cycle.epochs, member, config, faces.images, targets, validation, generator
+            )
+            history += figures
+    return averaged.cpu().eval(), history
 
 
 def _train_cycle(
@@ -203,36 +210,42 @@ def _train_cycle(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, member.learning_rate, total_steps=epochs * steps_per_epoch, pct_start=0.15
     )
+    precision = partial(torch.autocast, generator.device.type, torch.bfloat16, enabled=member.bfloat16)
     history = []
     for epoch in range(epochs):
         model.train()
-        order = torch.randperm(len(images), generator=generator)
-        total_loss = 0.0
-        steps = tqdm(
-            range(steps_per_epoch), desc=f"{member.name} epoch {epoch + 1}/{epochs}", unit="batch", mininterval=5
-        )
-        for step in steps:
-            chosen = order[step * config.batch : (step + 1) * config.batch]
-            grey = augmented_batch(images[chosen.numpy()], config, generator)
-            grey = grey.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=member.bfloat16):
-                ferplus, fer2013 = model(grey)
-            loss = functional.cross_entropy(ferplus.float(), targets.ferplus[chosen])
-            loss = loss + config.fer2013_weight * functional.cross_entropy(fer2013.float(), targets.fer2013[chosen])
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss of {member.name} is {loss.item()} in epoch {epoch + 1}; lower its learning_rate"
+        order = torch.randperm(len(images), generator=generator)[: steps_per_epoch * config.batch]
+        losses = []
+        for chosen in tqdm(
+            order.split(BATCHES_AT_ONCE * config.batch),
+            desc=f"{member.name} epoch {epoch + 1}/{epochs}",
+            unit=f"{BATCHES_AT_ONCE} batches",
+            mininterval=5,
+        ):
+            grey = augmented_batch(images[chosen.cpu().numpy()], config, generator)
+            # Those changed as by a robot come first: a normalisation should see some in each batch.
+            for rows in torch.randperm(len(grey), generator=generator).split(config.batch):
+                with precision():  # entered anew in each step, as it keeps the rounded weights as long as it lasts
+                    ferplus, fer2013 = model(grey[rows].contiguous(memory_format=torch.channels_last))
+                loss = functional.cross_entropy(ferplus.float(), targets.ferplus[chosen[rows]])
+                loss = loss + config.fer2013_weight * functional.cross_entropy(
+                    fer2013.float(), targets.fer2013[chosen[rows]]
                 )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            update_average(averaged, model, member.ema_decay, epoch * steps_per_epoch + step)
-            total_loss += loss.item()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                update_average(averaged, model, member.ema_decay, epoch * steps_per_epoch + len(losses))
+                losses.append(loss.detach())
+        loss = torch.stack(losses).mean().item()  # read once an epoch: a graphics processor would wait in every step
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss of {member.name} is {loss} in epoch {epoch + 1}; lower its learning_rate"
+            )
         ferplus, fer2013 = predict_faces(averaged, validation.images)
         history.append(
             {
-                "loss": total_loss / steps_per_epoch,
+                "loss": loss,
                 "validation_ferplus_accuracy": float((ferplus.argmax(1) == validation.majority_labels).mean()),
                 "validation_fer2013_accuracy": float((fer2013.argmax(1) == validation.folder_labels).mean()),
             }

@@ -38,22 +38,23 @@ def augment_robot_faces(faces: Tensor, options: RobotFaceAugmentation, generator
     The generator decides everything: kornia, which draws from torch's global state, gets a seed from it, and
     that state is left as it was.
     """
+    with torch.device("cpu"):  # where kornia draws, wherever the faces are
+        blur = torch.nn.Sequential(
+            kornia.augmentation.RandomMotionBlur(
+                BLUR_KERNEL_PX,
+                angle=180.0,
+                direction=1.0,
+                border_type="replicate",
+                p=options.motion_blur_probability,
+            ),
+            kornia.augmentation.RandomGaussianBlur(
+                (BLUR_KERNEL_PX, BLUR_KERNEL_PX), options.defocus_sigma_px, p=options.defocus_probability
+            ),
+        )
+        jpeg = kornia.augmentation.RandomJPEG(options.jpeg_quality, p=options.jpeg_probability)
     faces = _turn(faces, options, generator)
-    blur = torch.nn.Sequential(
-        kornia.augmentation.RandomMotionBlur(
-            BLUR_KERNEL_PX,
-            angle=180.0,
-            direction=1.0,
-            border_type="replicate",
-            p=options.motion_blur_probability,
-        ),
-        kornia.augmentation.RandomGaussianBlur(
-            (BLUR_KERNEL_PX, BLUR_KERNEL_PX), options.defocus_sigma_px, p=options.defocus_probability
-        ),
-    )
     faces = _seeded(blur, faces, generator)
     faces = _darken(faces, options, generator)
-    jpeg = kornia.augmentation.RandomJPEG(options.jpeg_quality, p=options.jpeg_probability)
     return _seeded(jpeg, _whole_blocks(faces), generator)[:, :, : faces.shape[2], : faces.shape[3]].clamp(0.0, 1.0)
 
 
@@ -118,7 +119,7 @@ def _whole_blocks(faces: Tensor) -> Tensor:
 def _seeded(change: torch.nn.Module, faces: Tensor, generator: torch.Generator) -> Tensor:
     """Runs a change of kornia with torch's global state seeded from the generator, then restores the state."""
     seed = int(torch.randint(2**31, (1,), generator=generator))
-    with torch.random.fork_rng(devices=[faces.device] if faces.is_cuda else []):
+    with torch.random.fork_rng(devices=[faces.device] if faces.is_cuda else []), torch.device("cpu"):
         torch.manual_seed(seed)
         return change(faces)
 

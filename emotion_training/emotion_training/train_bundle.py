@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,35 +87,19 @@ def train_bundle(
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
     torch.set_num_threads(config.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses to be deterministic
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a guard of debugging that takes a tenth of a training
-    common = (config.seed, config.threads)
     audio_key = configuration_hash(
-        config.audio_encoder, config.audio_training, *common, fingerprint_clips(clips.train, clips.validation)
+        config.audio_encoder,
+        config.audio_training,
+        config.seed,
+        config.threads,
+        fingerprint_clips(clips.train, clips.validation),
     )
     audio_start = _start_file(weights, config.audio_encoder.start_from)
     audio = start_audio_classifier(config.audio_encoder, config.audio_training, audio_start)
-    for member in config.face_encoder.members:
-        if member.start_from is not None:  # tried now, as the members before it train for hours
-            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
-    members, face_stages = [], {}
-    for number, member in enumerate(config.face_encoder.members, 1):
-        taught_by = config.face_encoder.members[:number]  # itself among them
-        key = configuration_hash(
-            *taught_by, config.face_training, *common, fingerprint_faces(faces.train, faces.validation)
-        )
-        train = partial(
-            train_face_classifier,
-            member,
-            config.face_training,
-            faces.train,
-            faces.validation,
-            _start_file(weights, member.start_from),
-            config.seed,
-            tuple(members),
-        )
-        members.append(make_member(member))
-        face_stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
+    members, face_stages = train_faces(config, faces, weights, cache)
     shipped = zip(members, config.face_encoder.members, strict=True)
     face = joined([member for member, member_config in shipped if member_config.ships])
     audio_stage = _train_encoder(
@@ -186,6 +171,41 @@ def train_bundle(
         {stage: trained["history"] for stage, trained in stages.items()} | {"fusion": fusion_history},
         {stage: trained["seconds"] for stage, trained in stages.items()} | {"fusion": fusion_seconds},
     )
+
+
+def train_faces(
+    config: BundleConfig, faces: FaceSplits, weights: Path, cache: StageCache
+) -> tuple[list[FaceClassifier], dict[str, dict]]:
+    """Trains the members of the face encoder one after the other; their stages by number and name.
+
+    Raises:
+        WeightsError: as `train_bundle`.
+    """
+    for member in config.face_encoder.members:
+        if member.start_from is not None:  # tried now, as the members before it train for hours
+            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
+    members, stages = [], {}
+    for number, member in enumerate(config.face_encoder.members, 1):
+        key = configuration_hash(
+            *config.face_encoder.members[:number],  # which teach it; itself among them
+            config.face_training,
+            config.seed,
+            config.threads,
+            fingerprint_faces(faces.train, faces.validation),
+        )
+        train = partial(
+            train_face_classifier,
+            member,
+            config.face_training,
+            faces.train,
+            faces.validation,
+            _start_file(weights, member.start_from),
+            config.seed,
+            tuple(members),
+        )
+        members.append(make_member(member))
+        stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
+    return members, stages
 
 
 def fingerprint_faces(*sets: FaceSet) -> str:

@@ -71,6 +71,6 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         if end > len(data):
             raise WeightsError(f"{content} ends at byte {len(data)} inside {tensor['name']}; fetch it again")
         values = np.frombuffer(data, kind, count, start).astype(np.float32)
-        tensors[tensor["name"]] = torch.from_numpy(values.reshape(tensor["shape"]))
+        tensors[tensor["name"]] = torch.as_tensor(values.reshape(tensor["shape"]))
         start = end
     return tensors
