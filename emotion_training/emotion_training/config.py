@@ -123,6 +123,7 @@ class FusionTrainingConfig:
     other_face_probability: float  # a bin shows another person of the same class
     neutral_face_probability: float  # a bin shows a neutral face
     masked_bin_probability: float
+    voice_confusion: float  # of what the voice encoder confuses more on new speakers, the part that pairs show
     label_smoothing: float
     test_pairs_per_class: int
 

@@ -118,12 +118,14 @@ def run_fusion(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> tu
     return np.concatenate(logits), np.concatenate(weights)
 
 
-def voice_confusion(fusion: IntermediateFusion, train: VoiceEmbeddings, validation: VoiceEmbeddings) -> np.ndarray:
+def voice_confusion(
+    fusion: IntermediateFusion, train: VoiceEmbeddings, validation: VoiceEmbeddings, strength: float
+) -> np.ndarray:
     """From which class to draw the voice of a pair (see PairSampler), (C, C) with rows that sum to 1.
 
-    The confusion of the voice head on new speakers, mixed with the identity so that its expected accuracy on
-    the voices learnt from falls to the one on new speakers. One count is added to each cell: the speakers are
-    few.
+    The confusion of the voice head on new speakers, mixed with the identity. With a strength of 1 so that its expected
+    accuracy on the voices learnt from falls to the one on new speakers; with 0 it is the identity. One count is added
+    to each cell: the speakers are few.
     """
     train_labels, train_predicted = _predict_voice_views(fusion, train)
     labels, predicted = _predict_voice_views(fusion, validation)
@@ -131,7 +133,7 @@ def voice_confusion(fusion: IntermediateFusion, train: VoiceEmbeddings, validati
     np.add.at(counts, (labels, predicted), 1.0)
     confusion = counts / counts.sum(axis=1, keepdims=True)
     known, new = (train_labels == train_predicted).mean(), np.diag(confusion).mean()
-    share = float(np.clip((known - new) / (known * (1.0 - new)), 0.0, 1.0))
+    share = strength * float(np.clip((known - new) / (known * (1.0 - new)), 0.0, 1.0))
     return (1.0 - share) * np.eye(len(LABELS)) + share * confusion
 
 

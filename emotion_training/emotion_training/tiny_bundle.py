@@ -159,6 +159,7 @@ def tiny_config() -> BundleConfig:
             other_face_probability=0.1,
             neutral_face_probability=0.05,
             masked_bin_probability=0.2,
+            voice_confusion=1.0,
             label_smoothing=0.05,
             test_pairs_per_class=4,
         ),

@@ -133,7 +133,7 @@ def train_bundle(
     )
     torch.manual_seed(config.seed)
     fusion = make_fusion(config, shipped_face, shipped_audio)
-    confusion = voice_confusion(fusion, train_voices, validation_voices)
+    confusion = voice_confusion(fusion, train_voices, validation_voices, config.fusion_training.voice_confusion)
     sampler = _sampler(config, face_views.of("train", faces.train), train_voices, confusion)
     held_out = _sampler(config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS)))
     validation = _validation_pairs(held_out, config.seed)

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
+from emotion_training.fusion_training import voice_confusion
 from emotion_training.labels import LABELS
+from emotion_training.models.fusion import IntermediateFusion
 from emotion_training.pairs import FaceEmbeddings, PairSampler, VoiceEmbeddings
 from emotion_training.tiny_bundle import tiny_config
 
@@ -92,3 +95,22 @@ def test_a_class_without_voices_is_named():
     )
     with pytest.raises(ValueError, match="class scared has 5 faces and 0 voices"):
         PairSampler(sampler.faces, voices, 8, CONFIG, np.eye(CLASSES))
+
+
+def test_pairs_confuse_voices_as_new_speakers_do():
+    fusion = IntermediateFusion(4, 2, CLASSES, 3, CLASSES, width=8, heads=2, dropout=0.0)
+    with torch.no_grad():  # a head that reads the class of a token
+        fusion.audio_head.weight.copy_(torch.eye(CLASSES))
+        fusion.audio_head.bias.zero_()
+    labels = np.repeat(np.arange(CLASSES), 200)
+    heard_as = np.where(np.arange(len(labels)) % 2, labels, (labels + 1) % CLASSES)  # every second one amiss
+
+    def voices(heard):
+        tokens = np.repeat(np.eye(CLASSES, dtype=np.float32)[heard][None, :, None], 3, axis=2)
+        return VoiceEmbeddings(tokens, labels, np.full(len(labels), "somebody"), np.full(len(labels), ""))
+
+    known, new = voices(labels), voices(heard_as)
+    for strength, expected in ((0.0, 1.0), (0.5, 0.75), (1.0, 0.5)):
+        confusion = voice_confusion(fusion, known, new, strength)
+        np.testing.assert_allclose(np.diag(confusion), expected, atol=0.02)
+        np.testing.assert_allclose(confusion.sum(axis=1), 1.0)

@@ -89,7 +89,7 @@ class WhisperTiny(nn.Module):
 
 @audio_encoders.register("whisper_tiny")
 class WhisperAudioEncoder(SpectrogramEncoder):
-    """Its weights, which come by `start_from`, never train: what makes tokens of its states does.
+    """Its weights, which come by `start_from`, never train: what makes tokens of the states after all its blocks does.
 
     blocks: of the network, 1 to `BLOCKS`. ValueError for another number, and for another rate than 16 kHz.
     """
@@ -103,9 +103,9 @@ class WhisperAudioEncoder(SpectrogramEncoder):
             raise ValueError(f"blocks is {blocks}; expected 1 to {BLOCKS} for Whisper-tiny")
         super().__init__(WhisperLogMel(self.token_frames), nn.Identity())
         self.network = WhisperTiny(blocks).requires_grad_(False)
-        self.state_norm = nn.BatchNorm1d(WIDTH)
+        self.state_norm = nn.BatchNorm1d(blocks * WIDTH)
         self.dropout = nn.Dropout(dropout)
-        self.project = nn.Linear(WIDTH, embedding)
+        self.project = nn.Linear(blocks * WIDTH, embedding)
         self.embedding = embedding
 
     def token_count(self, samples: int) -> int:
@@ -117,7 +117,8 @@ class WhisperAudioEncoder(SpectrogramEncoder):
 
     def encode(self, log_mel: Tensor) -> Tensor:
         """(B, MELS, T) -> (B, Ta, D)."""
-        states = self.network(log_mel).unflatten(1, (-1, POOLED_STATES)).mean(dim=2)  # (B, Ta, WIDTH)
+        pooled = [after.unflatten(1, (-1, POOLED_STATES)).mean(dim=2) for after in self.network.states(log_mel)]
+        states = torch.cat(pooled, dim=2)  # (B, Ta, blocks * WIDTH)
         return self.project(self.dropout(self.state_norm(states.transpose(1, 2)).transpose(1, 2)))
 
     def start_from(self, weights: Path) -> None:
