@@ -161,7 +161,8 @@ def train_face_classifier(
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration
     says. weights: what the encoder starts from. earlier: trained members, who are teachers too. Trains on CUDA's first
-    graphics processor where there is one, which gives other weights than the CPU does, the same ones each time.
+    graphics processor where there is one, which gives other weights than the CPU does; in PyTorch's deterministic mode
+    the same ones each time.
 
     Raises:
         WeightsError: the weights are missing or do not fit, or the member cannot start from any.
