@@ -133,7 +133,7 @@ def voice_confusion(
     np.add.at(counts, (labels, predicted), 1.0)
     confusion = counts / counts.sum(axis=1, keepdims=True)
     known, new = (train_labels == train_predicted).mean(), np.diag(confusion).mean()
-    share = strength * float(np.clip((known - new) / (known * (1.0 - new)), 0.0, 1.0))
+    share = float(np.clip(strength * (known - new) / (known * (1.0 - new)), 0.0, 1.0))
     return (1.0 - share) * np.eye(len(LABELS)) + share * confusion
 
 

@@ -143,7 +143,7 @@ def _figures(metrics: dict, config: BundleConfig) -> str:
 
 {table}
 
-Measured once, on people and pictures that were neither learnt from nor chosen by; these parts of public
+Measured on people and pictures that were neither learnt from nor chosen by; these parts of public
 corpora, nothing else. Intervals: bootstrap ({config.bootstrap_samples} draws) over pictures for faces, over
 speakers for voices and pairs: with so few speakers they are rough. *Plain* pairs: one picture in all bins,
 one window that ends after the voice. *Perturbed* pairs: bins lost, other pictures of the class and neutral

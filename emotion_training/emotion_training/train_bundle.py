@@ -99,7 +99,7 @@ def train_bundle(
     )
     audio_start = _start_file(weights, config.audio_encoder.start_from)
     audio = start_audio_classifier(config.audio_encoder, config.audio_training, audio_start)
-    members, face_stages = train_faces(config, faces, weights, cache)
+    members, face_stages = _train_faces(config, faces, weights, cache)
     shipped = zip(members, config.face_encoder.members, strict=True)
     face = joined([member for member, member_config in shipped if member_config.ships])
     audio_stage = _train_encoder(
@@ -173,7 +173,7 @@ def train_bundle(
     )
 
 
-def train_faces(
+def _train_faces(
     config: BundleConfig, faces: FaceSplits, weights: Path, cache: StageCache
 ) -> tuple[list[FaceClassifier], dict[str, dict]]:
     """Trains the members of the face encoder one after the other; their stages by number and name.

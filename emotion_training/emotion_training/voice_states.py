@@ -32,6 +32,6 @@ class VoiceStates:
         """A voice (N,) at 16 kHz, of which the last 8 s count -> float32 (blocks * 2 * WIDTH,)."""
         heard = torch.from_numpy(voice[-STATES * STATE_SAMPLES :]).to(torch.float32).unsqueeze(0)
         with torch.inference_mode():
-            states = self.network.states(self.log_mel(heard))  # (1, T, WIDTH) of each block
+            states = self.network(self.log_mel(heard))  # (1, T, WIDTH) of each block
         moments = [moment for state in states for moment in (state[0].mean(dim=0), state[0].std(dim=0))]
         return torch.cat(moments).nan_to_num().numpy()  # one state alone has no deviation

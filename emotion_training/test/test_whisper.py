@@ -17,7 +17,7 @@ from emotion_training.config import AudioEncoderConfig
 from emotion_training.export import ParityError
 from emotion_training.models.smart_turn_weights import LINEAR
 from emotion_training.models.start_weights import WeightsError
-from emotion_training.models.whisper import WhisperAudioEncoder, WhisperTiny
+from emotion_training.models.whisper import WIDTH, WhisperAudioEncoder, WhisperTiny
 from emotion_training.models.whisper_log_mel import WhisperLogMel
 from emotion_training.quantised_voice import quantise_voice, voice_as_shipped
 from emotion_training.tiny_bundle import generated_clips, tiny_config
@@ -85,13 +85,26 @@ def test_the_newest_state_has_the_last_position():
     torch.manual_seed(0)
     network = WhisperTiny(1)
     log_mel = torch.rand(1, 80, 64)
-    assert network(log_mel).shape == (1, 32, 384)
+    (found,) = network(log_mel)
+    assert found.shape == (1, 32, 384)
     first = log_mel
     for convolution, stride in ((network.conv1, 1), (network.conv2, 2)):
         first = functional.conv1d(first, convolution.weight, convolution.bias, stride=stride, padding=1)
         first = functional.gelu(first)
     states = first.transpose(1, 2) + network.positions[-32:]
-    torch.testing.assert_close(network.blocks[0](states), network(log_mel))
+    torch.testing.assert_close(network.blocks[0](states), found)
+
+
+def test_tokens_hold_the_states_after_every_block():
+    torch.manual_seed(0)
+    encoder = WhisperAudioEncoder(16000, blocks=2, embedding=WIDTH, dropout=0.0).eval()
+    log_mel = torch.rand(1, 80, 64)
+    for block, states in enumerate(encoder.network(log_mel)):
+        with torch.no_grad():  # a projection that shows the states after this block
+            encoder.project.weight.zero_()[:, block * WIDTH : (block + 1) * WIDTH] = torch.eye(WIDTH)
+            encoder.project.bias.zero_()
+        tokens = states.unflatten(1, (-1, 8)).mean(dim=2)
+        torch.testing.assert_close(encoder.encode(log_mel), tokens, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

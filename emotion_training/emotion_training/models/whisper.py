@@ -72,7 +72,7 @@ class WhisperTiny(nn.Module):
         self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
         self.blocks = nn.ModuleList(WhisperBlock() for _ in range(blocks))
 
-    def states(self, log_mel: Tensor) -> list[Tensor]:
+    def forward(self, log_mel: Tensor) -> list[Tensor]:
         """(B, MELS, T) -> states (B, T / 2, WIDTH) after each block."""
         x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
         x = x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
@@ -81,10 +81,6 @@ class WhisperTiny(nn.Module):
             x = block(x)
             after.append(x)
         return after
-
-    def forward(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> states (B, T / 2, WIDTH) after the last block."""
-        return self.states(log_mel)[-1]
 
 
 @audio_encoders.register("whisper_tiny")
@@ -117,7 +113,7 @@ class WhisperAudioEncoder(SpectrogramEncoder):
 
     def encode(self, log_mel: Tensor) -> Tensor:
         """(B, MELS, T) -> (B, Ta, D)."""
-        pooled = [after.unflatten(1, (-1, POOLED_STATES)).mean(dim=2) for after in self.network.states(log_mel)]
+        pooled = [after.unflatten(1, (-1, POOLED_STATES)).mean(dim=2) for after in self.network(log_mel)]
         states = torch.cat(pooled, dim=2)  # (B, Ta, blocks * WIDTH)
         return self.project(self.dropout(self.state_norm(states.transpose(1, 2)).transpose(1, 2)))
 
