@@ -6,10 +6,14 @@ from launch.substitutions import LaunchConfiguration
 
 from emotion_bringup.launching import graph, graph_arguments, robot_audio_source, sensor_arguments
 
+# The player does not wait for its readers, and what is played before they know it is lost. DDS repeats a lost
+# announcement within three seconds.
+DISCOVERY_S = 4.0
+
 
 def generate_launch_description() -> LaunchDescription:
     play = ExecuteProcess(
-        cmd=["ros2", "bag", "play", LaunchConfiguration("bag"), "--clock"],
+        cmd=["ros2", "bag", "play", LaunchConfiguration("bag"), "--clock", "--delay", str(DISCOVERY_S)],
         output="screen",
         on_exit=Shutdown(reason="the bag has been played"),
     )
