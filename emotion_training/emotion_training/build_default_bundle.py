@@ -23,6 +23,7 @@ from .train_bundle import FaceSplits, TrainedBundle, train_bundle
 
 DEFAULT_CONFIG = Path(__file__).parents[1] / "config" / "default_bundle.yaml"
 DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
+BUILD_ERRORS = (ConfigError, CorpusError, SplitError, ParityError, ModelError, WeightsError, FloatingPointError)
 
 
 def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
@@ -82,37 +83,31 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 after one sentence on what is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a bundle is made of."""
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with fer2013.zip, fer2013new.csv, ravdess/, emodb/"
     )
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
+    parser.add_argument(
+        "--cache", type=Path, default=DEFAULT_CACHE, help="finished stages, to go on from (default: %(default)s)"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_inputs(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
     parser.add_argument("--report", type=Path, required=True, help="folder for the training log and its report")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
     parser.add_argument("--seed", type=int, help="instead of the configuration's")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=DEFAULT_CACHE,
-        help="finished stages, to go on from (default: %(default)s)",
-    )
     options = parser.parse_args(arguments)
     try:
         config = load_config(options.config)
         if options.seed is not None:
             config = dataclasses.replace(config, seed=options.seed)
         bundle = build(options.data, options.out, options.report, config, StageCache(options.cache))
-    except (
-        ConfigError,
-        CorpusError,
-        SplitError,
-        ParityError,
-        ModelError,
-        WeightsError,
-        FloatingPointError,
-    ) as error:
+    except BUILD_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     uar = bundle.metrics["synthetic label-matched pairs"]["plain"]["both"]["uar"]

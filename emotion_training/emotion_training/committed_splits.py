@@ -26,6 +26,7 @@ def committed_splits() -> list[Split]:
     ravdess = {f"ravdess-{actor:02d}": "male" if actor % 2 else "female" for actor in range(1, 21)}
     emodb = {f"emodb-{speaker}": gender for speaker, gender in EMODB_GENDERS.items()}
     return [
+        k_fold("emodb_5fold", "emodb", emodb, 5, SEED),
         leave_one_speaker_out("emodb_loso", "emodb", emodb, SEED),
         k_fold("ravdess_5fold_20actors", "ravdess", ravdess, 5, SEED),
         _katerynach(),

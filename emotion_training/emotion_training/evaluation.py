@@ -1,6 +1,6 @@
 """The figures of a bundle on people and pictures that it never learnt from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,22 +12,23 @@ from .config import BundleConfig
 from .face_set import FaceSet
 from .face_training import FaceClassifier, predict_faces
 from .fusion_training import run_fusion
-from .labels import LABELS
-from .metrics import (
-    accuracy,
-    bootstrap_interval,
-    expected_calibration_error,
-    macro_f1,
-    paired_bootstrap_difference,
-    sign_flip_test,
-    softmax,
-    unweighted_average_recall,
+from .judgements import (
+    LATE_FUSION,
+    STATES,
+    JudgedPairs,
+    JudgedVoices,
+    Judgements,
+    Measure,
+    pair_figures,
+    recalls,
+    voice_figures,
 )
+from .labels import LABELS
+from .metrics import accuracy, expected_calibration_error, softmax, unweighted_average_recall
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .speech_clips import SpeechClip
 
-STATES = ("both", "face", "audio")
 CLEAR_MAJORITY = 0.5  # of the votes for the seven classes; where no class has more, FER+'s authors leave a face out
 SMALL_FACE_PX = 30
 NOISE_SNR_DB = 0.0
@@ -45,24 +46,6 @@ class TestData:
     degraded: Mapping[str, PairSampler]
 
 
-class _Measure:
-    """A figure with its 95 % interval: {"value", "ci95", "n"}."""
-
-    def __init__(self, config: BundleConfig):
-        self.samples, self.seed = config.bootstrap_samples, config.seed
-
-    def __call__(
-        self,
-        metric: Callable[[np.ndarray, np.ndarray], float],
-        labels: np.ndarray,
-        predicted: np.ndarray,
-        groups: np.ndarray,
-    ) -> dict:
-        interval = bootstrap_interval(metric, labels, predicted, groups, self.samples, self.seed)
-        value = metric(labels, predicted)
-        return {"value": round(value, 4), "ci95": [round(bound, 4) for bound in interval], "n": len(labels)}
-
-
 def evaluate_bundle(
     config: BundleConfig,
     face: FaceClassifier,
@@ -71,25 +54,31 @@ def evaluate_bundle(
     calibration: dict[str, dict[str, float]],
     test: TestData,
     validation: dict[str, Pairs],
-) -> dict:
-    """All figures as plain values for model.json. Nothing was chosen by what is measured here."""
-    measure = _Measure(config)
+) -> tuple[dict, Judgements]:
+    """All figures as plain values for model.json, and what they come from. Nothing was chosen by what is measured
+    here.
+    """
+    measure = Measure(config)
     rng = np.random.default_rng(config.seed)
     labels = np.repeat(np.arange(len(LABELS)), config.fusion_training.test_pairs_per_class)
     late_fusion = LateFusion(fusion, validation)
-    return {
+    pairs = {
+        "plain": test.sampler.both(labels, rng, plain=True),
+        "perturbed": test.sampler.both(labels, rng),
+    } | {name: sampler.both(labels, rng, plain=True) for name, sampler in test.degraded.items()}
+    judgements = Judgements(
+        _judge_voices(config, audio, fusion, test),
+        {name: _judge_pairs(fusion, late_fusion, drawn, test.clips) for name, drawn in pairs.items()},
+    )
+    figures = {
         "face": _face_figures(measure, face, fusion, test),
-        "audio": _audio_figures(measure, config, audio, fusion, test),
+        "audio": voice_figures(measure, judgements.voices),
         "synthetic label-matched pairs": {
-            "plain": _pair_figures(measure, fusion, late_fusion, test.sampler.both(labels, rng, plain=True)),
-            "perturbed": _pair_figures(measure, fusion, late_fusion, test.sampler.both(labels, rng)),
-        }
-        | {
-            name: _pair_figures(measure, fusion, late_fusion, sampler.both(labels, rng, plain=True))
-            for name, sampler in test.degraded.items()
+            name: pair_figures(measure, judged) for name, judged in judgements.pairs.items()
         },
         "calibration": _calibration_figures(fusion, calibration, test.sampler, len(labels), rng),
     }
+    return figures, judgements
 
 
 class LateFusion:
@@ -115,7 +104,7 @@ def small_pictures(images: np.ndarray, side_px: int = SMALL_FACE_PX) -> np.ndarr
     )
 
 
-def _face_figures(measure: _Measure, face: FaceClassifier, fusion: IntermediateFusion, test: TestData) -> dict:
+def _face_figures(measure: Measure, face: FaceClassifier, fusion: IntermediateFusion, test: TestData) -> dict:
     """One picture at a time: by both heads of the encoder, and by the bundle in its state `face`."""
     ferplus, fer2013 = predict_faces(face, test.faces.images)
     majority, folder = test.faces.majority_labels, test.faces.folder_labels
@@ -130,85 +119,45 @@ def _face_figures(measure: _Measure, face: FaceClassifier, fusion: IntermediateF
     }
 
 
-def _opinion(measure: _Measure, name: str, labels: np.ndarray, logits: np.ndarray) -> dict:
+def _opinion(measure: Measure, name: str, labels: np.ndarray, logits: np.ndarray) -> dict:
     """Accuracy, UAR and recalls of logits (N, C) against one set of labels int (N,), by picture."""
     predicted, every = logits.argmax(axis=1), np.arange(len(labels))
     return {
         f"{name}_accuracy": measure(accuracy, labels, predicted, every),
         f"{name}_uar": measure(unweighted_average_recall, labels, predicted, every),
-        f"{name}_recall": _recalls(labels, predicted),
+        f"{name}_recall": recalls(labels, predicted),
     }
 
 
-def _audio_figures(
-    measure: _Measure,
-    config: BundleConfig,
-    audio: AudioClassifier,
-    fusion: IntermediateFusion,
-    test: TestData,
-) -> dict:
-    """One window a clip: by the head that the encoder was trained with, and by the bundle in its state
-    `audio`.
-    """
-    labels, speakers = test.voice_embeddings.labels, test.voice_embeddings.speaker_ids
-    corpora = np.array([clip.corpus for clip in test.clips])
+def _judge_voices(
+    config: BundleConfig, audio: AudioClassifier, fusion: IntermediateFusion, test: TestData
+) -> JudgedVoices:
+    """One window a clip: by the head that the encoder was trained with, and by the bundle in its state `audio`."""
     logits = {
         "encoder": predict_voices(audio, test.clips, window_samples(config.audio_encoder)),
         "bundle": run_fusion(fusion, _single_voices(test))[0],
     }
-    figures = {}
-    for name, values in logits.items():
-        predicted = values.argmax(axis=1)
-        figures[name] = {}
-        for corpus in sorted(set(corpora)):
-            of = corpora == corpus
-            figures[name][corpus] = {
-                "uar": measure(unweighted_average_recall, labels[of], predicted[of], speakers[of]),
-                "accuracy": measure(accuracy, labels[of], predicted[of], speakers[of]),
-                "recall": _recalls(labels[of], predicted[of]),
-                "speakers": sorted(set(speakers[of].tolist())),
-            }
-    return figures
-
-
-def _pair_figures(measure: _Measure, fusion: IntermediateFusion, late_fusion: LateFusion, pairs: Pairs) -> dict:
-    """UAR of the same pairs in each state, and of late fusion; intervals over the speakers of the voices."""
-    figures = {}
-    predictions = {}
-    for state in STATES:
-        logits, weights = run_fusion(fusion, pairs.only(state))
-        predictions[state] = logits.argmax(axis=1)
-        figures[state] = {
-            "uar": measure(unweighted_average_recall, pairs.labels, predictions[state], pairs.speaker_ids),
-            "macro_f1": round(macro_f1(pairs.labels, predictions[state]), 4),
-        }
-        if state == "both":
-            figures[state]["mean_face_weight"] = round(float(weights[:, 0].mean()), 4)
-    late = late_fusion(pairs).argmax(axis=1)
-    figures["late fusion of the same encoders"] = {
-        "uar": measure(unweighted_average_recall, pairs.labels, late, pairs.speaker_ids)
-    }
-    low, high = paired_bootstrap_difference(
-        unweighted_average_recall,
-        pairs.labels,
-        predictions["both"],
-        late,
-        pairs.speaker_ids,
-        measure.samples,
-        measure.seed,
+    return JudgedVoices(
+        test.voice_embeddings.labels,
+        {name: values.argmax(axis=1) for name, values in logits.items()},
+        np.array([clip.corpus for clip in test.clips]),
+        test.voice_embeddings.speaker_ids,
     )
-    gain = (predictions["both"] == pairs.labels).astype(np.float64) - (late == pairs.labels)
-    figures["intermediate minus late fusion"] = {
-        "uar_ci95": [round(low, 4), round(high, 4)],
-        "p_clips": sign_flip_test(_sum_by(pairs.voices, gain), measure.seed),
-        "p_speakers": sign_flip_test(_sum_by(pairs.speaker_ids, gain), measure.seed),
-    }
-    return figures
 
 
-def _sum_by(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Sum of float (N,) within each of the groups (N,): with classes in equal numbers all sums make the gain in UAR."""
-    return np.bincount(np.unique(groups, return_inverse=True)[1], values)
+def _judge_pairs(
+    fusion: IntermediateFusion, late_fusion: LateFusion, pairs: Pairs, clips: Sequence[SpeechClip]
+) -> JudgedPairs:
+    """The same pairs in each state, and by late fusion. clips: that the voices are of."""
+    outputs = {state: run_fusion(fusion, pairs.only(state)) for state in STATES}
+    predicted = {state: logits.argmax(axis=1) for state, (logits, _) in outputs.items()}
+    return JudgedPairs(
+        pairs.labels,
+        predicted | {LATE_FUSION: late_fusion(pairs).argmax(axis=1)},
+        outputs["both"][1][:, 0],
+        np.array([clips[voice].clip_id for voice in pairs.voices]),
+        pairs.speaker_ids,
+    )
 
 
 def _calibration_figures(
@@ -254,7 +203,3 @@ def _single_voices(test: TestData) -> Pairs:
     no_face, voice = np.zeros((count, bins), bool), np.ones(count, bool)
     clips = np.arange(count)
     return Pairs(faces, no_face, voices.views[0], voice, targets, voices.labels, clips, voices.speaker_ids)
-
-
-def _recalls(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    return {LABELS[c]: round(float((predicted[labels == c] == c).mean()), 4) for c in np.unique(labels)}

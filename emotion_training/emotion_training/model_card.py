@@ -2,6 +2,7 @@
 
 from .calibration import CERTAIN_ABOVE, CERTAIN_ACCURACY
 from .config import BundleConfig
+from .judgements import GAIN, LATE_FUSION, STATES
 from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
 
 TRAINING_DATA = [
@@ -130,11 +131,10 @@ def _figures(metrics: dict, config: BundleConfig) -> str:
     for corpus, voice in metrics["audio"]["bundle"].items():
         rows.append(_row(f"voice only: UAR on {corpus}, {len(voice['speakers'])} new speakers", voice["uar"]))
     for protocol, figures in metrics["synthetic label-matched pairs"].items():
-        for state in ("both", "face", "audio", "late fusion of the same encoders"):
+        for state in (*STATES, LATE_FUSION):
             rows.append(_row(f"synthetic label-matched pairs, {protocol}, {state}: UAR", figures[state]["uar"]))
     gains = "\n".join(
-        _gain(protocol, figures["intermediate minus late fusion"])
-        for protocol, figures in metrics["synthetic label-matched pairs"].items()
+        _gain(protocol, figures[GAIN]) for protocol, figures in metrics["synthetic label-matched pairs"].items()
     )
     latency, cost = metrics["latency"], {name: metrics[name]["encoder in 8-bit integers"] for name in ("face", "audio")}
     times = ", ".join(f"{file} {ms} ms" for file, ms in latency["median_ms_one_core"].items())

@@ -22,7 +22,7 @@ from .audio_training import (
 )
 from .calibration import calibrate
 from .config import BundleConfig, configuration_hash
-from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, STATES, TestData, evaluate_bundle, small_pictures
+from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestData, evaluate_bundle, small_pictures
 from .export import BundleModels
 from .face_set import FaceSet
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
@@ -36,6 +36,7 @@ from .fusion_training import (
     train_fusion,
     voice_confusion,
 )
+from .judgements import STATES, Judgements
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
@@ -65,6 +66,7 @@ class TrainedBundle:
     fusion: IntermediateFusion
     calibration: dict[str, dict[str, float]]
     metrics: dict
+    judgements: Judgements  # that the metrics come from
     history: dict[str, list[dict[str, float]]]
     durations_s: dict[str, float]
 
@@ -157,7 +159,7 @@ def train_bundle(
             ),
         },
     )
-    metrics = evaluate_bundle(config, shipped_face, shipped_audio, fusion, calibration, test, validation)
+    metrics, judgements = evaluate_bundle(config, shipped_face, shipped_audio, fusion, calibration, test, validation)
     metrics["face"]["encoder in 8-bit integers"] = face_cost(face, shipped_face, faces.test)
     metrics["audio"]["encoder in 8-bit integers"] = voice_cost(audio, shipped_audio, clips.test, samples)
     return TrainedBundle(
@@ -168,6 +170,7 @@ def train_bundle(
         fusion,
         calibration,
         metrics,
+        judgements,
         {stage: trained["history"] for stage, trained in stages.items()} | {"fusion": fusion_history},
         {stage: trained["seconds"] for stage, trained in stages.items()} | {"fusion": fusion_seconds},
     )

@@ -51,7 +51,7 @@ def test_the_committed_files_are_what_the_code_makes(split):
     assert load_split(next(path for path in FILES if path.stem == split.name)) == split
 
 
-@pytest.mark.parametrize("name", ["ravdess_5fold_20actors", "ravdess_loso_20actors", "emodb_loso"])
+@pytest.mark.parametrize("name", ["ravdess_5fold_20actors", "ravdess_loso_20actors", "emodb_5fold", "emodb_loso"])
 def test_everybody_is_tested_once(name):
     split = next(split for split in committed_splits() if split.name == name)
     assert Counter(speaker for fold in split.folds for speaker in fold.test) == Counter(split.speakers)
