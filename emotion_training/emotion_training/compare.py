@@ -30,6 +30,7 @@ from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry,
 from .configuration import changed, load_tree
 from .data_module import find_split
 from .experiment import EXPERIMENT_ERRORS, read_experiment
+from .machine import machine
 from .predictions import calibrated_temperature, figures, predict, states_of
 from .report import write_report
 from .splits import load_split
@@ -113,6 +114,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "configuration": experiment.configuration,
         "labels_in_order": list(data.shape.labels),
         "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "machine": machine(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "temperature": temperature,
         "clip_ids": test.clip_ids.tolist(),

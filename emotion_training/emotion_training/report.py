@@ -10,7 +10,6 @@ import numpy as np
 from .comparison import ModelResult, PairedTest, best, chosen_in_every_fold, model_results, paired_tests
 from .comparison_config import ComparisonConfig
 from .figures import draw_bars, draw_confusions, draw_reliability, draw_speakers
-from .machine import machine
 from .report_pages import Commands, Heading, Part, Picture, Points, Table, Text, html_page, markdown
 from .splits import Split
 
@@ -244,6 +243,8 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
     corpus = experiment["data"]["corpus"]
     folds = sorted({row["fold"] for row in rows})
     seconds = np.array([row["seconds"] for row in rows])
+    # cells of before it was kept have none
+    machines = sorted({content.get("machine", "a machine that was not noted") for content in contents})
     sizes = {content["row"]["fold"]: content["clips"] for content in contents}
     table = [
         [
@@ -270,7 +271,8 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
         Heading("Time and machine"),
         Text(
             f"{len(rows)} trainings of one thread each, {seconds.sum() / 60:.1f} minutes in all, {seconds.mean():.1f} "
-            f"s a training (greatest {seconds.max():.1f} s). {machine()}."
+            f"s a training (greatest {seconds.max():.1f} s), on "
+            f"{' and on '.join(machines)}."
         ),
         Table(
             ["model", "parameters", "s a training"],

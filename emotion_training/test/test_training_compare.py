@@ -11,6 +11,7 @@ from emotion_training.comparison import ModelResult, chosen_in_every_fold, model
 from emotion_training.comparison_config import load_comparison
 from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, changed, load_tree
 from emotion_training.experiment import read_experiment
+from emotion_training.machine import machine
 
 ROW = {
     "model",
@@ -118,6 +119,16 @@ def test_what_is_finished_is_reported_while_the_rest_is_to_come(folder, tmp_path
     assert compare.main(arguments(folder, tmp_path, "--finished")) == 0
     rows = json.loads((tmp_path / "results.json").read_text())
     assert {(row["model"], row["fold"]) for row in rows} == {("gated", 0), ("gated", 1)}
+
+
+def test_the_report_names_the_machines_that_the_cells_were_made_on(folder, tmp_path):
+    given = arguments(folder, tmp_path, "--models", "gated")
+    assert compare.main(given) == 0
+    cell = tmp_path / "cells" / "gated" / "fold0-seed0.json"
+    cell.write_text(json.dumps(json.loads(cell.read_text()) | {"machine": "a greater machine"}))
+    assert compare.main([*given, "--finished"]) == 0
+    report = (tmp_path / "report.md").read_text()
+    assert f"on {machine()}" in report and "on a greater machine" in report
 
 
 def test_the_same_cell_gives_the_same_figures(folder, tmp_path):
