@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .bundle_report import write_bundle_report
+from .command import run_command
 from .config import BundleConfig, ConfigError, load_config
 from .corpora import CorpusError, read_corpus
 from .export import ParityError, export_bundle
@@ -16,6 +17,7 @@ from .latency import measure_latency
 from .model_card import LICENCE, TRAINING_DATA, render_model_card
 from .models import ModelError
 from .models.start_weights import WeightsError
+from .robot_voice_augmentation import BackgroundError
 from .speech_clips import SpeechSplits, hold_out, load_voices
 from .splits import SplitError
 from .stage_cache import StageCache
@@ -23,11 +25,22 @@ from .train_bundle import FaceSplits, TrainedBundle, train_bundle
 
 DEFAULT_CONFIG = Path(__file__).parents[1] / "config" / "default_bundle.yaml"
 DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
-BUILD_ERRORS = (ConfigError, CorpusError, SplitError, ParityError, ModelError, WeightsError, FloatingPointError)
+BUILD_ERRORS = (
+    BackgroundError,
+    ConfigError,
+    CorpusError,
+    FloatingPointError,
+    ModelError,
+    ParityError,
+    SplitError,
+    WeightsError,
+)
+INTERRUPTED = "interrupted; finished stages are kept, run the same command again to go on"
 
 
 def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
     """Reads the corpora in `data`, trains, measures, writes the bundle into `out` and its training into `report`."""
+    report.mkdir(parents=True, exist_ok=True)  # rather than find after hours that it cannot be made
     faces, clips = read_faces(data, config), read_voices(data, config)
     bundle = train_bundle(config, faces, clips, data, cache)
     training = {
@@ -95,25 +108,24 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    """Exit status, as of `run_command`."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_inputs(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
     parser.add_argument("--report", type=Path, required=True, help="folder for the training log and its report")
     parser.add_argument("--seed", type=int, help="instead of the configuration's")
     options = parser.parse_args(arguments)
-    try:
-        config = load_config(options.config)
-        if options.seed is not None:
-            config = dataclasses.replace(config, seed=options.seed)
-        bundle = build(options.data, options.out, options.report, config, StageCache(options.cache))
-    except BUILD_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_command(lambda: _run(options), BUILD_ERRORS, INTERRUPTED)
+
+
+def _run(options: argparse.Namespace) -> str:
+    config = load_config(options.config)
+    if options.seed is not None:
+        config = dataclasses.replace(config, seed=options.seed)
+    bundle = build(options.data, options.out, options.report, config, StageCache(options.cache))
     uar = bundle.metrics["synthetic label-matched pairs"]["plain"]["both"]["uar"]
     card = options.out / "MODEL_CARD.md"
-    print(f"{options.out}: UAR {uar['value']} on synthetic label-matched pairs; all figures are in {card}")
-    return 0
+    return f"{options.out}: UAR {uar['value']} on synthetic label-matched pairs; all figures are in {card}"
 
 
 if __name__ == "__main__":

@@ -18,13 +18,15 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(found.x)), 4)
 
 
-def calibrate(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """What model.json says of a modality state; logits (N, C) and labels int (N,) of validation people."""
+def calibrate(logits: np.ndarray, labels: np.ndarray, usual: float = 1.0) -> dict[str, float]:
+    """What model.json says of a modality state; logits (N, C) and labels int (N,) of validation people.
+
+    usual: the confidence below which it is uncertain where these people are too few to measure that.
+    """
     temperature = fit_temperature(logits, labels)
-    return {
-        "temperature": temperature,
-        "uncertain_below": uncertain_below(softmax(logits / temperature), labels),
-    }
+    enough = len(labels) >= FEWEST_CERTAIN
+    below = uncertain_below(softmax(logits / temperature), labels) if enough else usual
+    return {"temperature": temperature, "uncertain_below": below}
 
 
 def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -18,12 +18,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from .clip import Clip
 from .command import run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
@@ -32,8 +33,9 @@ from .data_module import find_split
 from .experiment import EXPERIMENT_ERRORS, read_experiment
 from .machine import machine
 from .predictions import calibrated_temperature, figures, predict, states_of
+from .prepared_corpus import PreparedCorpus
 from .report import write_report
-from .splits import load_split
+from .splits import Split, load_split
 
 FORMAT = 1  # of the cells; another number makes them again
 LOGIT_DIGITS = 4  # kept in a cell
@@ -46,13 +48,17 @@ class ComparisonError(Exception):
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of the grid: `tree` is its whole experiment, `key` tells whether a finished file is of it."""
+    """One training of the grid: `tree` is its whole experiment, `key` tells whether a finished file is of it.
+
+    data: hash of the clips and of who is in which part, as the tree names but their places.
+    """
 
     model: str
     entry: ModelEntry
     fold: int
     seed: int
     tree: dict[str, Any]
+    data: str
     path: Path
 
     @property
@@ -62,16 +68,23 @@ class Cell:
     @property
     def key(self) -> str:
         corpus = {name: value for name, value in self.tree["data"]["corpus"].items() if name not in ("root", "cache")}
-        plain = [FORMAT, changed(self.tree, {"data.corpus": corpus})]
+        plain = [FORMAT, self.data, changed(self.tree, {"data.corpus": corpus})]
         return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def grid(
-    config: ComparisonConfig, experiment: dict[str, Any], data: Path, out: Path, chosen: argparse.Namespace
-) -> list[Cell]:
-    """The cells in the order of their work: a whole fold of all models first."""
-    split = load_split(find_split(Path(experiment["data"]["split"])))
-    folds = chosen.folds if chosen.folds is not None else range(len(split.folds))
+def data_hash(clips: Sequence[Clip], split: Split) -> str:
+    """Another one where a clip, what is known of it, or the part of a speaker is another."""
+    rows = [[clip.clip_id, clip.speaker_id, clip.label, clip.votes, clip.face_features] for clip in clips]
+    return hashlib.sha256(json.dumps([rows, asdict(split)], default=dict).encode()).hexdigest()[:16]
+
+
+def grid(config: ComparisonConfig, experiment: dict[str, Any], split: Split, chosen: argparse.Namespace) -> list[Cell]:
+    """The cells in the order of their work: a whole fold of all models first.
+
+    split: as far as it concerns the speakers at hand.
+    """
+    data = data_hash(PreparedCorpus(chosen.data).clips, split)
+    folds = chosen.folds if chosen.folds is not None else split.numbers
     cells = []
     for seed in chosen.seeds if chosen.seeds is not None else config.seeds:
         for fold in folds:
@@ -79,12 +92,12 @@ def grid(
                 changes = config.models[model].changes | {
                     "seed_everything": seed,
                     "data.fold": fold,
-                    "data.corpus.root": str(data),
-                    "data.corpus.cache": str(out / "cache"),
+                    "data.corpus.root": str(chosen.data),
+                    "data.corpus.cache": str(chosen.out / "cache"),
                     "trainer.enable_progress_bar": False,
                 }
-                path = out / "cells" / model / f"fold{fold}-seed{seed}.json"
-                cells.append(Cell(model, config.models[model], fold, seed, changed(experiment, changes), path))
+                path = chosen.out / "cells" / model / f"fold{fold}-seed{seed}.json"
+                cells.append(Cell(model, config.models[model], fold, seed, changed(experiment, changes), data, path))
     return cells
 
 
@@ -226,7 +239,9 @@ def compare(given: argparse.Namespace) -> str:
     experiment = changed(load_tree(given.config.parent / config.experiment), config.changes)
     if given.epochs is not None:
         experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
-    cells = grid(config, experiment, given.data, given.out, given)
+    whole_split = load_split(find_split(Path(experiment["data"]["split"])))
+    split = whole_split.among({clip.speaker_id for clip in PreparedCorpus(given.data).clips})
+    cells = grid(config, experiment, split, given)
     contents = {cell.name: finished(cell) for cell in cells}
     missing = [cell for cell in cells if contents[cell.name] is None and not given.finished]
     with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="compare", unit="cell") as progress:
@@ -237,7 +252,6 @@ def compare(given: argparse.Namespace) -> str:
     kept = whole_runs([content for content in contents.values() if content is not None])
     if not kept:
         raise ComparisonError(f"{given.out / 'cells'} has no seed with all folds finished; run without --finished")
-    split = load_split(find_split(Path(experiment["data"]["split"])))
     write_report(given.out, config, split, kept, given.config)
     return f"{given.out / 'report.md'}: {len(kept)} cells"
 

@@ -200,6 +200,8 @@ def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: Corpus
         states = VoiceStates(config.root / config.speech_network, config.speech_blocks)
         kinds.append((states.name, states))
     voices = [None if clip.audio is None else _voice(clip, prepared, config.snr_db) for clip in clips]
+    if all(voice is None for voice in voices):
+        raise DataError(f"{config.root} holds no clip with a voice; train without `audio`, or prepare clips with sound")
     clip_ids = [clip.clip_id for clip in clips]
     views = [
         np.concatenate([_view(clip_ids, voices, speed, config.cache, *kind) for kind in kinds], axis=1)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .build_default_bundle import BUILD_ERRORS, add_inputs, code_commit, read_faces, read_voices
+from .build_default_bundle import BUILD_ERRORS, INTERRUPTED, add_inputs, code_commit, read_faces, read_voices
+from .command import run_command
 from .committed_splits import FOLDER as SPLITS
 from .config import BundleConfig, load_config
 from .corpora import read_corpus
@@ -26,6 +27,7 @@ def cross_validate(data: Path, report: Path, config: BundleConfig, cache: StageC
 
     The face encoder is that of the bundle: its corpus has no speakers. Returns what is in `results.json`.
     """
+    report.mkdir(parents=True, exist_ok=True)  # rather than find after hours that it cannot be made
     faces = read_faces(data, config)
     folds, judged = [], []
     for fold_config in fold_configs(config, data):
@@ -38,17 +40,24 @@ def cross_validate(data: Path, report: Path, config: BundleConfig, cache: StageC
 
 
 def fold_configs(config: BundleConfig, data: Path) -> list[BundleConfig]:
-    """The configuration with the speakers of each fold, as far as they are at hand."""
+    """The configuration with the speakers of each fold, as far as they are at hand; others of the corpora learn in all
+    of them.
+
+    Raises:
+        SplitError: a corpus has lost a fold that the other has, for want of its speakers.
+    """
     splits = {}
     for corpus, name in SPLIT_OF.items():
-        speakers = {clip.speaker_id for clip in read_corpus(corpus, data / corpus)}
-        folds = load_split(SPLITS / f"{name}.json").among(speakers).folds
-        splits[corpus] = [SpeakerSplit(fold.validation, fold.test) for fold in folds]
-    trainings = [
-        dataclasses.replace(config.audio_training, **dict(zip(splits, fold, strict=True)))
-        for fold in zip(*splits.values(), strict=True)
-    ]
-    return [dataclasses.replace(config, audio_training=training) for training in trainings]
+        split = load_split(SPLITS / f"{name}.json")
+        splits[corpus] = split.among(split.speakers & {clip.speaker_id for clip in read_corpus(corpus, data / corpus)})
+    configs = []
+    for number in sorted({number for split in splits.values() for number in split.numbers}):
+        folds = {corpus: split.fold(number) for corpus, split in splits.items()}
+        speakers = {corpus: SpeakerSplit(fold.validation, fold.test) for corpus, fold in folds.items()}
+        configs.append(
+            dataclasses.replace(config, audio_training=dataclasses.replace(config.audio_training, **speakers))
+        )
+    return configs
 
 
 def _fold_result(config: BundleConfig, bundle: TrainedBundle) -> dict:
@@ -72,18 +81,17 @@ def _pooled_results(config: BundleConfig, judged: Sequence[Judgements]) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 after one sentence on what is wrong."""
+    """Exit status, as of `run_command`."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_inputs(parser)
     parser.add_argument("--report", type=Path, required=True, help="folder of the report")
     options = parser.parse_args(arguments)
-    try:
-        cross_validate(options.data, options.report, load_config(options.config), StageCache(options.cache))
-    except BUILD_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{options.report / 'report.md'} is written")
-    return 0
+    return run_command(lambda: _run(options), BUILD_ERRORS, INTERRUPTED)
+
+
+def _run(options: argparse.Namespace) -> str:
+    cross_validate(options.data, options.report, load_config(options.config), StageCache(options.cache))
+    return f"{options.report / 'report.md'} is written"
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ class EmotionDataModule(lightning.LightningDataModule):
 
     @property
     def fold(self) -> Fold:
-        return self.split.folds[self.fold_number]
+        return self.split.fold(self.fold_number)
 
     @property
     def shape(self) -> DataShape:
@@ -162,13 +162,10 @@ class EmotionDataModule(lightning.LightningDataModule):
         return DataLoader(ClipBatches(self.validation), sampler=rows, batch_size=None)
 
     def _check(self) -> None:
-        """DataError for a fold that does not exist, SplitError for a class without a clip where one is needed."""
-        if not 0 <= self.fold_number < len(self.split.folds):
-            raise DataError(
-                f"fold is {self.fold_number}; expected 0 to {len(self.split.folds) - 1}, as {self.split.name} has them"
-            )
+        """SplitError for a fold that does not exist, and for a class without a clip where one is needed."""
+        fold = self.fold
         for part in ("train", "test") if self.empty_classes == "refuse" else ():
-            found = {self.corpus.labels[i] for i in self.clips.of_speakers(getattr(self.fold, part)).labels.unique()}
+            found = {self.corpus.labels[i] for i in self.clips.of_speakers(getattr(fold, part)).labels.unique()}
             name = f"the {part} part of fold {self.fold_number} of {self.split.name}"
             require_every_class(name, self.corpus.labels, found)
 

@@ -44,9 +44,12 @@ def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
     interval = bootstrap_interval(
         unweighted_average_recall, test.labels, test.predicted, test.speaker_ids, BOOTSTRAP_SAMPLES, SEED
     )
-    conditions = [(name, predict(model, data.test, state)) for state, name in _states(data.test)]
+    conditions = {}
+    for state in states_of(data.test):  # each by the temperature that a bundle has for it
+        fitting = calibrated_temperature(predict(model, data.validation, state))
+        conditions[STATE_NAMES[state]] = _rounded(figures(predict(model, data.test, state), fitting))
     if robustness:
-        conditions += [(name, predict(model, clips)) for name, clips in spoilt(data)]
+        conditions |= {name: _rounded(figures(predict(model, clips), temperature)) for name, clips in spoilt(data)}
     return {
         "split": data.split.name,
         "fold": data.fold_number,
@@ -58,7 +61,7 @@ def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
         "uar_by_speaker": _by_speaker(test),
         "labels": list(data.shape.labels),
         "confusion": confusion_counts(test.labels, test.predicted, len(data.shape.labels)).tolist(),
-        "conditions": {name: _rounded(figures(found, temperature)) for name, found in conditions},
+        "conditions": conditions,
     }
 
 
@@ -86,8 +89,8 @@ def report(found: dict[str, Any], title: str) -> list[Part]:
         Text(
             f"Fold {found['fold']} of {found['split']}, {found['clips']} clips of {len(found['speakers'])} speakers "
             f"that were neither learnt from nor chosen by: UAR {found['figures']['uar']:.3f}, 95 % interval {low:.3f} "
-            f"to {high:.3f} (bootstrap over the speakers). Temperature {found['temperature']}, from the validation "
-            "speakers."
+            f"to {high:.3f} (bootstrap over the speakers). Temperature {found['temperature']}, and another where "
+            "a modality is missing, from the validation speakers."
         ),
         Heading("Conditions"),
         Table(["condition", "UAR", "accuracy", "macro-F1", "ECE", "calibrated ECE"], rows),
@@ -99,10 +102,6 @@ def report(found: dict[str, Any], title: str) -> list[Part]:
             [[label, *map(str, row)] for label, row in zip(found["labels"], counts, strict=True)],
         ),
     ]
-
-
-def _states(clips: ClipTensors) -> list[tuple[str, str]]:
-    return [(state, STATE_NAMES[state]) for state in states_of(clips)]
 
 
 def _by_speaker(test: Predictions) -> dict[str, float]:

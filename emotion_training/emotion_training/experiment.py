@@ -4,7 +4,7 @@ import logging
 import pickle
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,11 +27,13 @@ from .corpora import CorpusError
 from .data_module import EmotionDataModule
 from .models import ModelError
 from .models.start_weights import WeightsError
-from .splits import SplitError
+from .robot_voice_augmentation import BackgroundError
+from .splits import Fold, SplitError
 from .training_module import EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 GREATEST_IS_BEST = {"validation_uar": True, "validation_loss": False}
+PLACES = ("data.split", "data.corpus.root", "data.corpus.cache")
 TRAINER_DEFAULTS = {
     "logger": False,
     "enable_checkpointing": False,  # ours are added for each run, with their folder
@@ -48,6 +50,7 @@ class CheckpointError(Exception):
 
 # What can be wrong with an experiment, each with a sentence for the user.
 EXPERIMENT_ERRORS = (
+    BackgroundError,
     BalancingError,
     BundleError,  # of a model that was adapted from a bundle
     CheckpointError,
@@ -102,14 +105,14 @@ class Experiment:
             TrainingError: the loss is not finite.
             CheckpointError: a checkpoint cannot be written, or read to go on from.
         """
-        if resume and not (directory / LAST).is_file():
-            raise CheckpointError(f"{directory / LAST} does not exist; train without --resume")
         self.data.seed = self.seed
         self.module.provenance = {
             "configuration": self.configuration,
             "split": _plain(asdict(self.data.split)),
             "fold": self.data.fold_number,
         }
+        if resume:
+            self._check_resumed(directory / LAST)
         self.trainer.callbacks.extend(_callbacks(self.selection, directory))
         kept = directory / (BEST if self.selection.keep == "best" else LAST)
         with quiet_lightning():
@@ -120,6 +123,22 @@ class Experiment:
         self.module.load_state_dict(load_checkpoint(kept)["state_dict"])
         self.module.eval()
         return kept
+
+    def _check_resumed(self, path: Path) -> None:
+        """CheckpointError unless the checkpoint is of this very training."""
+        if not path.is_file():
+            raise CheckpointError(f"{path} does not exist; train without --resume")
+        begun, now = load_checkpoint(path)["emotion_training"], self.module.provenance
+        remedy = "resume with what it began with, or train into another folder"
+        if (begun["split"], begun["fold"]) != (now["split"], now["fold"]):
+            raise CheckpointError(
+                f"{path} is of fold {begun['fold']} of {begun['split']['name']}, with other speakers than fold "
+                f"{now['fold']} of {now['split']['name']} has now; {remedy}"
+            )
+        before, after = (dict(_settings(provenance["configuration"])) for provenance in (begun, now))
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                raise CheckpointError(f"{path} began with {key} {before.get(key)}, not {after.get(key)}; {remedy}")
 
 
 class ExperimentCLI(LightningCLI):
@@ -185,9 +204,23 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
         experiment.module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint} does not fit the data ({error}); give those it was trained on") from None
+    if "data.split" not in changes:
+        _check_untouched(checkpoint, content["emotion_training"], experiment.data.fold)
     experiment.module.on_load_checkpoint(content)
     experiment.module.eval()
     return experiment
+
+
+def _check_untouched(checkpoint: Path, trained: Mapping[str, Any], fold: Fold) -> None:
+    """CheckpointError if somebody of the validation or the test part had another part when it was trained."""
+    before = trained["split"]["folds"][trained["fold"]]
+    parts = ("validation", "test")
+    moved = sorted(speaker for part in parts for speaker in getattr(fold, part) if speaker not in before[part])
+    if moved:
+        raise CheckpointError(
+            f"{checkpoint} was trained with {', '.join(moved)} in another part of fold {trained['fold']}; give the "
+            "split that it was trained with"
+        )
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -240,7 +273,10 @@ def quiet_lightning():
 
 def _callbacks(selection: SelectionConfig, directory: Path) -> list[lightning.Callback]:
     mode = "max" if GREATEST_IS_BEST[selection.monitor] else "min"
-    callbacks: list[lightning.Callback] = [
+    callbacks: list[lightning.Callback] = []
+    if selection.patience is not None:  # before the checkpoint, which holds how patient it still is
+        callbacks.append(EarlyStopping(selection.monitor, patience=selection.patience, mode=mode, check_finite=False))
+    callbacks.append(
         ModelCheckpoint(
             directory,
             filename=BEST.removesuffix(".ckpt"),
@@ -250,10 +286,18 @@ def _callbacks(selection: SelectionConfig, directory: Path) -> list[lightning.Ca
             save_on_train_epoch_end=True,  # when the epoch is counted, so that a resumed run begins with the next
             enable_version_counter=False,
         )
-    ]
-    if selection.patience is not None:
-        callbacks.append(EarlyStopping(selection.monitor, patience=selection.patience, mode=mode, check_finite=False))
+    )
     return callbacks
+
+
+def _settings(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What a training's outcome depends on, by dotted keys; not where its files lie, or what it shows meanwhile."""
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{key}.")
+        elif key not in PLACES and (not key.startswith("trainer.") or key == "trainer.max_epochs"):
+            yield key, value
 
 
 def _plain(value: Any) -> Any:

@@ -59,7 +59,11 @@ def export(
     _check(experiment)
     data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
     validation = {state: predict(model, data.validation, state) for state in STATES}
-    calibration = {state: calibrate(said.logits, said.labels) for state, said in validation.items()}
+    start = next((encoder.bundle for encoder in _bundle_encoders(model)), None)
+    usual = {} if start is None else start.uncertain_below
+    calibration = {
+        state: calibrate(said.logits, said.labels, usual.get(state, 1.0)) for state, said in validation.items()
+    }
     corpus = experiment.configuration["data"]["corpus"]
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
@@ -77,8 +81,7 @@ def export(
     }
     if before is not None:
         training["before_adaptation"] = before
-    for encoder in _bundle_encoders(model)[:1]:
-        start = encoder.bundle
+    if start is not None:
         training["adapted_from"] = {"model_id": start.model_id, "licence": start.licence}
         training["data"] += [f"{start.model_id}: {data}" for data in start.trained_on]
     kept = {encoder.file: encoder.graph for encoder in _bundle_encoders(model)}

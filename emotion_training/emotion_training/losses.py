@@ -99,7 +99,7 @@ def build_loss(config: LossConfig, class_counts: Tensor) -> EmotionLoss:
     """The loss of a configuration, for training data with these counts (C,), votes counted as shares.
 
     Raises:
-        ValueError: for a value out of its range, and for a class without samples where classes are weighted.
+        ValueError: for a value out of its range.
     """
     ranges = {
         "label_smoothing": 0.0 <= config.label_smoothing < 1.0,
@@ -116,13 +116,13 @@ def build_loss(config: LossConfig, class_counts: Tensor) -> EmotionLoss:
 
 
 def class_weights(counts: Tensor, kind: Literal["none", "balanced", "effective_number"], beta: float) -> Tensor:
-    """Weights (C,) whose mean over the training samples is 1, so that a learning rate keeps its meaning."""
+    """Weights (C,) whose mean over the training samples is 1, so that a learning rate keeps its meaning.
+
+    A class without samples weighs nothing: there is nothing to learn it from.
+    """
     counts = counts.to(torch.float64)
     if kind == "none":
         return torch.ones(len(counts))
-    if not (counts > 0).all():
-        empty = int((counts <= 0).nonzero()[0])
-        raise ValueError(f"class {empty} has no training samples; expected some in every class to weight them")
     effective = counts if kind == "balanced" else (1.0 - beta**counts) / (1.0 - beta)
-    weights = 1.0 / effective
+    weights = torch.where(counts > 0, 1.0 / effective, 0.0)
     return (weights * counts.sum() / (weights * counts).sum()).to(torch.float32)

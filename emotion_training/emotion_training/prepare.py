@@ -15,6 +15,8 @@ import multiprocessing
 import os
 import sys
 import time
+import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -196,7 +198,7 @@ def _read_outcome(path: Path) -> Outcome | None:
     try:
         with np.load(path) as arrays:
             tree = json.loads(str(arrays["outcome"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     problems = tuple(Problem(**problem) for problem in tree.pop("problems"))
     return Outcome(**tree, problems=problems)

@@ -97,5 +97,5 @@ def _load(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path) as arrays:
             return arrays[name]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CorpusError(f"{path} cannot be read ({error}); delete it and run `prepare` again") from None

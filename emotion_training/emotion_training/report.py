@@ -169,6 +169,7 @@ def _chosen(results: Sequence[ModelResult], choices: Mapping[str, Sequence[str]]
         for name, candidates in choices.items()
         if all(candidate in by_name for candidate in candidates)
     ]
+    chosen = [result for result in chosen if result.cells]  # the candidates may have no seed in common
     if not chosen:
         return []
     late = [best(results, "late"), *(result for result in chosen if result.fusion == "late")]
@@ -249,8 +250,8 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
     table = [
         [
             str(fold),
-            *(f"{len(getattr(split.folds[fold], part))} ({sizes[fold][part]})" for part in ("train", "validation")),
-            f"{', '.join(split.folds[fold].test)} ({sizes[fold]['test']})",
+            *(f"{len(getattr(split.fold(fold), part))} ({sizes[fold][part]})" for part in ("train", "validation")),
+            f"{', '.join(split.fold(fold).test)} ({sizes[fold]['test']})",
         ]
         for fold in folds
     ]
@@ -259,7 +260,7 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
         Heading("Protocol"),
         Text(
             f"Split {split.name}: {split.protocol}; drawn with seed {split.seed}. Folds run: "
-            f"{', '.join(map(str, folds))} of {len(split.folds)}. Nobody is in two parts of a fold. Seeds of the "
+            f"{', '.join(map(str, folds))} of {len(split.numbers)}. Nobody is in two parts of a fold. Seeds of the "
             f"trainings: {', '.join(map(str, sorted({row['seed'] for row in rows})))}."
         ),
         Table(["fold", "train: speakers (clips)", "validation", "test"], table),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .calibration import FEWEST_CERTAIN
 from .labels import VALENCE_AROUSAL_SOURCE
 from .report_pages import Heading, Table, Text, markdown
 
@@ -42,7 +43,14 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         *_quantisation(training),
         *_adaptation(training),
         Heading("Calibration"),
-        Table(["state", "temperature"], [[state, str(entry["temperature"])] for state, entry in calibration.items()]),
+        Text(
+            "Below the last column a state is uncertain; 1.0 is always. It is measured on the validation clips where "
+            f"there are {FEWEST_CERTAIN} at least; with fewer, that of the model that was adapted holds, or 1.0."
+        ),
+        Table(
+            ["state", "temperature", "uncertain below"],
+            [[state, str(entry["temperature"]), str(entry["uncertain_below"])] for state, entry in calibration.items()],
+        ),
         Heading("Valence and arousal are derived"),
         Text(f"The mean of coordinates under the class probabilities. {VALENCE_AROUSAL_SOURCE}"),
         Heading("Limits"),

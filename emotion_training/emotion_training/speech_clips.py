@@ -55,7 +55,7 @@ def hold_out(clips: Sequence[Clip], split: SpeakerSplit) -> ClipParts:
     """The clips of one corpus by their use; who is not held out learns.
 
     Raises:
-        SplitError: a speaker in two parts or without a clip, or a class that a part lacks.
+        SplitError: a speaker in two parts or without a clip, or a class that the training or the test part lacks.
     """
     held_out = {*split.validation, *split.test}
     learning = tuple(sorted({clip.speaker_id for clip in clips} - held_out))
@@ -66,7 +66,7 @@ def load_voices(corpora: Sequence[ClipParts], sample_rate_hz: int) -> SpeechSpli
     """Reads the clips of all corpora; boredom, the rest of a person who has no wish to speak, joins neutral.
 
     Raises:
-        CorpusError: a file that cannot be read, or is not mono at this rate.
+        CorpusError: a clip without a file of sound, or with one that cannot be read or is not mono at this rate.
     """
     parts = {}
     for part in PARTS:
@@ -89,6 +89,8 @@ def voiced_span(samples: np.ndarray, sample_rate_hz: int) -> tuple[int, int]:
 
 
 def _load(clip: Clip, sample_rate_hz: int) -> SpeechClip:
+    if clip.audio is None:
+        raise CorpusError(f"{clip.clip_id} of {clip.corpus} has no file of sound; fetch it, or take the clip out")
     try:
         samples, rate_hz = soundfile.read(clip.audio, dtype="int16")
     except soundfile.LibsndfileError as error:

@@ -37,6 +37,11 @@ class Fold:
     def speakers(self) -> frozenset[str]:
         return frozenset(self.train + self.validation + self.test)
 
+    def among(self, speakers: Collection[str]) -> "Fold | None":
+        """The fold as far as it concerns `speakers`; None if it tests none of them."""
+        train, validation, test = (tuple(s for s in getattr(self, part) if s in speakers) for part in PARTS)
+        return Fold(train, validation, test) if test else None
+
 
 @dataclass(frozen=True)
 class Split:
@@ -47,20 +52,20 @@ class Split:
         corpus: the corpus whose speakers these are.
         protocol: in words, how it came about.
         seed: what the order of the speakers was drawn with; None where nothing was drawn.
-        folds: each with all speakers; SplitError otherwise.
+        folds: each with all speakers, SplitError otherwise; None where a part of the corpus leaves nobody to test.
     """
 
     name: str
     corpus: str
     protocol: str
     seed: int | None
-    folds: tuple[Fold, ...]
+    folds: tuple[Fold | None, ...]
 
     def __post_init__(self) -> None:
-        if not self.folds:
+        if not self.numbers:
             raise SplitError(f"{self.name} has no fold; expected one or more")
-        for number, fold in enumerate(self.folds):
-            unequal = sorted(fold.speakers ^ self.speakers)
+        for number in self.numbers:
+            unequal = sorted(self.fold(number).speakers ^ self.speakers)
             if unequal:
                 raise SplitError(
                     f"{self.name}, fold {number}: speakers {', '.join(unequal)} are not in every fold; "
@@ -69,13 +74,28 @@ class Split:
 
     @property
     def speakers(self) -> frozenset[str]:
-        return self.folds[0].speakers
+        return self.fold(self.numbers[0]).speakers
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the folds that test somebody."""
+        return tuple(number for number, fold in enumerate(self.folds) if fold is not None)
+
+    def fold(self, number: int) -> Fold:
+        """The fold of a number; SplitError for one that there is not, or that has nobody to test."""
+        fold = self.folds[number] if 0 <= number < len(self.folds) else None
+        if fold is None:
+            raise SplitError(
+                f"fold is {number}; expected one of {', '.join(map(str, self.numbers))}, those of {self.name} "
+                "that test somebody of the corpus at hand"
+            )
+        return fold
 
     def among(self, speakers: Iterable[str]) -> "Split":
         """The split as far as it concerns `speakers`, for a corpus of which only a part is at hand.
 
-        Folds that lose all they test on are left out. Figures on it are not those of the published protocol, and the
-        protocol says so.
+        Folds keep their numbers; one that loses all that it tests on is None. Figures on it are not those of the
+        published protocol, and the protocol says so.
 
         Raises:
             SplitError: a speaker that the split does not have, or a fold left without training or validation.
@@ -88,8 +108,7 @@ class Split:
             )
         if present == self.speakers:
             return self
-        kept = [[tuple(s for s in getattr(fold, part) if s in present) for part in PARTS] for fold in self.folds]
-        folds = tuple(Fold(*parts) for parts in kept if parts[PARTS.index("test")])
+        folds = tuple(None if fold is None else fold.among(present) for fold in self.folds)
         absent = ", ".join(sorted(self.speakers - present))
         return Split(self.name, self.corpus, f"{self.protocol}; without {absent}", self.seed, folds)
 

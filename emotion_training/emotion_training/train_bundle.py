@@ -43,6 +43,7 @@ from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .quantised_face import face_as_shipped, face_cost, quantise_face
 from .quantised_voice import quantise_voice, voice_as_shipped, voice_cost
 from .speech_clips import SpeechClip, SpeechSplits
+from .splits import PARTS, require_every_class
 from .stage_cache import StageCache
 
 VALIDATION_PAIRS = 1400  # per modality state
@@ -85,9 +86,13 @@ def train_bundle(
 
     Raises:
         WeightsError: one of them is missing or does not fit, which is found before hours of training.
+        SplitError: a class of which a part has no voice; so is this.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
+    for part in PARTS:
+        found = {LABELS[clip.label] for clip in getattr(clips, part)}
+        require_every_class(f"the {part} part of the voices", LABELS, found)
     torch.set_num_threads(config.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses to be deterministic
     torch.use_deterministic_algorithms(True)

@@ -55,6 +55,14 @@ class RegularisationConfig:
     face_noise: float = 0.0
     audio_noise: float = 0.0
 
+    def check(self) -> None:
+        """TrainingError for a value out of its range."""
+        if not 0.0 <= self.modality_dropout <= 1.0:
+            raise TrainingError(f"model.regularisation.modality_dropout is {self.modality_dropout}; expected 0 to 1")
+        for name in ("mix_up_alpha", "face_noise", "audio_noise"):
+            if getattr(self, name) < 0.0:
+                raise TrainingError(f"model.regularisation.{name} is {getattr(self, name)}; expected at least 0")
+
 
 DEFAULT_LOSS, DEFAULT_OPTIMISER, DEFAULT_REGULARISATION = LossConfig(), OptimiserConfig(), RegularisationConfig()
 
@@ -105,13 +113,17 @@ class EmotionModule(lightning.LightningModule):
 
     def setup(self, stage: str) -> None:
         data: EmotionDataModule = self.trainer.datamodule
-        self.loss = build_loss(self.loss_config, data.class_counts)
+        try:
+            self.loss = build_loss(self.loss_config, data.class_counts)
+        except ValueError as error:
+            raise TrainingError(f"model.loss: {error}") from None
         if not self.has_statistics:
             for model in models_of(self.model):
                 fit_statistics(model, data.train)
             if self.averaged is not None:
                 self.averaged.load_state_dict(self.model.state_dict())
         options = self.regularisation
+        options.check()
         self.noise = {  # deviation by feature (F,)
             name: share * rows.flatten(0, -2).std(dim=0)
             for name, share, rows, features in (

@@ -20,6 +20,7 @@ from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.quantised_face import quantise_face
+from emotion_training.splits import SplitError
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config
 from emotion_training.train_bundle import train_bundle
@@ -77,6 +78,14 @@ def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_pa
     config = replace(CONFIG, audio_encoder=encoder)
     with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
         train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
+
+
+def test_a_class_that_no_validation_voice_has_is_named_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
+    clips = generated_clips(CONFIG, 0)
+    lacking = replace(clips, validation=[clip for clip in clips.validation if LABELS[clip.label] != "sad"])
+    with pytest.raises(SplitError, match="the validation part of the voices has no clip of sad"):
+        train_bundle(CONFIG, generated_faces(CONFIG, 0), lacking, tmp_path, StageCache(None))
 
 
 def test_the_tiny_bundle_learnt_its_task(tiny):

@@ -126,10 +126,16 @@ def test_what_changed_or_broke_is_made_again(tmp_path):
     before = modification_times(out)
 
     soundfile.write(root / "03a01Wa.wav", 0.5 * voice(0.7, RATE_HZ), RATE_HZ)
-    (out / "clips" / "03a02Fa.npz").write_bytes(b"half")
-    before["03a02Fa.npz"] = 0
     assert run(root, out, corpus="emodb") == 0
-    assert changed(before, modification_times(out)) == {"03a01Wa.npz", "03a02Fa.npz"}
+    assert changed(before, modification_times(out)) == {"03a01Wa.npz"}
+
+    kept = out / "clips" / "03a02Fa.npz"
+    whole = kept.read_bytes()
+    for broken in (b"", b"half", whole[: len(whole) // 2]):
+        kept.write_bytes(broken)
+        before = modification_times(out) | {kept.name: 0}
+        assert run(root, out, corpus="emodb") == 0
+        assert changed(before, modification_times(out)) == {kept.name} and kept.read_bytes() == whole
 
     before = modification_times(out)
     assert run(root, out, "--rate-hz", "5", corpus="emodb") == 0
@@ -270,7 +276,7 @@ def test_a_folder_that_was_not_prepared_is_named(tmp_path):
         PreparedCorpus(tmp_path)
 
 
-@pytest.mark.parametrize("left_bytes", [4, 200, -100])
+@pytest.mark.parametrize("left_bytes", [0, 4, 200, -100])
 def test_a_damaged_clip_is_named(prepared, tmp_path, left_bytes):
     corpus = PreparedCorpus(prepared)
     broken = tmp_path / "clip.npz"

@@ -1,5 +1,7 @@
 """Voices in memory and their split, from small generated files in the published layout."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -86,6 +88,12 @@ def test_an_unreadable_file_is_named(ravdess, tmp_path):
     (tmp_path / "ravdess" / "Actor_03" / "03-01-05-01-01-01-03.flac").write_bytes(b"not audio")
     with pytest.raises(CorpusError, match="03-01-05-01-01-01-03.flac cannot be read"):
         load_voices((hold_out(ravdess, RAVDESS_SPLIT),), RATE_HZ)
+
+
+def test_a_clip_without_sound_is_named(ravdess):
+    silent = [replace(clip, audio=None) for clip in ravdess]
+    with pytest.raises(CorpusError, match="of ravdess has no file of sound; fetch it, or take the clip out"):
+        load_voices((hold_out(silent, RAVDESS_SPLIT),), RATE_HZ)
 
 
 def test_the_voice_is_found_between_silences():

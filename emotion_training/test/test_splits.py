@@ -155,7 +155,12 @@ def test_an_empty_class_is_named():
 def test_a_split_can_be_reduced_to_the_speakers_at_hand():
     split = leave_one_speaker_out("x", "test", ACTORS, 0)
     reduced = split.among(set(ACTORS) - {"ravdess-07"})
-    assert len(reduced.folds) == 19 and "ravdess-07" not in reduced.speakers
+    assert "ravdess-07" not in reduced.speakers
+    (lost,) = set(split.numbers) - set(reduced.numbers)
+    assert split.fold(lost).test == ("ravdess-07",)
+    assert all(reduced.fold(number).test == split.fold(number).test for number in reduced.numbers)
+    with pytest.raises(SplitError, match=f"fold is {lost}; expected one of .* that test somebody"):
+        reduced.fold(lost)
     assert reduced.protocol == "leave one speaker out; without ravdess-07"
     assert split.among(ACTORS) is split
     with pytest.raises(SplitError, match="x does not have the speakers anna"):

@@ -152,6 +152,7 @@ def test_a_bundle_is_adapted_by_its_fusion_and_keeps_its_encoders(folder, tiny, 
     assert "face encoder emotion-av-tiny, audio encoder emotion-av-tiny" in card
     assert "emotion-av-tiny: generated stripes and tones" in card
     assert "Adapted from emotion-av-tiny" in card
+    assert load_bundle(adapted).uncertain_below == load_bundle(tiny.directory).uncertain_below  # of 9 clips, none new
     assert "Its terms hold for these weights, too: Apache-2.0, for tests only" in card
 
 

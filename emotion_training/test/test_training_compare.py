@@ -1,17 +1,20 @@
 """A comparison: a grid that goes on where it stopped, and one report of it."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
 from training_fixtures import SPEAKERS, experiment_tree, write_corpus, write_split
 
-from emotion_training import compare
+from emotion_training import compare, corpus_tensors
 from emotion_training.comparison import ModelResult, chosen_in_every_fold, model_results, paired_tests
 from emotion_training.comparison_config import load_comparison
 from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, changed, load_tree
 from emotion_training.experiment import read_experiment
 from emotion_training.machine import machine
+from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 
 ROW = {
     "model",
@@ -119,6 +122,44 @@ def test_what_is_finished_is_reported_while_the_rest_is_to_come(folder, tmp_path
     assert compare.main(arguments(folder, tmp_path, "--finished")) == 0
     rows = json.loads((tmp_path / "results.json").read_text())
     assert {(row["model"], row["fold"]) for row in rows} == {("gated", 0), ("gated", 1)}
+
+
+def test_cells_of_other_labels_or_other_speakers_are_made_again(folder, tmp_path, monkeypatch):
+    own = shutil.copytree(folder, tmp_path / "own")
+    (own / "experiment.yaml").write_text(yaml.safe_dump(experiment_tree(own)))
+    trained = []
+    run_cell = compare.run_cell
+    monkeypatch.setattr(compare, "run_cell", lambda cell: trained.append(cell.name) or run_cell(cell))
+
+    def compared():
+        trained.clear()
+        corpus_tensors._loaded.clear()  # as a new process begins
+        assert compare.main(arguments(own, tmp_path / "out", "--models", "face_only")) == 0
+        return len(trained)
+
+    assert (compared(), compared()) == (2, 0)
+    clips = PreparedCorpus(own / "corpus").clips
+    save_clips(
+        [replace(clip, label={"happy": "angry", "angry": "happy"}.get(clip.label, clip.label)) for clip in clips],
+        own / "corpus",
+    )
+    assert (compared(), compared()) == (2, 0)
+    (own / "split.json").write_text(
+        (own / "split.json").read_text().replace("tone-0", "x").replace("tone-1", "tone-0").replace("x", "tone-1")
+    )
+    assert (compared(), compared()) == (2, 0)
+    save_clips([clip for clip in clips if clip.speaker_id != "tone-5"], own / "corpus")
+    assert compared() == 2
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "without tone-5" in report and "| tone-4 (9) |" in report
+
+
+def test_candidates_without_a_common_seed_are_not_chosen_between(folder, tmp_path):
+    given = arguments(folder, tmp_path)
+    assert compare.main([*given, "--models", "gated", "--seeds", "0"]) == 0
+    assert compare.main([*given, "--models", "late_product", "--seeds", "1"]) == 0
+    assert compare.main([*given, "--seeds", "0", "1", "--finished"]) == 0
+    assert "gated_or_late" not in (tmp_path / "report.md").read_text()
 
 
 def test_the_report_names_the_machines_that_the_cells_were_made_on(folder, tmp_path):

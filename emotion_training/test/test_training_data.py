@@ -33,6 +33,7 @@ from emotion_training.data_module import (
 from emotion_training.experiment import read_experiment
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WhisperTiny
+from emotion_training.prepared_corpus import save_clips
 from emotion_training.robot_face_augmentation import RobotFaceAugmentation
 from emotion_training.robot_voice_augmentation import RobotVoiceAugmentation
 from emotion_training.robustness import with_dropped_frames, with_noise, with_occluded_faces
@@ -220,10 +221,24 @@ def test_a_fold_has_whole_speakers_and_every_class(folder):
     assert set(data.train.speaker_ids) == set(SPEAKERS[3:])
     assert set(data.test.speaker_ids) == set(SPEAKERS[:2])
     assert data.shape.face_features == FEATURES
-    with pytest.raises(DataError, match="fold is 2; expected 0 to 1"):
+    with pytest.raises(SplitError, match="fold is 2; expected one of 0, 1, those of tones"):
         EmotionDataModule(corpus, folder / "split.json", fold=2)
     with pytest.raises(SplitError, match="the train part of fold 0 of tones has no clip of sad"):
         EmotionDataModule(dataclasses.replace(corpus, labels=(*LABELS, "sad")), folder / "split.json")
+
+
+def test_a_fold_keeps_its_number_where_speakers_are_missing(folder):
+    corpus = CorpusConfig(folder / "corpus", LABELS, speakers=SPEAKERS[:4])
+    assert set(EmotionDataModule(corpus, folder / "split.json", fold=1).test.speaker_ids) == set(SPEAKERS[:2])
+    with pytest.raises(SplitError, match="fold is 0; expected one of 1, those of tones that test somebody"):
+        EmotionDataModule(corpus, folder / "split.json", fold=0)
+
+
+def test_functionals_of_no_voice_at_all_are_refused(tmp_path):
+    silent = [dataclasses.replace(clip, audio=None) for clip in write_corpus(tmp_path)]
+    save_clips(silent, tmp_path)
+    with pytest.raises(DataError, match="holds no clip with a voice"):
+        load_corpus(CorpusConfig(tmp_path, LABELS))
 
 
 def test_noise_has_the_asked_ratio_and_silence_stays():

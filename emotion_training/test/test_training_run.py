@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -25,7 +26,7 @@ from emotion_training.experiment import (
 from emotion_training.models import ModelError
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WhisperTiny
-from emotion_training.predictions import predict
+from emotion_training.predictions import calibrated_temperature, figures, predict
 from emotion_training.training_module import TrainingError
 
 
@@ -67,6 +68,75 @@ def test_a_resumed_run_ends_as_one_that_did_not_stop(folder, tmp_path, monkeypat
         stopped.run(tmp_path / "stopped")
     resumed = run(folder, tmp_path / "stopped", resume=True)
     assert resumed.module.history == whole.module.history
+
+
+def test_a_training_that_stopped_early_has_no_more_epochs_when_it_is_resumed(folder, tmp_path):
+    patient = {"selection.monitor": "validation_uar", "selection.patience": 2, "trainer.max_epochs": 9}
+    whole = run(folder, tmp_path, patient)
+    assert 3 <= len(whole.module.history) < 9
+    assert run(folder, tmp_path, patient, resume=True).module.history == whole.module.history
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"data.fold": 1}, "last.ckpt is of fold 0 of tones, with other speakers than fold 1 of tones has now; resume"),
+        ({"trainer.max_epochs": 5}, "last.ckpt began with trainer.max_epochs 3, not 5; resume with what it began with"),
+        ({"model.optimiser.learning_rate": 0.1}, "began with model.optimiser.learning_rate 0.01, not 0.1"),
+    ],
+)
+def test_another_training_is_not_resumed(folder, tmp_path, changes, message):
+    run(folder, tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        run(folder, tmp_path, changes, resume=True)
+
+
+def test_a_training_is_resumed_with_a_progress_bar_and_where_the_data_are_now(folder, tmp_path):
+    whole = run(folder, tmp_path)
+    moved = shutil.copytree(folder / "corpus", tmp_path / "moved")
+    places = {"data.corpus.root": str(moved), "trainer.enable_progress_bar": True}
+    assert run(folder, tmp_path, places, resume=True).module.history == whole.module.history
+
+
+def test_a_checkpoint_is_not_tested_on_whom_it_learnt_from(folder, tmp_path):
+    split = tmp_path / "split.json"
+    split.write_text((folder / "split.json").read_text())
+    run(folder, tmp_path, {"data.split": str(split)})
+    split.write_text(split.read_text().replace("tone-4", "x").replace("tone-0", "tone-4").replace("x", "tone-0"))
+    with pytest.raises(CheckpointError, match="best.ckpt was trained with tone-0 in another part of fold 0; give the"):
+        restore_experiment(tmp_path / BEST, {})
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("loss.label_smoothing", 1.5, r"model.loss: label_smoothing is 1.5; expected a number in \[0, 1\)"),
+        ("regularisation.modality_dropout", 1.5, "regularisation.modality_dropout is 1.5; expected 0 to 1"),
+        ("regularisation.mix_up_alpha", -1.0, "regularisation.mix_up_alpha is -1.0; expected at least 0"),
+    ],
+)
+def test_options_out_of_range_are_one_sentence(folder, tmp_path, key, value, message):
+    with pytest.raises(TrainingError, match=message):
+        run(folder, tmp_path, {f"model.{key}": value})
+
+
+def test_a_background_that_is_not_there_is_one_sentence(folder, tmp_path, capsys):
+    tree = voice_tree(folder, None) | {"seed_everything": 0}
+    voice = {"reverberation_probability": 0.0, "background": str(tmp_path / "absent")}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(changed(tree, {"data.augmentation": {"voice": voice}})))
+    assert train.main(["--config", str(config), "--out", str(tmp_path / "out")]) == 1
+    assert "absent holds no recordings; expected a folder with" in capsys.readouterr().err
+
+
+def test_a_missing_modality_has_a_temperature_of_its_own(folder, tmp_path):
+    experiment = run(folder, tmp_path)
+    model, data = experiment.module.evaluated, experiment.data
+    found = evaluate.evaluate(experiment, robustness=False)
+    for state, name in evaluate.STATE_NAMES.items():
+        temperature = calibrated_temperature(predict(model, data.validation, state))
+        expected = figures(predict(model, data.test, state), temperature)["ece"]
+        assert found["conditions"][name]["ece"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_checkpoint_holds_configuration_and_split_and_gives_the_same_predictions(folder, tmp_path):
