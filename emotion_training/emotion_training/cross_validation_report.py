@@ -63,9 +63,10 @@ def write_cross_validation_report(folder: Path, config: BundleConfig, results: M
         Heading("How to read it"),
         Text(
             "This judges the recipe, not the file that ships, which learnt from other speakers. Two folds share most "
-            "of the speakers that they learnt from and all faces, so the folds are not independent, and the intervals "
-            "leave the choice of faces out. Options that the configuration says were chosen in folds of the training "
-            "speakers were chosen by people who are tested here, though by other networks."
+            "of the speakers that they learnt from, and the pairs of all folds show the same pictures, so the folds "
+            "are not independent, and the intervals leave the choice of faces out. Options that the configuration says "
+            "were chosen in folds of the training speakers were chosen by people who are tested here, though by other "
+            "networks."
         ),
         Text(f"{results['machine']}; {minutes:.0f} minutes for all folds; commit `{results['commit']}`."),
         Commands("python -m emotion_training.cross_validate --data DATA --report REPORT"),

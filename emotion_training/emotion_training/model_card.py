@@ -151,7 +151,8 @@ ones among them, augmented pictures and sound. Pairs have classes in equal numbe
 in many of them. Recall per class is in `metrics.json`.
 
 Intermediate fusion against late fusion, the product of the calibrated opinions of the same two encoders, on the same
-pairs. The signs of the gains are flipped over the voice clips, and over the speakers, of whom so few set a floor to p:
+pairs. The signs of the gains are flipped over the voice clips, and over the speakers, of whom so few set a floor to p
+(the same recipe in folds of all speakers: `emotion_training/reports/default_bundle_folds/report.md`):
 
 | pairs | gain in UAR, 95 % interval over speakers | p, clips | p, speakers |
 |---|---|---|---|
