@@ -78,12 +78,13 @@ def data_hash(clips: Sequence[Clip], split: Split) -> str:
     return hashlib.sha256(json.dumps([rows, asdict(split)], default=dict).encode()).hexdigest()[:16]
 
 
-def grid(config: ComparisonConfig, experiment: dict[str, Any], split: Split, chosen: argparse.Namespace) -> list[Cell]:
+def grid(
+    config: ComparisonConfig, experiment: dict[str, Any], split: Split, data: str, chosen: argparse.Namespace
+) -> list[Cell]:
     """The cells in the order of their work: a whole fold of all models first.
 
-    split: as far as it concerns the speakers at hand.
+    split: as far as it concerns the speakers at hand. data: see `Cell`.
     """
-    data = data_hash(PreparedCorpus(chosen.data).clips, split)
     folds = chosen.folds if chosen.folds is not None else split.numbers
     cells = []
     for seed in chosen.seeds if chosen.seeds is not None else config.seeds:
@@ -240,8 +241,9 @@ def compare(given: argparse.Namespace) -> str:
     if given.epochs is not None:
         experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
     whole_split = load_split(find_split(Path(experiment["data"]["split"])))
-    split = whole_split.among({clip.speaker_id for clip in PreparedCorpus(given.data).clips})
-    cells = grid(config, experiment, split, given)
+    clips = PreparedCorpus(given.data).clips
+    split = whole_split.among({clip.speaker_id for clip in clips})
+    cells = grid(config, experiment, split, data_hash(clips, split), given)
     contents = {cell.name: finished(cell) for cell in cells}
     missing = [cell for cell in cells if contents[cell.name] is None and not given.finished]
     with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="compare", unit="cell") as progress:

@@ -28,7 +28,7 @@ from .data_module import EmotionDataModule
 from .models import ModelError
 from .models.start_weights import WeightsError
 from .robot_voice_augmentation import BackgroundError
-from .splits import Fold, SplitError
+from .splits import PARTS, Fold, SplitError
 from .training_module import EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -214,8 +214,12 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
 def _check_untouched(checkpoint: Path, trained: Mapping[str, Any], fold: Fold) -> None:
     """CheckpointError if somebody of the validation or the test part had another part when it was trained."""
     before = trained["split"]["folds"][trained["fold"]]
-    parts = ("validation", "test")
-    moved = sorted(speaker for part in parts for speaker in getattr(fold, part) if speaker not in before[part])
+    moved = sorted(
+        speaker
+        for part in ("validation", "test")
+        for speaker in getattr(fold, part)
+        if any(speaker in before[other] for other in PARTS if other != part)
+    )
     if moved:
         raise CheckpointError(
             f"{checkpoint} was trained with {', '.join(moved)} in another part of fold {trained['fold']}; give the "

@@ -107,6 +107,12 @@ def test_a_checkpoint_is_not_tested_on_whom_it_learnt_from(folder, tmp_path):
         restore_experiment(tmp_path / BEST, {})
 
 
+def test_a_checkpoint_is_tested_on_whom_it_has_never_met(folder, tmp_path):
+    run(folder, tmp_path, {"data.corpus.speakers": [f"tone-{number}" for number in range(5)]})
+    restored = restore_experiment(tmp_path / BEST, {"data.corpus.speakers": None})
+    assert set(restored.data.test.speaker_ids) == {"tone-4", "tone-5"}
+
+
 @pytest.mark.parametrize(
     "key, value, message",
     [
