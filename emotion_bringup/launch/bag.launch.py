@@ -4,7 +4,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown
 from launch.substitutions import LaunchConfiguration
 
-from emotion_bringup.launching import graph, graph_arguments, robot_audio_source, sensor_arguments
+from emotion_bringup.launching import fast_dds_environment, graph, graph_arguments, robot_audio_source, sensor_arguments
 
 # The player does not wait for its readers, and what is played before they know it is lost. DDS repeats a lost
 # announcement within three seconds.
@@ -15,6 +15,7 @@ def generate_launch_description() -> LaunchDescription:
     play = ExecuteProcess(
         cmd=["ros2", "bag", "play", LaunchConfiguration("bag"), "--clock", "--delay", str(DISCOVERY_S)],
         output="screen",
+        additional_env=fast_dds_environment(),
         on_exit=Shutdown(reason="the bag has been played"),
     )
     return LaunchDescription(

@@ -1,0 +1,42 @@
+"""The services say what a shell without any of their variables makes of them, and with paths as their comments give."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+COMPOSE = Path(__file__).parents[1] / "docker" / "compose.yaml"
+TEXT = COMPOSE.read_text(encoding="utf-8")
+SERVICES = yaml.safe_load(TEXT)["services"]
+
+
+def unset(value):
+    """As compose fills in variables that nobody has set."""
+    return re.sub(r"\$\{\w+(:-|:\+)([^}]*)\}", lambda found: found[2] if found[1] == ":-" else "", value)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_argument_of_a_launch_is_without_its_value(name):
+    command = unset(" ".join(SERVICES[name]["command"]).replace("$$", "$"))
+    assert command and not re.search(r":=(\s|$)", command)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_path_from_outside_is_bound_and_never_a_named_volume(name):
+    for volume in SERVICES[name].get("volumes", []):
+        if isinstance(volume, str):
+            assert volume.startswith("./")
+        else:
+            assert volume["type"] == "bind" and not volume["bind"]["create_host_path"]
+
+
+def test_paths_in_the_comments_are_whole_ones():
+    given = re.findall(r"(?:PARAMETERS|VOICE)=(\S+)", TEXT)
+    assert given and all(path.startswith("$PWD/") for path in given)
+
+
+def test_the_files_that_the_image_copies_are_there():
+    dockerfile = (COMPOSE.parent / "Dockerfile").read_text(encoding="utf-8")
+    copied = re.findall(r"docker/[\w.]+", dockerfile)
+    assert copied and [path for path in copied if not (COMPOSE.parents[1] / path).is_file()] == []
