@@ -67,6 +67,11 @@ def image_to_rgb(image: Image) -> NDArray[np.uint8]:
         )
     rows = np.frombuffer(image.data, np.uint8).reshape(image.height, image.step)[:, :row_bytes]
     if image.encoding in _YUV422:
+        if image.width % 2:
+            raise ImageError(
+                f"The image of encoding {image.encoding} is {image.width} wide; expected an even width, as two pixels "
+                "share their colour."
+            )
         return cv2.cvtColor(rows.reshape(image.height, image.width, 2), _YUV422[image.encoding])
     if image.encoding == "rgb8":
         return rows.reshape(image.height, image.width, 3)
@@ -85,7 +90,10 @@ def compressed_to_rgb(image: CompressedImage) -> NDArray[np.uint8]:
     Raises:
         ImageError: the data are no picture that OpenCV can decode.
     """
-    pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_COLOR) if len(image.data) else None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_COLOR) if len(image.data) else None
+    except cv2.error:  # of a damaged header that claims more pixels than OpenCV allows
+        pixels = None
     if pixels is None:
         raise ImageError(
             f"The compressed image of format {image.format!r} with {len(image.data)} bytes cannot be decoded; "

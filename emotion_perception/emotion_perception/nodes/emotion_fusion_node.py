@@ -112,7 +112,6 @@ class EmotionFusionNode(PerceptionNode):
         self._forget()
         self._camera_frame_id = self._microphone_frame_id = ""
         self._states_published = 0
-        self._wanted_since_ns: int | None = None
         self._is_paused = self._is_muted = False
         self._refusal = ""
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
@@ -152,6 +151,7 @@ class EmotionFusionNode(PerceptionNode):
         self._stream.reset()
         self._moments = Moments(self.value("rate_hz"))
         self._estimates: list[EmotionEstimate] = []  # the newest
+        self._wanted_since_ns: int | None = None  # as for a new listener: nobody is said to be there too soon
 
     def _on_switch_model(self, request: SwitchModel.Request, response: SwitchModel.Response) -> SwitchModel.Response:
         try:

@@ -15,7 +15,9 @@ from emotion_perception.nodes.conversions import image_to_rgb, to_float_array, t
 
 
 def to_sample(face: FaceCrop, faces: FaceCropArray) -> FaceSample:
-    """A face of an image; ValueError if its crop is no image or its box no box."""
+    """A face of an image; ValueError if its crop is no image, its box no box, or nobody says whose it is."""
+    if not face.track_id:  # which stands for the voice of somebody unseen
+        raise ValueError("The face has no track_id; expected one, the same as long as the person is followed.")
     box = Box(face.x_px, face.y_px, face.width_px, face.height_px)
     return FaceSample(
         track_id=face.track_id,

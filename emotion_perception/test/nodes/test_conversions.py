@@ -1,6 +1,7 @@
 """Every encoding that a robot's camera has becomes the same pixels, and anything else one clear error."""
 
 import array
+import zlib
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from emotion_msgs.msg import FaceCropArray
+from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.nodes.conversions import (
     ImageError,
     check_image_size,
@@ -19,6 +20,7 @@ from emotion_perception.nodes.conversions import (
     to_nanoseconds,
     to_stamp,
 )
+from emotion_perception.nodes.emotion_messages import to_sample
 
 RGB = np.dstack([np.full((16, 20), value, np.uint8) for value in (200, 100, 50)])  # (16, 20, 3), one colour
 
@@ -60,6 +62,12 @@ def test_yuv_of_webcams_and_realsense_is_understood(encoding, order):
     assert np.abs(pixels.astype(int) - RGB).max() <= 3  # rounding
 
 
+@pytest.mark.parametrize("encoding", ["yuv422", "yuv422_yuy2"])
+def test_two_pixels_of_one_colour_need_an_even_width(encoding):
+    with pytest.raises(ImageError, match=f"encoding {encoding} is 3 wide; expected an even width"):
+        image_to_rgb(Image(height=1, width=3, encoding=encoding, step=6, data=array.array("B", bytes(6))))
+
+
 def test_bayer_pattern_is_understood():
     raw = np.zeros((16, 20), np.uint8)
     raw[0::2, 0::2] = 200  # red
@@ -92,6 +100,20 @@ def test_compressed_image_is_decoded():
 def test_compressed_image_that_is_none_is_refused(data):
     with pytest.raises(ImageError, match="cannot be decoded"):
         compressed_to_rgb(CompressedImage(format="jpeg", data=array.array("B", data)))
+
+
+def test_picture_whose_damaged_header_claims_a_gigapixel_is_refused():
+    damaged = bytearray(cv2.imencode(".png", RGB)[1].tobytes())
+    damaged[16:24] = (60000).to_bytes(4, "big") * 2  # width and height in its IHDR
+    damaged[29:33] = zlib.crc32(damaged[12:29]).to_bytes(4, "big")
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        compressed_to_rgb(CompressedImage(format="png", data=array.array("B", bytes(damaged))))
+
+
+def test_face_without_a_track_id_is_refused():
+    crop = FaceCrop(crop=rgb_to_image(RGB, Header()), width_px=10.0, height_px=10.0)
+    with pytest.raises(ValueError, match="The face has no track_id; expected one"):
+        to_sample(crop, FaceCropArray(image_width_px=640, image_height_px=480))
 
 
 def test_pixels_survive_the_message():
