@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
@@ -69,6 +71,8 @@ class PerceptionNode(LifecycleNode):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
+        self._change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._on_change_state
         defaults = _defaults()[name]
         for parameter in self.PARAMETERS:
             default = defaults[parameter.name]
@@ -88,6 +92,14 @@ class PerceptionNode(LifecycleNode):
         self._diagnostics_timer = self.create_timer(
             DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
+
+    def _on_change_state(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+        """A transition that is not possible now is refused; rclpy itself would end the process."""
+        try:
+            return self._change_state(request, response)
+        except rclpy_implementation.RCLError:
+            response.success = False
+            return response
 
     def value(self, name: str) -> Any:
         """The present value of a parameter."""

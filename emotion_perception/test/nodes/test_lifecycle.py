@@ -1,6 +1,8 @@
 """Nodes go round their life cycle; what is wrong stops them at configure, with one sentence."""
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
@@ -39,6 +41,20 @@ def test_life_cycle_can_be_gone_round_twice_and_leaves_nothing_behind(graph, nod
         ):
             assert transition() == TransitionCallbackReturn.SUCCESS
         assert entities() == before
+
+
+def test_transition_that_is_not_possible_now_is_refused_and_the_node_goes_on(graph):
+    node = graph.add(AudioWindowNode)
+    client = graph.node.create_client(ChangeState, "audio_window_node/change_state")
+
+    def answer(transition_id):
+        graph.wait_for(client.service_is_ready, "the service")
+        answers = client.call_async(ChangeState.Request(transition=Transition(id=transition_id)))
+        return graph.wait_for(answers.result, "an answer").success
+
+    assert not answer(Transition.TRANSITION_ACTIVATE)
+    assert answer(Transition.TRANSITION_CONFIGURE) and answer(Transition.TRANSITION_ACTIVATE)
+    assert node._state_machine.current_state[1] == "active"
 
 
 def test_destroyed_node_leaves_the_graph_without_the_garbage_collector(graph):
