@@ -9,6 +9,7 @@ TEMPERATURE_RANGE = (0.2, 5.0)
 CERTAIN_ACCURACY = 0.8  # of what is not called uncertain: right four times of five
 CERTAIN_ABOVE = 0.5  # what is more likely wrong than right is uncertain, however often the rest is right
 FEWEST_CERTAIN = 50  # of whom that accuracy is measured
+NEVER_CERTAIN = 1.0  # a threshold that no confidence reaches
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -18,7 +19,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(found.x)), 4)
 
 
-def calibrate(logits: np.ndarray, labels: np.ndarray, usual: float = 1.0) -> dict[str, float]:
+def calibrate(logits: np.ndarray, labels: np.ndarray, usual: float = NEVER_CERTAIN) -> dict[str, float]:
     """What model.json says of a modality state; logits (N, C) and labels int (N,) of validation people.
 
     usual: the confidence below which it is uncertain where these people are too few to measure that.
@@ -40,7 +41,7 @@ def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:
     reached = right.cumsum() / np.arange(1, len(right) + 1) >= CERTAIN_ACCURACY
     reached[: FEWEST_CERTAIN - 1] = False
     if not reached.any():
-        return 1.0
+        return NEVER_CERTAIN
     return round(max(CERTAIN_ABOVE, float(confidence[order][np.flatnonzero(reached)[-1]])), 3)
 
 

@@ -39,15 +39,15 @@ STATE_NAMES = {"both": "as recorded", "face": "voice missing", "audio": "face mi
 def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
     """All figures as plain values: of the test part, by speaker, by class, and in every condition."""
     model, data = experiment.module.evaluated, experiment.data
-    temperature = calibrated_temperature(predict(model, data.validation))
-    test = predict(model, data.test)
+    states = states_of(data.test)
+    temperatures = {state: calibrated_temperature(predict(model, data.validation, state)) for state in states}
+    tests = {state: predict(model, data.test, state) for state in states}
+    test, temperature = tests["both"], temperatures["both"]
     interval = bootstrap_interval(
         unweighted_average_recall, test.labels, test.predicted, test.speaker_ids, BOOTSTRAP_SAMPLES, SEED
     )
-    conditions = {}
-    for state in states_of(data.test):  # each by the temperature that a bundle has for it
-        fitting = calibrated_temperature(predict(model, data.validation, state))
-        conditions[STATE_NAMES[state]] = _rounded(figures(predict(model, data.test, state), fitting))
+    # Each state by its own temperature, as a bundle has them.
+    conditions = {STATE_NAMES[state]: _rounded(figures(tests[state], temperatures[state])) for state in states}
     if robustness:
         conditions |= {name: _rounded(figures(predict(model, clips), temperature)) for name, clips in spoilt(data)}
     return {

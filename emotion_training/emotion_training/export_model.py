@@ -16,7 +16,7 @@ from typing import Any
 from emotion_perception.core.model_bundle import load_bundle
 
 from .build_default_bundle import code_commit
-from .calibration import calibrate
+from .calibration import NEVER_CERTAIN, calibrate
 from .command import run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
@@ -60,10 +60,8 @@ def export(
     data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
     validation = {state: predict(model, data.validation, state) for state in STATES}
     start = next((encoder.bundle for encoder in _bundle_encoders(model)), None)
-    usual = {} if start is None else start.uncertain_below
-    calibration = {
-        state: calibrate(said.logits, said.labels, usual.get(state, 1.0)) for state, said in validation.items()
-    }
+    usual = dict.fromkeys(STATES, NEVER_CERTAIN) if start is None else start.uncertain_below
+    calibration = {state: calibrate(said.logits, said.labels, usual[state]) for state, said in validation.items()}
     corpus = experiment.configuration["data"]["corpus"]
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],

@@ -136,10 +136,11 @@ def pair_figures(measure: Measure, judged: JudgedPairs) -> dict:
     low, high = paired_bootstrap_difference(
         unweighted_average_recall, labels, both, late, speakers, measure.samples, measure.seed
     )
-    by_speaker = _sum_by(speakers, judged.gains)
+    gains = judged.gains
+    by_speaker = _sum_by(speakers, gains)
     figures[GAIN] = {
         "uar_ci95": [round(low, 4), round(high, 4)],
-        "p_clips": sign_flip_test(_sum_by(judged.clip_ids, judged.gains), measure.seed),
+        "p_clips": sign_flip_test(_sum_by(judged.clip_ids, gains), measure.seed),
         "p_speakers": sign_flip_test(by_speaker, measure.seed),
         "speakers_better": int((by_speaker > 0).sum()),
     }

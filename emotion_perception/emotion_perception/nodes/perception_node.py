@@ -94,10 +94,14 @@ class PerceptionNode(LifecycleNode):
         )
 
     def _on_change_state(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
-        """A transition that is not possible now is refused; rclpy itself would end the process."""
+        """A transition that is not possible now is refused with a sentence; rclpy itself would end the process."""
         try:
             return self._change_state(request, response)
         except rclpy_implementation.RCLError:
+            wanted = request.transition.label or request.transition.id
+            self.get_logger().warning(
+                f"Transition {wanted} is not possible now; ask for one that `ros2 lifecycle list` names."
+            )
             response.success = False
             return response
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
@@ -179,6 +180,25 @@ def test_reset_forgets_everybody(robot):
     person = robot.node._stream._people["face_1"]
     assert robot.call(Reset, "reset").success
     assert robot.node._stream._people.get("face_1") is not person, "or another, of an image that was still to come"
+
+
+def test_reset_tells_nobody_that_the_person_has_left(graph, bundle):
+    robot = Robot(graph, bundle, face_limit_s=2.0)
+    clock = robot.node.get_clock()
+
+    def wait_s(seconds):
+        end = clock.now() + Duration(seconds=seconds)
+        graph.wait_for(lambda: clock.now() > end, "moments that a state could be told of")
+
+    robot.judged()
+    wait_s(2.1)  # who listens is not new any more
+    robot.judged()
+    wait_s(0.2)  # no face is under way any more
+    assert robot.call(Reset, "reset").success
+    already = len(robot.states)
+    wait_s(0.3)
+    robot.judged()
+    assert all(state.modalities == EmotionState.FACE for state in robot.states[already:])
 
 
 @pytest.mark.parametrize("service_type, name", [(Reset, "reset"), (Pause, "pause")])
