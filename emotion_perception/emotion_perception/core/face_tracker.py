@@ -12,6 +12,8 @@ from emotion_perception.core.face_box import Box, FaceDetection
 
 VELOCITY_TIME_S = 0.15  # the velocity is averaged over about this time: the detector's boxes tremble
 MAX_SIZE_RATIO = 2.0  # a face does not double its size between two sightings
+# Images may overtake each other a little; back by more than this, and time itself was set back.
+TIME_JUMP_S = 0.5
 NOT_THE_SAME = 1e3  # cost that the assignment pays only where nothing else is left
 
 
@@ -50,7 +52,9 @@ class _Track:
 class FaceTracker:
     """Follows faces by motion and overlap, also through short losses."""
 
-    def __init__(self, max_lost_s: float, max_center_distance: float, duplicate_overlap: float) -> None:
+    def __init__(
+        self, max_lost_s: float, max_center_distance: float, duplicate_overlap: float, name_prefix: str = "face"
+    ) -> None:
         """Make a tracker without faces.
 
         Args:
@@ -59,6 +63,7 @@ class FaceTracker:
                 from where that face is expected.
             duplicate_overlap: of two detections in one image the weaker is dropped if they share more than
                 this part of the smaller one's area, in (0, 1].
+            name_prefix: what all names begin with; another one for each tracker keeps their names apart.
 
         Raises:
             ValueError: an argument is outside its range.
@@ -72,16 +77,19 @@ class FaceTracker:
         self._max_lost_s = max_lost_s
         self._max_center_distance = max_center_distance
         self._duplicate_overlap = duplicate_overlap
+        self._name_prefix = name_prefix
         self._n_named = 0
         self._tracks: list[_Track] = []
         self._last_stamp_s = -math.inf
 
     def update(self, detections: Sequence[FaceDetection], stamp_s: float) -> list[TrackedFace]:
-        """Name the faces of the image captured at `stamp_s`; time that goes backwards ends all tracks.
+        """Name the faces of the image captured at `stamp_s`; time that is set back ends all tracks.
 
         Returns:
-            The faces of this image only, best score first, without duplicates.
+            The faces of this image only, best score first, without duplicates; none of an image that is late.
         """
+        if self.is_late(stamp_s):
+            return []
         if stamp_s < self._last_stamp_s:
             self.reset()
         self._tracks = [track for track in self._tracks if stamp_s - track.seen_s <= self._max_lost_s]
@@ -95,6 +103,10 @@ class FaceTracker:
         self._last_stamp_s = stamp_s
         return faces
 
+    def is_late(self, stamp_s: float) -> bool:
+        """Whether an image was overtaken by the newest one, and is to be left out."""
+        return self._last_stamp_s - TIME_JUMP_S <= stamp_s < self._last_stamp_s
+
     def reset(self) -> None:
         """End all tracks; names go on counting."""
         self._tracks = []
@@ -102,7 +114,7 @@ class FaceTracker:
 
     def _new_track(self, box: Box, stamp_s: float) -> _Track:
         self._n_named += 1
-        track = _Track(f"face_{self._n_named}", box, stamp_s)
+        track = _Track(f"{self._name_prefix}_{self._n_named}", box, stamp_s)
         self._tracks.append(track)
         return track
 

@@ -74,10 +74,16 @@ class MediaReader:
         """Open the file.
 
         Raises:
-            MediaError: there is no such file, or nothing in it can be played.
+            MediaError: there is no such file, it may not be read, or nothing in it can be played.
         """
         self._path = Path(path)
-        if not self._path.is_file():
+        try:
+            is_file = self._path.is_file()
+        except OSError as error:  # of a folder that may not be entered, for example
+            raise MediaError(
+                f"{self._path} cannot be looked at ({error.strerror}); check the path, and who may enter its folders."
+            ) from error
+        if not is_file:
             raise MediaError(f"{self._path} is not a file; check the path.")
         self.corrupt_packets = 0
         self._is_open = True

@@ -17,7 +17,8 @@ PATIENCE_NS = NANOSECONDS_PER_S // 10
 # From a sample to the moments that follow it: more than the stamps tremble, so that it surely belongs to its moment.
 MARGIN_NS = NANOSECONDS_PER_S // 100
 # A source whose newest sample is so far from the present is silent and no longer waited for; one that has yet to begin
-# is waited for so long when the other one begins. A moment so long ago is not worth judging any more.
+# is waited for so long when the other one begins. A moment so long ago is not worth judging any more. A sample from so
+# far in the future is of another clock.
 SILENCE_NS = NANOSECONDS_PER_S // 2
 
 
@@ -37,7 +38,10 @@ class Moments:
         self._start(0)
 
     def take(self, source: Source, stamp_ns: int, now_ns: int, use: Callable[[], None]) -> None:
-        """Use a sample: at once, or when the moments before it have been judged."""
+        """Use a sample: at once, or when the moments before it have been judged; never one of another clock."""
+        # No moment would use it before the present has come so far, and until then ever more of them would be kept.
+        if stamp_ns > now_ns + SILENCE_NS:
+            return
         arrivals = self._arrivals[source]
         if arrivals.newest_ns is not None and stamp_ns < arrivals.newest_ns - SILENCE_NS:
             self._start(now_ns)  # time was set back

@@ -112,7 +112,7 @@ def _signed_16_bit(data: Any, channels: int) -> NDArray[np.float32]:
 
 
 def _by_channel(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    if not channels or len(samples) % channels:
+    if channels < 1 or len(samples) % channels:
         raise AudioError(
             f"The audio message holds {len(samples)} samples of {channels} channels; expected a whole number each."
         )

@@ -17,10 +17,10 @@ from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ
 from emotion_perception.core.emotion_estimate import EmotionEstimate
 from emotion_perception.core.emotion_stream import EmotionStream, StreamSettings
 from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
-from emotion_perception.core.moments import Moments, Source
+from emotion_perception.core.moments import SILENCE_NS, Moments, Source
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, check_image_size, to_nanoseconds
+from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, ImageError, check_image_size, to_nanoseconds
 from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
@@ -28,6 +28,7 @@ from emotion_perception.nodes.starting import run
 QUEUE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 UNSEEN = "somebody unseen"  # in the diagnostics, who has no track id
+TOPICS = {Source.FACE: "emotion/faces", Source.AUDIO: "emotion/audio_window"}
 
 
 class EmotionFusionNode(PerceptionNode):
@@ -114,11 +115,13 @@ class EmotionFusionNode(PerceptionNode):
         self._states_published = 0
         self._is_paused = self._is_muted = False
         self._refusal = ""
-        self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
-        self.add_subscription(AudioWindow, "emotion/audio_window", self._on_audio_window, QUEUE)
+        self._delays_s: dict[Source, float] = {}  # of the newest samples since the last diagnosis, from capture to here
+        self.add_subscription(FaceCropArray, TOPICS[Source.FACE], self._on_faces, QUEUE)
+        self.add_subscription(AudioWindow, TOPICS[Source.AUDIO], self._on_audio_window, QUEUE)
         self.add_timer(0.5 / self.value("rate_hz"), self._judge)  # for the moments that no sample makes due
 
     def diagnose(self) -> Diagnosis:
+        delays_s, self._delays_s = self._delays_s, {}
         speakers = [estimate.track_id for estimate in self._estimates if estimate.speech == Speech.SPEAKING]
         values = {
             "model": self._stream.bundle.model_id,
@@ -128,11 +131,28 @@ class EmotionFusionNode(PerceptionNode):
             "speaking": ", ".join(track_id or UNSEEN for track_id in speakers) or "nobody known",
             "states": self._states_published,
             **asdict(self._stream.counts),
+            **{f"{source.name.lower()}_delay_s": delay_s for source, delay_s in delays_s.items()},
         }
         refusal, self._refusal = self._refusal, ""
         if refusal:
             return Diagnosis(DiagnosticStatus.ERROR, refusal, values)
+        complaint = self._complain_of_stamps(delays_s) if self.is_wanted() else ""
+        if complaint:
+            return Diagnosis(DiagnosticStatus.WARN, complaint, values)
         return Diagnosis(message="paused" if self._is_paused else "ok", values=values)
+
+    def _complain_of_stamps(self, delays_s: dict[Source, float]) -> str:
+        """Why samples that came after such times are not used; empty if they are."""
+        limits_s = {Source.FACE: self._settings.face_limit_s, Source.AUDIO: self._settings.audio_limit_s}
+        for source, delay_s in delays_s.items():
+            side, limit_s = ("before", limits_s[source]) if delay_s > 0.0 else ("after", SILENCE_NS / NANOSECONDS_PER_S)
+            if abs(delay_s) > limit_s:
+                return (
+                    f"Samples of {TOPICS[source]} are stamped {abs(delay_s):.1f} s {side} the present of this node, "
+                    f"expected at most {limit_s:g} s, and are not used; see that the clocks of all computers agree, "
+                    "that use_sim_time is the same for all nodes, and that this computer keeps up."
+                )
+        return ""
 
     def is_wanted(self) -> bool:
         """Whether anybody listens to the states, and may; nothing is encoded before."""
@@ -192,17 +212,24 @@ class EmotionFusionNode(PerceptionNode):
 
     def _take(self, source: Source, stamp: Time, use: Callable[[], None]) -> None:
         if self.is_wanted():
-            self._moments.take(source, to_nanoseconds(stamp), self.get_clock().now().nanoseconds, use)
+            stamp_ns, now_ns = to_nanoseconds(stamp), self.get_clock().now().nanoseconds
+            self._delays_s[source] = round((now_ns - stamp_ns) / NANOSECONDS_PER_S, 3)
+            self._moments.take(source, stamp_ns, now_ns, use)
             self._judge()
 
     def _use_faces(self, message: FaceCropArray) -> None:
         try:
             if message.faces:
                 check_image_size(message)
-            samples = [to_sample(face, message) for face in message.faces]
-        except ValueError as error:  # an ImageError, or a box that is none
-            self._refusal = f"emotion/faces: {error}"
+        except ImageError as error:
+            self._refusal = f"{TOPICS[Source.FACE]}: {error}"
             return
+        samples = []
+        for face in message.faces:
+            try:
+                samples.append(to_sample(face, message))
+            except ValueError as error:  # an ImageError, or a box that is none: the others are still there
+                self._refusal = f"{TOPICS[Source.FACE]}: {error}"
         self._camera_frame_id = message.header.frame_id
         self._stream.add_faces(to_nanoseconds(message.header.stamp), samples)
 
@@ -219,7 +246,7 @@ class EmotionFusionNode(PerceptionNode):
                 message.muted,
             )
         except ValueError as error:
-            self._refusal = f"emotion/audio_window: {error}"
+            self._refusal = f"{TOPICS[Source.AUDIO]}: {error}"
 
     def _judge(self) -> None:
         """Publish the states that are due."""
@@ -240,7 +267,8 @@ class EmotionFusionNode(PerceptionNode):
         frame_ids = (self._camera_frame_id, self._microphone_frame_id)
         states = [to_state(estimate, self._stream.bundle, *frame_ids) for estimate in self._estimates]
         first = states[0] if states else nobody(self._stream.bundle, moment_ns)
-        self._states_publisher.publish(EmotionStateArray(header=first.header, states=states))
+        newest = max(states, key=lambda state: to_nanoseconds(state.header.stamp), default=first)
+        self._states_publisher.publish(EmotionStateArray(header=newest.header, states=states))
         self._state_publisher.publish(first)
         self._states_published += 1
 

@@ -1,6 +1,7 @@
 """Camera images in, tracked face crops out."""
 
 import math
+import secrets
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ from emotion_perception.nodes.starting import run
 
 if TYPE_CHECKING:
     from emotion_perception.core.face_detector import FaceDetector
+    from emotion_perception.core.face_tracker import TrackedFace
     from emotion_perception.core.mouth_opening import MouthMeter
 
 # A mouth that speaks opens and shuts some four times a second: every second image of a camera shows that.
@@ -88,6 +90,8 @@ class FaceCropNode(PerceptionNode):
             max_lost_s=self.value("max_lost_s"),
             max_center_distance=self.value("max_center_distance"),
             duplicate_overlap=self.value("duplicate_overlap"),
+            # A node that died and is back counts from 1 again, and must not call another person by a former name.
+            name_prefix=f"face_{secrets.token_hex(2)}",
         )
         self._scene_cuts = SceneCuts()
         self._detector = FaceDetector(self.value("min_score"))
@@ -118,12 +122,13 @@ class FaceCropNode(PerceptionNode):
 
     def _on_image(self, image: Image | CompressedImage) -> None:
         self._arrivals.receive()
-        if not self._publisher.get_subscription_count():
+        stamp_s = to_nanoseconds(image.header.stamp) / NANOSECONDS_PER_S
+        if not self._publisher.get_subscription_count() or self._tracker.is_late(stamp_s):
             return
         try:
             pixels = self._to_rgb(image)
-            faces = self._find_faces(pixels, image.header)
-        except ValueError as error:  # an ImageError, or a finding of the detector that cannot be a face
+            faces = self._find_faces(pixels, stamp_s, image.header)
+        except ValueError as error:  # an ImageError, or a finding of the detector that has no box
             self._arrivals.refuse(str(error))
             return
         self._faces_found += len(faces)
@@ -132,9 +137,8 @@ class FaceCropNode(PerceptionNode):
             FaceCropArray(header=image.header, image_height_px=height_px, image_width_px=width_px, faces=faces)
         )
 
-    def _find_faces(self, pixels: NDArray[np.uint8], header: Header) -> list[FaceCrop]:
-        """The faces in an image (H, W, 3); ValueError for a box that is no box, or lies outside."""
-        stamp_s = to_nanoseconds(header.stamp) / NANOSECONDS_PER_S
+    def _find_faces(self, pixels: NDArray[np.uint8], stamp_s: float, header: Header) -> list[FaceCrop]:
+        """The faces in an image (H, W, 3); those that cannot be cut out are refused."""
         if self._scene_cuts.is_cut(pixels):
             self._tracker.reset()
         tracked = self._tracker.update(self._detector.detect(pixels), stamp_s)
@@ -142,19 +146,26 @@ class FaceCropNode(PerceptionNode):
         if with_mouths:
             self._mouths_seen_s = stamp_s
             self._mouths_measured += len(tracked)
-        return [
-            FaceCrop(
-                track_id=face.track_id,
-                score=face.score,
-                x_px=face.box.x_px,
-                y_px=face.box.y_px,
-                width_px=face.box.width_px,
-                height_px=face.box.height_px,
-                crop=rgb_to_image(crop_face(pixels, face.box, self._crop_px), header),
-                mouth_opening=self._mouth_meter.measure(pixels, face.box) if with_mouths else math.nan,
-            )
-            for face in tracked
-        ]
+        faces = []
+        for face in tracked:
+            try:
+                faces.append(self._cut_out(face, pixels, header, with_mouths))
+            except ValueError as error:
+                self._arrivals.refuse(str(error))
+        return faces
+
+    def _cut_out(self, face: "TrackedFace", pixels: NDArray[np.uint8], header: Header, with_mouth: bool) -> FaceCrop:
+        """A face of an image (H, W, 3); ValueError if it lies outside, or is of a size that no face has there."""
+        return FaceCrop(
+            track_id=face.track_id,
+            score=face.score,
+            x_px=face.box.x_px,
+            y_px=face.box.y_px,
+            width_px=face.box.width_px,
+            height_px=face.box.height_px,
+            crop=rgb_to_image(crop_face(pixels, face.box, self._crop_px), header),
+            mouth_opening=self._mouth_meter.measure(pixels, face.box) if with_mouth else math.nan,
+        )
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -98,7 +99,14 @@ class HriBridgeNode(PerceptionNode):
         stamp_ns = to_nanoseconds(message.header.stamp)
         for face in message.faces:
             if face.track_id not in self._faces:
-                self._faces[face.track_id] = self._make_face(face.track_id)
+                try:
+                    self._faces[face.track_id] = self._make_face(face.track_id)
+                except InvalidTopicNameException:
+                    self._refusal = (
+                        f"The track id {face.track_id!r} makes no topic name; "
+                        "expected letters, digits and _, no digit first."
+                    )
+                    continue
             self._faces[face.track_id].seen_ns = stamp_ns
             self._publish_face(face, message)
         self._lose_unseen(stamp_ns)
@@ -119,6 +127,7 @@ class HriBridgeNode(PerceptionNode):
         def publisher(message_type: type, name: str) -> Publisher:
             return self.add_publisher(message_type, f"{self._topic}/{track_id}/{name}", NEWEST)
 
+        # The longest name first: where a topic of that name is possible the others are, and none is left half made.
         expression = publisher(self._messages.Expression, "expression")
         if self._tracked_publisher is None:
             return HriFace(0, expression, roi=None, cropped=None)

@@ -66,8 +66,16 @@ class MicrophoneNode(PerceptionNode):
             self._stream = None
 
     def activate(self) -> None:
+        import sounddevice  # which configure found
+
         self._arrivals = Arrivals(f"microphone {self.value('device') or '(default)'}", "is it still plugged in?")
-        self._stream.start()
+        try:
+            self._stream.start()
+        except sounddevice.PortAudioError as error:
+            raise ValueError(
+                f"The microphone {self.value('device') or '(default)'!r} does not start ({error}); expected one that "
+                "is plugged in and that no other program holds."
+            ) from None
 
     def deactivate(self) -> None:
         if self._stream is not None:

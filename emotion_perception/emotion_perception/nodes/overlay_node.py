@@ -10,13 +10,23 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCropArray
-from emotion_perception.nodes.conversions import ImageError, check_image_size, rgb_to_image, to_nanoseconds
+from emotion_perception.core.face_box import Box
+from emotion_perception.nodes.conversions import (
+    NANOSECONDS_PER_S,
+    ImageError,
+    check_image_size,
+    rgb_to_image,
+    to_nanoseconds,
+)
 from emotion_perception.nodes.face_crop_node import TRANSPORTS
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 LOOK_PERIOD_S = 0.5  # how often the node looks whether somebody watches
 IMAGES_KEPT = 8  # until their faces have been found
+# A state so far from the image says nothing about it: the fusion is paused, has died or is of another clock.
+STATE_LIMIT_NS = NANOSECONDS_PER_S
+OUTSIDE_PX = 10  # where an edge is not seen any more; OpenCV draws nothing that is billions of pixels away
 QUEUE = QoSProfile(depth=10)
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 INK, FAINT = (255, 255, 255), (150, 150, 150)
@@ -60,8 +70,11 @@ class OverlayNode(PerceptionNode):
                 self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE),
                 self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE),
             ]
-        while not is_watched and self._subscriptions_of_watching:
-            self.remove_subscription(self._subscriptions_of_watching.pop())
+        if not is_watched:
+            while self._subscriptions_of_watching:
+                self.remove_subscription(self._subscriptions_of_watching.pop())
+            self._images.clear()
+            self._states = {}
 
     def _on_image(self, image: Image | CompressedImage) -> None:
         self._images[to_nanoseconds(image.header.stamp)] = image
@@ -72,7 +85,8 @@ class OverlayNode(PerceptionNode):
         self._states = {state.track_id: state for state in message.states}
 
     def _on_faces(self, faces: FaceCropArray) -> None:
-        image = self._images.pop(to_nanoseconds(faces.header.stamp), None)
+        stamp_ns = to_nanoseconds(faces.header.stamp)
+        image = self._images.pop(stamp_ns, None)
         if image is None:  # it was lost on the way, which is what best effort means
             return
         try:
@@ -81,17 +95,35 @@ class OverlayNode(PerceptionNode):
         except ImageError as error:
             self._refusal = str(error)
             return
-        draw(pixels, faces, self._states)
+        states = {
+            track_id: state
+            for track_id, state in self._states.items()
+            if abs(to_nanoseconds(state.header.stamp) - stamp_ns) <= STATE_LIMIT_NS
+        }
+        for refusal in draw(pixels, faces, states):
+            self._refusal = refusal
         self._publisher.publish(rgb_to_image(pixels, faces.header))
         self._drawn += 1
 
 
-def draw(pixels: NDArray[np.uint8], faces: FaceCropArray, states: dict[str, EmotionState]) -> None:
-    """Draw boxes and labels over an image (H, W, 3); boxes may be of another resolution."""
-    scale_x, scale_y = pixels.shape[1] / faces.image_width_px, pixels.shape[0] / faces.image_height_px
+def draw(pixels: NDArray[np.uint8], faces: FaceCropArray, states: dict[str, EmotionState]) -> list[str]:
+    """Draw boxes and labels over an image (H, W, 3); boxes may be of another resolution.
+
+    Returns:
+        Why faces were left out, whose box is none.
+    """
+    refusals = []
+    size_px = np.array([pixels.shape[1], pixels.shape[0]])  # (width, height)
+    scale = size_px / (faces.image_width_px, faces.image_height_px)
     for face in faces.faces:
-        left, top = round(face.x_px * scale_x), round(face.y_px * scale_y)
-        right, bottom = round((face.x_px + face.width_px) * scale_x), round((face.y_px + face.height_px) * scale_y)
+        try:
+            box = Box(face.x_px, face.y_px, face.width_px, face.height_px)
+        except ValueError as error:
+            refusals.append(str(error))
+            continue
+        corners_px = np.array([(box.x_px, box.y_px), (box.x_px + box.width_px, box.y_px + box.height_px)]) * scale
+        inside_px = np.clip(corners_px, -OUTSIDE_PX, size_px + OUTSIDE_PX)  # (2, 2)
+        (left, top), (right, bottom) = inside_px.round().astype(int).tolist()
         state = states.get(face.track_id)
         ink = FAINT if state is None or state.uncertain else INK
         text = face.track_id if state is None else f"{face.track_id} {state.label} {state.confidence:.0%}"
@@ -99,6 +131,7 @@ def draw(pixels: NDArray[np.uint8], faces: FaceCropArray, states: dict[str, Emot
         place = (max(left, 0), max(top - 6, 14))
         for colour, width_px in (((0, 0, 0), 3), (ink, 1)):  # an outline is readable on any ground
             cv2.putText(pixels, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width_px, cv2.LINE_AA)
+    return refusals
 
 
 def main() -> None:

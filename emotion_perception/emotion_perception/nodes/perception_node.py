@@ -86,7 +86,7 @@ class PerceptionNode(LifecycleNode):
         self._added_subscriptions: list[Subscription] = []
         self._added_timers: list[Timer] = []
         self._last_diagnosis = Diagnosis()
-        self._refusal = ""  # why the last transition failed
+        self._transition_refusal = ""  # why the last transition failed
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A simulation that stands still is a reason to say so: the timer follows no simulated clock.
         self._diagnostics_timer = self.create_timer(
@@ -201,13 +201,13 @@ class PerceptionNode(LifecycleNode):
         try:
             step()
         except ValueError as error:
-            self._refusal = f"Cannot {step.__name__}: {error}"
+            self._transition_refusal = f"Cannot {step.__name__}: {error}"
         except Exception:  # rclpy would swallow it without a word
-            self._refusal = f"Cannot {step.__name__}, which is a bug of ours:\n{traceback.format_exc()}"
+            self._transition_refusal = f"Cannot {step.__name__}, which is a bug of ours:\n{traceback.format_exc()}"
         else:
-            self._refusal = ""
+            self._transition_refusal = ""
             return True
-        self.get_logger().fatal(self._refusal)
+        self.get_logger().fatal(self._transition_refusal)
         return False
 
     def _undo_activate(self) -> None:
@@ -238,7 +238,7 @@ class PerceptionNode(LifecycleNode):
     def _diagnose(self) -> None:
         diagnosis = self.diagnose() if self.is_active else self._diagnose_inactive()
         last, self._last_diagnosis = self._last_diagnosis, diagnosis
-        has_been_logged = diagnosis.message == self._refusal
+        has_been_logged = diagnosis.message == self._transition_refusal
         if (diagnosis.level, diagnosis.message) != (last.level, last.message) and not has_been_logged:
             if diagnosis.level != DiagnosticStatus.OK:
                 self.get_logger().warning(diagnosis.message)
@@ -256,8 +256,8 @@ class PerceptionNode(LifecycleNode):
         self._diagnostics_publisher.publish(message)
 
     def _diagnose_inactive(self) -> Diagnosis:
-        if self._refusal:
-            return Diagnosis(DiagnosticStatus.ERROR, self._refusal)
+        if self._transition_refusal:
+            return Diagnosis(DiagnosticStatus.ERROR, self._transition_refusal)
         return Diagnosis(message=self._state_machine.current_state[1])
 
 

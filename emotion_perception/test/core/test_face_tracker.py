@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_perception.core.face_box import Box, FaceDetection
-from emotion_perception.core.face_tracker import FaceTracker
+from emotion_perception.core.face_tracker import TIME_JUMP_S, FaceTracker
 
 FRAME_S = 1 / 30
 
@@ -118,9 +118,23 @@ def test_time_that_goes_backwards_ends_the_tracks():
     assert ids(tracker, [face(100)], 3.0 + FRAME_S) == ["face_2"]
 
 
+@pytest.mark.parametrize("late_s", [0.001, TIME_JUMP_S])
+def test_an_image_that_was_overtaken_is_left_out_and_changes_no_id(late_s):
+    tracker = make_tracker()
+    tracker.update([face(100)], 10.0)
+    assert tracker.is_late(10.0 - late_s)
+    assert ids(tracker, [face(100), face(400)], 10.0 - late_s) == []
+    assert ids(tracker, [face(100)], 10.0 + FRAME_S) == ["face_1"]
+
+
 def test_an_image_with_the_same_stamp_changes_no_id():
     tracker = make_tracker()
     assert ids(tracker, [face(100)], 1.0) == ids(tracker, [face(101)], 1.0) == ["face_1"]
+
+
+def test_trackers_with_different_prefixes_share_no_names():
+    trackers = [FaceTracker(1.0, 1.0, 0.6, name_prefix=prefix) for prefix in ("left", "right")]
+    assert [ids(tracker, [face(100)], 0.0) for tracker in trackers] == [["left_1"], ["right_1"]]
 
 
 def test_names_are_not_used_again_after_a_reset():

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from emotion_perception.core.moments import MARGIN_NS, Moments, Source
+from emotion_perception.core.moments import MARGIN_NS, SILENCE_NS, Moments, Source
 
 MILLISECOND = 1_000_000
 START = 1_700_000_000_000 * MILLISECOND
@@ -154,7 +154,21 @@ def test_stamps_that_are_far_from_the_present_do_not_lead_and_wait_for_nothing(o
     ]
     judged = play(wrong)
     assert [moment for moment, _, _ in judged] == [100 * k for k in range(20)]
-    assert sum(len(used) for _, used, _ in judged) >= len(wrong) - 2
+    used = sum(len(used) for _, used, _ in judged)
+    assert used == 0 if offset_ms > 0 else used >= len(wrong) - 2
+
+
+@pytest.mark.parametrize(("ahead_ns", "is_used"), [(SILENCE_NS, True), (SILENCE_NS + 1, False)])
+def test_sample_of_another_clock_is_never_used(ahead_ns, is_used):
+    moments, used = Moments(10.0), []
+    moments.take(Source.FACE, START + ahead_ns, START, lambda: used.append("face"))
+    list(moments.due(START + ahead_ns + MARGIN_NS))
+    assert bool(used) is is_used
+
+
+def test_sample_of_another_clock_disturbs_no_other():
+    far = Sample(Source.FACE, 1_000_000.0, 1000.0)
+    assert play([*clip(lambda: 5), far]) == play(clip(lambda: 5))
 
 
 def test_moments_during_a_long_pause_are_left_out():

@@ -107,6 +107,14 @@ def test_samples_that_are_no_whole_number_of_instants_are_refused(samples, chann
         read("emotion_msgs/AudioChunk", message)
 
 
+def test_negative_number_of_channels_is_refused(installed):
+    installed("AudioStamped")
+    info = SimpleNamespace(format=1, channels=-1, rate=16000)
+    audio = SimpleNamespace(audio_data=SimpleNamespace(float32_data=[0.1, 0.2]), info=info)
+    with pytest.raises(AudioError, match="2 samples of -1 channels; expected a whole number"):
+        read("audio_common_msgs/AudioStamped", SimpleNamespace(header=HEADER, audio=audio))
+
+
 def test_half_a_sample_is_refused(installed):
     installed("AudioData")
     with pytest.raises(AudioError, match="even number of bytes"):

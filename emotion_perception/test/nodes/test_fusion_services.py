@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -9,6 +10,8 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCrop, FaceCropArray, ModelInfo
 from emotion_msgs.srv import Pause, Reset, SwitchModel
+from emotion_perception.core.moments import Source
+from emotion_perception.core.person import FaceSample
 from emotion_perception.nodes.conversions import rgb_to_image, to_float_array
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.testing.tiny_bundle import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
@@ -91,6 +94,10 @@ class Robot:
 @pytest.fixture
 def robot(graph, bundle):
     return Robot(graph, bundle)
+
+
+def messages_of(diagnostics, level):
+    return [status.message for array in diagnostics for status in array.status if status.level == level]
 
 
 def latched(graph):
@@ -230,12 +237,65 @@ def test_voice_is_that_of_the_mouth_that_moves_and_the_state_says_who_speaks(gra
     assert robot.everybody[-1].states[0].track_id == "left", "who speaks is in focus"
 
 
+def test_face_whose_box_is_none_is_said_and_the_others_are_judged(graph, robot):
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+
+    def has_come():
+        robot.show(("nowhere", float("nan"), float("nan")), ("face_1", 40, float("nan")))
+        return [state.track_id for state in robot.states if state.modalities]
+
+    assert set(graph.wait_for(has_come, "a state of a face")) == {"face_1"}
+    message = graph.wait_for(lambda: messages_of(diagnostics, DiagnosticStatus.ERROR), "the diagnosis")[0]
+    assert message.startswith("emotion/faces: A box is") and "expected finite edges" in message
+
+
+def test_refused_message_is_no_reason_why_the_node_is_inactive(robot):
+    robot.node._use_faces(FaceCropArray(faces=[FaceCrop()]))
+    robot.node.trigger_deactivate()
+    assert robot.node._diagnose_inactive().level == DiagnosticStatus.OK
+
+
+def test_array_of_states_carries_the_newest_of_their_stamps(graph, robot):
+    node = robot.node
+    graph.wait_for(node._states_publisher.get_subscription_count, "the listener")
+    now_ns = node.get_clock().now().nanoseconds
+    for age_ns, track_id, area in ((100_000_000, "near", 900.0), (0, "far", 100.0)):
+        node._stream.add_faces(now_ns - age_ns, [FaceSample(track_id, GREEN, area, 0.0, float("nan"))])
+    node._estimates = node._stream.estimate(now_ns)
+    node._publish(now_ns)
+    (array,) = graph.wait_for(lambda: [array for array in robot.everybody if array.states], "the states")
+    assert [state.track_id for state in array.states] == ["near", "far"]
+    assert array.header.stamp == array.states[1].header.stamp != array.states[0].header.stamp
+
+
+@pytest.mark.parametrize("source, topic", [(Source.FACE, "emotion/faces"), (Source.AUDIO, "emotion/audio_window")])
+@pytest.mark.parametrize("delay_s, side", [(3600, "before"), (-3600, "after")])
+def test_stamps_of_another_clock_are_said(graph, robot, source, topic, delay_s, side):
+    node = robot.node
+    graph.wait_for(node.is_wanted, "the listeners")
+    node._take(source, (node.get_clock().now() - Duration(seconds=delay_s)).to_msg(), lambda: None)
+    diagnosis = node.diagnose()
+    told_s = diagnosis.values[f"{source.name.lower()}_delay_s"]
+    assert diagnosis.level == DiagnosticStatus.WARN and told_s == pytest.approx(delay_s, abs=10)
+    expected = f"{topic} are stamped {abs(told_s):.2f} s {side} the present of this node, expected at most 0.5 s, and"
+    assert expected in diagnosis.message
+    assert node.diagnose().level == DiagnosticStatus.OK, "nothing more has come"
+
+
+def test_stamps_of_another_clock_are_no_matter_while_paused(graph, robot):
+    node = robot.node
+    graph.wait_for(node.is_wanted, "the listeners")
+    node._take(Source.FACE, Time(), lambda: None)
+    node._is_paused = True
+    node._take(Source.FACE, Time(), lambda: None)
+    diagnosis = node.diagnose()
+    assert (diagnosis.level, diagnosis.message) == (DiagnosticStatus.OK, "paused")
+
+
 def test_face_without_a_size_of_its_image_is_said(graph, robot):
     diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
     robot.faces.publish(FaceCropArray(faces=[FaceCrop(width_px=1.0, height_px=1.0)]))
 
-    def errors():
-        return [s.message for array in diagnostics for s in array.status if s.level == DiagnosticStatus.ERROR]
-
-    assert "expected its size" in graph.wait_for(errors, "the diagnosis")[0]
+    message = graph.wait_for(lambda: messages_of(diagnostics, DiagnosticStatus.ERROR), "the diagnosis")[0]
+    assert "expected its size" in message
     assert robot.judged().label == "happy"

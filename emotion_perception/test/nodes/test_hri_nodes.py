@@ -116,6 +116,17 @@ def test_lost_face_leaves_no_id_and_no_topic_behind(graph):
     assert not [publisher for publisher in node.publishers if "face_1" in publisher.topic_name]
 
 
+@pytest.mark.parametrize("track_id", ["", "person-1", "3a", "x" * 300])
+def test_track_id_that_makes_no_topic_is_said_and_the_others_are_published(graph, track_id):
+    node = graph.start(HriBridgeNode, max_lost_s=60.0)
+    node._on_faces(faces(now_s(graph), track_id, "face_1"))
+    topics = {publisher.topic_name for publisher in node.publishers if "/humans/faces/" in publisher.topic_name}
+    assert topics == {
+        f"/humans/faces/{name}" for name in ("tracked", "face_1/expression", "face_1/roi", "face_1/cropped")
+    }
+    assert f"The track id {track_id!r} makes no topic name; expected letters" in node.diagnose().message
+
+
 def test_faces_of_hri_face_detect_get_their_expressions_and_nothing_else(graph):
     node = graph.start(HriBridgeNode, publish_faces=False, max_lost_s=60.0)
     graph.speak(FaceCropArray, "/emotion/faces").publish(faces(now_s(graph), "abcde"))

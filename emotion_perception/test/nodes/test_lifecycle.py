@@ -1,5 +1,7 @@
 """Nodes go round their life cycle; what is wrong stops them at configure, with one sentence."""
 
+from pathlib import Path
+
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -41,6 +43,16 @@ def test_life_cycle_can_be_gone_round_twice_and_leaves_nothing_behind(graph, nod
         ):
             assert transition() == TransitionCallbackReturn.SUCCESS
         assert entities() == before
+
+
+@pytest.mark.parametrize("reason", ["Permission denied", "File name too long"])
+def test_file_that_may_not_be_looked_at_is_refused_with_a_remedy(graph, capfd, monkeypatch, reason):
+    def is_file(path):
+        raise OSError(13, reason)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    line = refusal(graph.add(MediaPlayerNode, path="/locked/clip.mp4"), capfd)
+    assert f"/locked/clip.mp4 cannot be looked at ({reason}); check the path, and who may enter its folders." in line
 
 
 def test_transition_that_is_not_possible_now_is_refused_and_the_node_goes_on(graph):

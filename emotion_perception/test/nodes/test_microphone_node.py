@@ -17,8 +17,11 @@ class FakeStream:
     def __init__(self, **options):
         self.options = options
         self.is_running = False
+        self.start_error = None
 
     def start(self):
+        if self.start_error:
+            raise self.start_error
         self.is_running = True
 
     def stop(self):
@@ -101,6 +104,16 @@ def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio
     assert before_ns - age_s * 1e9 <= stamp_ns + 1 and stamp_ns - 1 <= after_ns - age_s * 1e9
     assert (chunk.sample_rate_hz, chunk.channels) == (48000, 2)
     np.testing.assert_array_equal(np.array(chunk.samples).reshape(1536, 2), samples)
+
+
+def test_microphone_that_does_not_start_is_said_in_one_sentence(graph, port_audio, capfd):
+    node = graph.add(MicrophoneNode, device="webcam")
+    node.trigger_configure()
+    port_audio.stream.start_error = port_audio.PortAudioError("Device unavailable [PaErrorCode -9985]")
+    capfd.readouterr()
+    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert "'webcam' does not start (Device unavailable [PaErrorCode -9985]); expected one that" in line
 
 
 def test_stream_runs_only_while_the_node_is_active(graph, port_audio):

@@ -1,11 +1,12 @@
 """The overlay shows what is known about each face, and is no work when nobody watches."""
 
 import numpy as np
+import pytest
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from emotion_msgs.msg import EmotionState, FaceCrop, FaceCropArray
+from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
 from emotion_perception.nodes.overlay_node import OverlayNode, draw
 
@@ -37,6 +38,23 @@ def test_sure_state_stands_out():
     assert pictures[0].max() > pictures[1].max()
 
 
+@pytest.mark.parametrize("x_px", [float("nan"), float("inf")])
+def test_face_whose_box_is_none_is_left_out_and_the_others_are_drawn(x_px):
+    message, picture, expected = faces(200, 100), BLACK.copy(), BLACK.copy()
+    message.faces.insert(0, FaceCrop(track_id="bad", x_px=x_px, width_px=10.0, height_px=10.0))
+    (refusal,) = draw(picture, message, {})
+    draw(expected, faces(200, 100), {})
+    np.testing.assert_array_equal(picture, expected)
+    assert "expected finite edges and positive sides" in refusal
+
+
+def test_edges_far_outside_the_image_are_not_seen():
+    message, picture = faces(200, 100), BLACK.copy()
+    message.faces[0].x_px, message.faces[0].width_px = -1e12, 2e12
+    assert draw(picture, message, {}) == []
+    assert picture[25, 100].any() and picture[75, 100].any() and not picture[35:65].any()
+
+
 def test_image_is_drawn_with_its_own_faces_while_somebody_watches(graph):
     node = graph.start(OverlayNode)
     assert not list(node.subscriptions), "nobody watches"
@@ -55,3 +73,18 @@ def test_image_is_drawn_with_its_own_faces_while_somebody_watches(graph):
     (watching,) = (s for s in graph.node.subscriptions if s.topic_name == "/emotion/image")
     graph.node.destroy_subscription(watching)
     graph.wait_for(lambda: not list(node.subscriptions), "the end of all work")
+    assert not node._images and not node._states
+
+
+@pytest.mark.parametrize(("state_s", "is_shown"), [(4, True), (3, False), (6, True), (7, False)])
+def test_state_of_another_time_is_not_shown(graph, state_s, is_shown):
+    node = graph.start(OverlayNode)
+    images = graph.listen(Image, "/emotion/image", 1)
+    graph.wait_for(node._publisher.get_subscription_count, "the subscription")
+    state = EmotionState(header=Header(stamp=Time(sec=state_s)), track_id="face_1", label="happy", confidence=0.9)
+    node._on_states(EmotionStateArray(states=[state]))
+    node._on_image(rgb_to_image(BLACK, HEADER))
+    node._on_faces(faces(200, 100))
+    expected = BLACK.copy()
+    draw(expected, faces(200, 100), {"face_1": state} if is_shown else {})
+    np.testing.assert_array_equal(image_to_rgb(graph.wait_for(lambda: images, "the overlay")[0]), expected)

@@ -1,6 +1,7 @@
 """Images and sound go through the nodes over DDS; what is wrong is said and does no harm."""
 
 import array
+import re
 
 import cv2
 import numpy as np
@@ -99,6 +100,33 @@ def test_time_that_jumps_back_ends_the_tracks_and_goes_on(camera, astronaut):
     assert after.track_id != before.track_id
 
 
+def test_image_that_was_overtaken_is_left_out(graph, astronaut):
+    node = graph.start(FaceCropNode)
+    camera = Camera(graph)
+    (before,) = camera.look(astronaut, 10.0).faces
+    camera.publisher.publish(rgb_to_image(astronaut, header(9.9)))
+    graph.wait_for(lambda: node._arrivals._received == 2, "the late image")
+    (after,) = camera.look(astronaut, 10.1).faces
+    assert after.track_id == before.track_id
+    assert [message.header for message in camera.faces] == [header(10.0), header(10.1)]
+
+
+def test_node_that_begins_anew_gives_no_former_name_to_another_face(graph, astronaut):
+    node = graph.start(FaceCropNode)
+    camera = Camera(graph)
+    names = []
+    for seconds in (1.0, 2.0):
+        names += [face.track_id for face in camera.look(astronaut, seconds).faces]
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        node.trigger_configure()
+        node.trigger_activate()
+        graph.wait_for(camera.publisher.get_subscription_count, "the subscription")
+        graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    assert len(set(names)) == 2
+    assert all(re.fullmatch(r"face_[0-9a-f]{4}_1", name) for name in names), "a part of a topic's name"
+
+
 def test_compressed_images_are_understood(graph, astronaut):
     graph.start(FaceCropNode, image_transport="compressed")
     faces = graph.listen(FaceCropArray, "/emotion/faces")
@@ -123,14 +151,14 @@ def test_bad_image_is_said_in_the_diagnostics_and_the_next_one_is_looked_at(grap
     assert len(camera.look(astronaut, 2.0).faces) == 1
 
 
-def test_finding_that_cannot_be_a_face_is_said_and_the_next_image_is_looked_at(graph, astronaut, monkeypatch):
+def test_finding_that_cannot_be_a_face_is_said_and_the_other_faces_are_published(graph, astronaut, monkeypatch):
     node = graph.start(FaceCropNode)
     camera = Camera(graph)
     diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
     detect = node._detector.detect
     outside = [FaceDetection(Box(9000.0, 9000.0, 50.0, 50.0), 0.9)]
-    monkeypatch.setattr(node._detector, "detect", lambda pixels: outside)
-    camera.publisher.publish(rgb_to_image(astronaut, header(1.0)))
+    monkeypatch.setattr(node._detector, "detect", lambda pixels: [*outside, *detect(pixels)])
+    assert len(camera.look(astronaut, 1.0).faces) == 1, "the other one"
     assert "lies outside the 512x512 image" in graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[0]
     monkeypatch.setattr(node._detector, "detect", detect)
     assert len(camera.look(astronaut, 2.0).faces) == 1
