@@ -32,7 +32,6 @@ setup(
             f"adapt = {NAME}.adapt:main",
             f"build_default_bundle = {NAME}.build_default_bundle:main",
             f"compare = {NAME}.compare:main",
-            f"cross_validate = {NAME}.cross_validate:main",
             f"evaluate = {NAME}.evaluate:main",
             f"export = {NAME}.export_model:main",
             f"from-bag = {NAME}.from_bag:main",

@@ -1,6 +1,9 @@
 """The services say what a shell without any of their variables makes of them, and with paths as their comments give."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +43,19 @@ def test_the_files_that_the_image_copies_are_there():
     dockerfile = (COMPOSE.parent / "Dockerfile").read_text(encoding="utf-8")
     copied = re.findall(r"docker/[\w.]+", dockerfile)
     assert copied and [path for path in copied if not (COMPOSE.parents[1] / path).is_file()] == []
+
+
+def test_what_trains_finds_the_parameters_and_messages_of_the_robot_without_ros():
+    root, dockerfile = COMPOSE.parents[1], (COMPOSE.parent / "Dockerfile.training").read_text(encoding="utf-8")
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(("ament_index_python", "ament_index_python.packages", "rclpy")))  # not installed
+from emotion_training.bag_messages import message_types
+from emotion_training.prepare import robot_face_parameters
+print(robot_face_parameters()["crop_px"], "emotion_msgs/msg/AudioChunk" in message_types(None).types)
+"""
+    python_path = re.search(r"PYTHONPATH=(\S+)", dockerfile)[1].replace("/emotion/", f"{root}/")
+    environment = os.environ | {"PYTHONPATH": python_path}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.stdout.split() == ["96", "True"], run.stderr
+    assert all(f"COPY {package}/" in dockerfile for package in ("emotion_msgs", "emotion_perception"))

@@ -11,12 +11,13 @@ from launch.actions import (
     GroupAction,
     IncludeLaunchDescription,
     OpaqueFunction,
+    SetEnvironmentVariable,
     SetLaunchConfiguration,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
-from emotion_bringup.launching import graph, graph_arguments
+from emotion_bringup.launching import fast_dds_environment, graph, graph_arguments
 
 CAMERAS = {"classic": "classic", "gazebo": "gz"}  # presets, by tiago_gazebo's names of the simulators
 MODEL_PATHS = {"classic": "GAZEBO_MODEL_PATH", "gazebo": "GZ_SIM_RESOURCE_PATH"}
@@ -57,6 +58,7 @@ def _start(context: LaunchContext, models: Path) -> list[LaunchDescriptionEntity
         # A group, so that what the simulation sets stays with it; its own arguments reach it.
         GroupAction(
             [
+                *(SetEnvironmentVariable(*variable) for variable in fast_dds_environment().items()),  # for its images
                 IncludeLaunchDescription(
                     PythonLaunchDescriptionSource(str(_tiago_gazebo() / "launch" / "tiago_gazebo.launch.py")),
                     launch_arguments={
@@ -64,7 +66,7 @@ def _start(context: LaunchContext, models: Path) -> list[LaunchDescriptionEntity
                         "world_name": LaunchConfiguration("world_name"),
                         "gazebo_version": version,
                     }.items(),
-                )
+                ),
             ]
         ),
         SetLaunchConfiguration("loop", "true"),

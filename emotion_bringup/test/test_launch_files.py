@@ -95,3 +95,11 @@ def test_simulation_gives_tiago_our_world_and_models(simulation, monkeypatch, ve
         for name, value in include.launch_arguments
     }
     assert given == {"is_public_sim": "True", "world_name": "/worlds/w", "gazebo_version": version}
+
+
+def test_the_simulator_has_the_transport_of_the_nodes_for_its_images(simulation, monkeypatch):
+    monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
+    context, (_, group, *_) = simulation(is_installed=True, gazebo_version="classic", path="", world_name="/worlds/w")
+    first = group.get_sub_entities()[0]
+    first.execute(context)
+    assert context.environment[FAST_DDS_PROFILES].endswith("config/fastdds.xml")

@@ -124,8 +124,9 @@ def train_audio_classifier(
     weights: Path | None,
     seed: int,
 ) -> tuple[AudioClassifier, list[dict[str, float]]]:
-    """Averaged weights of the last step, and the validation recall of every epoch; nothing is chosen by it here.
+    """Averaged weights of the last step, and the figures of every epoch; nothing is chosen by them here.
 
+    validation: new people who tell how it goes; may be none.
     weights: what the encoder starts from.
 
     Raises:
@@ -167,10 +168,11 @@ def train_audio_classifier(
             schedule.step()
             update_average(averaged, model, config.ema_decay, epoch * steps_per_epoch + step)
             total_loss += loss.item()
-        predicted = predict_voices(averaged, validation, augmented.samples).argmax(axis=1)
-        recall = unweighted_average_recall(validation_labels, predicted)
-        history.append({"loss": total_loss / steps_per_epoch, "validation_uar": recall})
-        progress.set_postfix(loss=f"{history[-1]['loss']:.3f}", validation_uar=f"{recall:.3f}")
+        history.append({"loss": total_loss / steps_per_epoch})
+        if validation:
+            predicted = predict_voices(averaged, validation, augmented.samples).argmax(axis=1)
+            history[-1]["validation_uar"] = unweighted_average_recall(validation_labels, predicted)
+        progress.set_postfix({name: f"{value:.3f}" for name, value in history[-1].items()})
     return averaged.eval(), history
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from ament_index_python.packages import get_package_share_directory
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
+
+from .package_share import package_share
 
 NANOSECONDS_PER_S = 1_000_000_000
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -81,8 +81,8 @@ class Chunk:
 def message_types(audio_type: str | None) -> Typestore:
     """The message types of a recording that does not bring its own, with the `audio_common_msgs` of `audio_type`."""
     types = get_typestore(Stores.ROS2_HUMBLE)
-    folder = Path(get_package_share_directory("emotion_msgs")) / "msg"
-    definitions = {"emotion_msgs/msg/AudioChunk": (folder / "AudioChunk.msg").read_text()}
+    audio_chunk = package_share("emotion_msgs") / "msg" / "AudioChunk.msg"
+    definitions = {"emotion_msgs/msg/AudioChunk": audio_chunk.read_text()}
     package = MGONZS13 if audio_type == "audio_common_msgs/msg/AudioStamped" else ROS_DRIVERS
     definitions |= {f"audio_common_msgs/msg/{name}": text for name, text in package.items()}
     for name, text in definitions.items():

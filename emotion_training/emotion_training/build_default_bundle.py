@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .bundle_report import write_bundle_report
+from .bundle_report import fold_figures, write_bundle_report
 from .command import run_command
+from .committed_splits import FOLDER as SPLITS
 from .config import BundleConfig, ConfigError, load_config
 from .corpora import CorpusError, read_corpus
 from .export import ParityError, export_bundle
@@ -18,10 +19,10 @@ from .model_card import LICENCE, TRAINING_DATA, render_model_card
 from .models import ModelError
 from .models.start_weights import WeightsError
 from .robot_voice_augmentation import BackgroundError
-from .speech_clips import SpeechSplits, hold_out, load_voices
-from .splits import SplitError
+from .speech_clips import SpeechClip, load_voices, speech_folds
+from .splits import PARTS, SplitError, load_split
 from .stage_cache import StageCache
-from .train_bundle import FaceSplits, TrainedBundle, train_bundle
+from .train_bundle import FaceSplits, TrainedBundle, judge_fold, train_bundle
 
 DEFAULT_CONFIG = Path(__file__).parents[1] / "config" / "default_bundle.yaml"
 DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
@@ -39,26 +40,38 @@ INTERRUPTED = "interrupted; finished stages are kept, run the same command again
 
 
 def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: StageCache) -> TrainedBundle:
-    """Reads the corpora in `data`, trains, measures, writes the bundle into `out` and its training into `report`."""
+    """Reads the corpora in `data`, trains, measures, writes the bundle into `out` and its training into `report`.
+
+    Voice and fusion are trained in every fold of the speakers first, for the figures and the calibration, and then for
+    the bundle on all of them. The face encoder is one for all: its corpus has no speakers.
+    """
     report.mkdir(parents=True, exist_ok=True)  # rather than find after hours that it cannot be made
+    splits = {corpus: load_split(SPLITS / f"{name}.json") for corpus, name in config.splits.items()}
     faces, clips = read_faces(data, config), read_voices(data, config)
-    bundle = train_bundle(config, faces, clips, data, cache)
+    folds = [judge_fold(config, faces, fold, data, cache) for fold in speech_folds(splits, clips)]
+    bundle = train_bundle(config, faces, clips, [fold.judgements for fold in folds], data, cache)
+    networks = bundle.networks
     training = {
         "data": TRAINING_DATA,
         "counts": {
-            "faces": {part: len(getattr(faces, part)) for part in ("train", "validation", "test")},
-            "clips": {part: len(getattr(clips, part)) for part in ("train", "validation", "test")},
+            "faces": {part: len(getattr(faces, part)) for part in PARTS},
+            "clips": len(clips),
+            "speakers": len({clip.speaker_id for clip in clips}),
         },
         "configuration": dataclasses.asdict(config),
         "networks": {"fusion": fusion_network(config.fusion)},
         "commit": code_commit(),
         "seed": config.seed,
-        "seconds": {stage: round(seconds, 1) for stage, seconds in bundle.durations_s.items()},
-        "metrics": bundle.metrics | {"latency": measure_latency(bundle.models, config)},
+        "seconds": {stage: round(seconds, 1) for stage, seconds in networks.durations_s.items()},
+        "metrics": bundle.metrics
+        | {
+            "folds": [fold_figures(config, fold) for fold in folds],
+            "latency": measure_latency(networks.models, config),
+        },
     }
     card = render_model_card(config, training, bundle.calibration)
-    export_bundle(out, bundle.models, config, bundle.calibration, training, LICENCE, card)
-    write_bundle_report(report, config, training, bundle.history)
+    export_bundle(out, networks.models, config, bundle.calibration, training, LICENCE, card)
+    write_bundle_report(report, config, training, networks.history)
     return bundle
 
 
@@ -72,13 +85,11 @@ def read_faces(data: Path, config: BundleConfig) -> FaceSplits:
     return FaceSplits(*split_faces(unique, config.face_training.validation_share, config.seed), test)
 
 
-def read_voices(data: Path, config: BundleConfig) -> SpeechSplits:
-    """RAVDESS and EmoDB, split by the speakers of the configuration."""
-    training = config.audio_training
+def read_voices(data: Path, config: BundleConfig) -> tuple[SpeechClip, ...]:
+    """RAVDESS and EmoDB."""
     ravdess = read_corpus("ravdess", data / "ravdess", classes=7)
-    emodb = read_corpus("emodb", data / "emodb", boredom=training.emodb_boredom)
-    parts = (hold_out(ravdess, training.ravdess), hold_out(emodb, training.emodb))
-    return load_voices(parts, config.audio_encoder.sample_rate_hz)
+    emodb = read_corpus("emodb", data / "emodb", boredom=config.audio_training.emodb_boredom)
+    return load_voices([*ravdess, *emodb], config.audio_encoder.sample_rate_hz)
 
 
 def code_commit() -> str:
@@ -96,8 +107,9 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def add_inputs(parser: argparse.ArgumentParser) -> None:
-    """The options that say what a bundle is made of."""
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status, as of `run_command`."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with fer2013.zip, fer2013new.csv, ravdess/, emodb/"
     )
@@ -105,12 +117,6 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, default=DEFAULT_CACHE, help="finished stages, to go on from (default: %(default)s)"
     )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status, as of `run_command`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_inputs(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
     parser.add_argument("--report", type=Path, required=True, help="folder for the training log and its report")
     parser.add_argument("--seed", type=int, help="instead of the configuration's")

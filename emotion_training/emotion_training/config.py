@@ -12,7 +12,6 @@ import yaml
 from .face_augmentation import FaceAugmentation
 from .robot_face_augmentation import RobotFaceAugmentation
 from .robot_voice_augmentation import RobotVoiceAugmentation
-from .speech_clips import SpeakerSplit
 from .voice_augmentation import VoiceAugmentation
 
 
@@ -85,8 +84,6 @@ class AudioEncoderConfig:
 
 @dataclass(frozen=True)
 class AudioTrainingConfig:
-    ravdess: SpeakerSplit
-    emodb: SpeakerSplit
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
     balance: float  # 0: all clips come equally often, 1: all classes of all corpora do
     epochs: int
@@ -135,6 +132,7 @@ class BundleConfig:
     threads: int  # of torch; figures are reproduced with the same number
     hop_s: float
     bootstrap_samples: int
+    splits: dict[str, str]  # by corpus of voices, the name of a file in splits/: who is judged by whom
     face_encoder: FaceEncoderConfig
     face_training: FaceTrainingConfig
     audio_encoder: AudioEncoderConfig

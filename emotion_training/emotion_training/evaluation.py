@@ -11,22 +11,24 @@ from .calibration import fit_temperature
 from .config import BundleConfig
 from .face_set import FaceSet
 from .face_training import FaceClassifier, predict_faces
-from .fusion_training import run_fusion
+from .fusion_training import run_fusion, taken_for
 from .judgements import (
+    BUNDLE,
+    ENCODER,
+    EXACT_ENCODER,
     LATE_FUSION,
     STATES,
     JudgedPairs,
     JudgedVoices,
     Judgements,
     Measure,
-    pair_figures,
+    StateLogits,
     recalls,
-    voice_figures,
 )
 from .labels import LABELS
-from .metrics import accuracy, expected_calibration_error, softmax, unweighted_average_recall
+from .metrics import accuracy, unweighted_average_recall
 from .models.fusion import IntermediateFusion
-from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
+from .pairs import Pairs, PairSampler
 from .speech_clips import SpeechClip
 
 CLEAR_MAJORITY = 0.5  # of the votes for the seven classes; where no class has more, FER+'s authors leave a face out
@@ -35,30 +37,29 @@ NOISE_SNR_DB = 0.0
 
 
 @dataclass(frozen=True)
-class TestData:
-    """degraded: samplers whose faces, or voices, are worse than those of `sampler`, by what is wrong with them."""
+class TestVoices:
+    """Of people whom the networks do not know.
 
-    faces: FaceSet
+    sampler: of pairs with the `clips`; degraded: such whose faces, or voices, are worse, by what is wrong with them.
+    """
+
     clips: Sequence[SpeechClip]
-    face_embeddings: FaceEmbeddings
-    voice_embeddings: VoiceEmbeddings
     sampler: PairSampler
     degraded: Mapping[str, PairSampler]
 
 
-def evaluate_bundle(
+def judge(
     config: BundleConfig,
-    face: FaceClassifier,
-    audio: AudioClassifier,
+    exact: AudioClassifier,
+    shipped: AudioClassifier,
     fusion: IntermediateFusion,
-    calibration: dict[str, dict[str, float]],
-    test: TestData,
+    test: TestVoices,
     validation: dict[str, Pairs],
-) -> tuple[dict, Judgements]:
-    """All figures as plain values for model.json, and what they come from. Nothing was chosen by what is measured
-    here.
+) -> Judgements:
+    """What the networks say of new people.
+
+    exact, shipped: the voice encoder in float32, and as it ships; validation: pairs that late fusion is calibrated by.
     """
-    measure = Measure(config)
     rng = np.random.default_rng(config.seed)
     labels = np.repeat(np.arange(len(LABELS)), config.fusion_training.test_pairs_per_class)
     late_fusion = LateFusion(fusion, validation)
@@ -66,19 +67,21 @@ def evaluate_bundle(
         "plain": test.sampler.both(labels, rng, plain=True),
         "perturbed": test.sampler.both(labels, rng),
     } | {name: sampler.both(labels, rng, plain=True) for name, sampler in test.degraded.items()}
-    judgements = Judgements(
-        _judge_voices(config, audio, fusion, test),
-        {name: _judge_pairs(fusion, late_fusion, drawn, test.clips) for name, drawn in pairs.items()},
+    count = len(labels)
+    states = (
+        test.sampler.both(np.arange(count) % len(LABELS), rng),
+        test.sampler.face_only(count, rng),
+        test.sampler.audio_only(count, rng),
     )
-    figures = {
-        "face": _face_figures(measure, face, fusion, test),
-        "audio": voice_figures(measure, judgements.voices),
-        "synthetic label-matched pairs": {
-            name: pair_figures(measure, judged) for name, judged in judgements.pairs.items()
+    return Judgements(
+        _judge_voices(config, exact, shipped, fusion, test),
+        {name: _judge_pairs(fusion, late_fusion, drawn, test.clips) for name, drawn in pairs.items()},
+        {
+            state: StateLogits(run_fusion(fusion, drawn)[0], drawn.labels)
+            for state, drawn in zip(STATES, states, strict=True)
         },
-        "calibration": _calibration_figures(fusion, calibration, test.sampler, len(labels), rng),
-    }
-    return figures, judgements
+        taken_for(fusion, test.sampler.voices),
+    )
 
 
 class LateFusion:
@@ -104,12 +107,14 @@ def small_pictures(images: np.ndarray, side_px: int = SMALL_FACE_PX) -> np.ndarr
     )
 
 
-def _face_figures(measure: Measure, face: FaceClassifier, fusion: IntermediateFusion, test: TestData) -> dict:
-    """One picture at a time: by both heads of the encoder, and by the bundle in its state `face`."""
-    ferplus, fer2013 = predict_faces(face, test.faces.images)
-    majority, folder = test.faces.majority_labels, test.faces.folder_labels
-    bundle = run_fusion(fusion, _single_faces(test))[0]
-    clear = test.faces.soft_labels.max(axis=1) > CLEAR_MAJORITY
+def face_figures(
+    measure: Measure, face: FaceClassifier, fusion: IntermediateFusion, faces: FaceSet, every_face: Pairs
+) -> dict:
+    """One picture at a time: by both heads of the encoder, and by the bundle in its state `face`, as `every_face`."""
+    ferplus, fer2013 = predict_faces(face, faces.images)
+    majority, folder = faces.majority_labels, faces.folder_labels
+    bundle = run_fusion(fusion, every_face)[0]
+    clear = faces.soft_labels.max(axis=1) > CLEAR_MAJORITY
     return {
         "encoder, head of FER+": _opinion(measure, "ferplus_majority", majority, ferplus),
         "encoder, head of FER2013": _opinion(measure, "fer2013_folder", folder, fer2013),
@@ -130,18 +135,24 @@ def _opinion(measure: Measure, name: str, labels: np.ndarray, logits: np.ndarray
 
 
 def _judge_voices(
-    config: BundleConfig, audio: AudioClassifier, fusion: IntermediateFusion, test: TestData
+    config: BundleConfig,
+    exact: AudioClassifier,
+    shipped: AudioClassifier,
+    fusion: IntermediateFusion,
+    test: TestVoices,
 ) -> JudgedVoices:
     """One window a clip: by the head that the encoder was trained with, and by the bundle in its state `audio`."""
+    samples = window_samples(config.audio_encoder)
     logits = {
-        "encoder": predict_voices(audio, test.clips, window_samples(config.audio_encoder)),
-        "bundle": run_fusion(fusion, _single_voices(test))[0],
+        EXACT_ENCODER: predict_voices(exact, test.clips, samples),
+        ENCODER: predict_voices(shipped, test.clips, samples),
+        BUNDLE: run_fusion(fusion, test.sampler.every_voice())[0],
     }
     return JudgedVoices(
-        test.voice_embeddings.labels,
+        test.sampler.voices.labels,
         {name: values.argmax(axis=1) for name, values in logits.items()},
         np.array([clip.corpus for clip in test.clips]),
-        test.voice_embeddings.speaker_ids,
+        test.sampler.voices.speaker_ids,
     )
 
 
@@ -158,48 +169,3 @@ def _judge_pairs(
         np.array([clips[voice].clip_id for voice in pairs.voices]),
         pairs.speaker_ids,
     )
-
-
-def _calibration_figures(
-    fusion: IntermediateFusion, calibration: dict, sampler: PairSampler, count: int, rng: np.random.Generator
-) -> dict:
-    """ECE on perturbed test pairs of each state before and after the temperature, and what is certain of them."""
-    labels = np.arange(count) % len(LABELS)
-    states = (sampler.both(labels, rng), sampler.face_only(count, rng), sampler.audio_only(count, rng))
-    figures = {}
-    for state, pairs in zip(STATES, states, strict=True):
-        logits, _ = run_fusion(fusion, pairs)
-        probabilities = softmax(logits / calibration[state]["temperature"])
-        right = probabilities.argmax(axis=1) == pairs.labels
-        certain = probabilities.max(axis=1) >= calibration[state]["uncertain_below"]
-        figures[state] = {
-            "ece_before": round(expected_calibration_error(pairs.labels, softmax(logits)), 4),
-            "ece_after": round(expected_calibration_error(pairs.labels, probabilities), 4),
-            "accuracy": round(float(right.mean()), 4),
-            "certain_share": round(float(certain.mean()), 4),
-            "accuracy_of_certain": round(float(right[certain].mean()), 4) if certain.any() else None,
-            "n": count,
-        }
-    return figures
-
-
-def _single_faces(test: TestData) -> Pairs:
-    """Every test picture once, in all bins, without a voice."""
-    count, bins = len(test.faces), test.sampler.bins
-    embeddings = np.repeat(test.face_embeddings.views[0][:, None], bins, axis=1)  # (N, Tf, D)
-    audio = np.zeros((count, *test.voice_embeddings.views.shape[2:]), np.float32)
-    soft_labels, labels = test.face_embeddings.soft_labels, test.face_embeddings.labels
-    speakers = np.full(count, "")
-    there, nobody = np.ones((count, bins), bool), np.zeros(count, bool)
-    return Pairs(embeddings, there, audio, nobody, soft_labels, labels, np.zeros(count, np.int64), speakers)
-
-
-def _single_voices(test: TestData) -> Pairs:
-    """Every test clip once, by its plain window, without a face."""
-    voices, bins = test.voice_embeddings, test.sampler.bins
-    count = len(voices.labels)
-    faces = np.zeros((count, bins, test.face_embeddings.views.shape[2]), np.float32)
-    targets = np.eye(len(LABELS), dtype=np.float32)[voices.labels]
-    no_face, voice = np.zeros((count, bins), bool), np.ones(count, bool)
-    clips = np.arange(count)
-    return Pairs(faces, no_face, voices.views[0], voice, targets, voices.labels, clips, voices.speaker_ids)

@@ -118,22 +118,31 @@ def run_fusion(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> tu
     return np.concatenate(logits), np.concatenate(weights)
 
 
-def voice_confusion(
-    fusion: IntermediateFusion, train: VoiceEmbeddings, validation: VoiceEmbeddings, strength: float
-) -> np.ndarray:
+def taken_for(fusion: IntermediateFusion, voices: VoiceEmbeddings) -> np.ndarray:
+    """How often all views of voices of a class (rows) are taken for one (columns) by the voice head, int (C, C)."""
+    tokens = torch.from_numpy(voices.views).flatten(0, 1)  # (V * M, Ta, D)
+    with torch.inference_mode():
+        predicted = fusion.audio_head(fusion.audio_pool(tokens)).argmax(dim=1).numpy()
+    counts = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    np.add.at(counts, (np.tile(voices.labels, len(voices.views)), predicted), 1)
+    return counts
+
+
+def voice_confusion(known: np.ndarray, new: np.ndarray, strength: float) -> np.ndarray:
     """From which class to draw the voice of a pair (see PairSampler), (C, C) with rows that sum to 1.
 
     The confusion of the voice head on new speakers, mixed with the identity. With a strength of 1 so that its expected
     accuracy on the voices learnt from falls to the one on new speakers; with 0 it is the identity. One count is added
-    to each cell: the speakers are few.
+    to each cell of the new ones: those speakers are few.
+
+    known, new: `taken_for` of the voices learnt from, and of new speakers.
     """
-    train_labels, train_predicted = _predict_voice_views(fusion, train)
-    labels, predicted = _predict_voice_views(fusion, validation)
-    counts = np.ones((len(LABELS), len(LABELS)))
-    np.add.at(counts, (labels, predicted), 1.0)
+    counts = new + 1.0
     confusion = counts / counts.sum(axis=1, keepdims=True)
-    known, new = (train_labels == train_predicted).mean(), np.diag(confusion).mean()
-    share = float(np.clip(strength * (known - new) / (known * (1.0 - new)), 0.0, 1.0))
+    accuracy_known, accuracy_new = np.trace(known) / known.sum(), np.diag(confusion).mean()
+    share = float(
+        np.clip(strength * (accuracy_known - accuracy_new) / (accuracy_known * (1.0 - accuracy_new)), 0.0, 1.0)
+    )
     return (1.0 - share) * np.eye(len(LABELS)) + share * confusion
 
 
@@ -146,7 +155,7 @@ def train_fusion(
 ) -> list[dict[str, float]]:
     """Trains in place what the fusion does with a face and a voice; what it does with one of them is fixed.
 
-    validation: pairs by state; their accuracies are kept per epoch and nothing is chosen by them.
+    validation: pairs by state, or none; their accuracies are kept per epoch and nothing is chosen by them.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -179,11 +188,3 @@ def train_fusion(
         progress.set_postfix({name.removeprefix("validation_accuracy_"): f"{value:.3f}" for name, value in row.items()})
     fusion.eval()
     return history
-
-
-def _predict_voice_views(fusion: IntermediateFusion, voices: VoiceEmbeddings) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and predictions int (V * M,) of the voice head over all views."""
-    tokens = torch.from_numpy(voices.views).flatten(0, 1)  # (V * M, Ta, D)
-    with torch.inference_mode():
-        predicted = fusion.audio_head(fusion.audio_pool(tokens)).argmax(dim=1).numpy()
-    return np.tile(voices.labels, len(voices.views)), predicted

@@ -1,4 +1,4 @@
-"""What a bundle said of test people, and the figures of it."""
+"""What networks said of new people, and the figures of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -6,19 +6,24 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .calibration import calibrate
 from .config import BundleConfig
 from .labels import LABELS
 from .metrics import (
     accuracy,
     bootstrap_interval,
+    expected_calibration_error,
     macro_f1,
     paired_bootstrap_difference,
     sign_flip_test,
+    softmax,
     unweighted_average_recall,
 )
 
 STATES = ("both", "face", "audio")
+BUNDLE, ENCODER, EXACT_ENCODER = "bundle", "encoder", "encoder in float32"  # who may have said something of a voice
 LATE_FUSION = "late fusion of the same encoders"
+PAIRS = "synthetic label-matched pairs"
 GAIN = "intermediate minus late fusion"
 
 
@@ -53,23 +58,37 @@ class JudgedPairs:
         return right["both"] - right[LATE_FUSION]
 
 
-Judged = TypeVar("Judged", JudgedVoices, JudgedPairs)
+@dataclass(frozen=True)
+class StateLogits:
+    """Of pairs in one modality state. logits: float32 (B, C), not calibrated; labels: int (B,)."""
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+Judged = TypeVar("Judged", JudgedVoices, JudgedPairs, StateLogits)
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """Of the voices alone, and of pairs by what they are like."""
+    """Of new people: of the voices alone, of pairs by what they are like, and of perturbed pairs by state.
+
+    taken_for: how often the encoder takes augmented voices of a class (rows) for one (columns), int (C, C).
+    """
 
     voices: JudgedVoices
     pairs: Mapping[str, JudgedPairs]
+    states: Mapping[str, StateLogits]
+    taken_for: np.ndarray
 
 
 def pooled(parts: Sequence[Judgements]) -> Judgements:
-    """As one, of bundles that were each judged on other people."""
-    protocols = parts[0].pairs
+    """As one, of networks that were each judged on other people."""
     return Judgements(
         _concatenated([part.voices for part in parts]),
-        {name: _concatenated([part.pairs[name] for part in parts]) for name in protocols},
+        {name: _concatenated([part.pairs[name] for part in parts]) for name in parts[0].pairs},
+        {state: _concatenated([part.states[state] for part in parts]) for state in parts[0].states},
+        np.sum([part.taken_for for part in parts], axis=0),
     )
 
 
@@ -144,6 +163,37 @@ def pair_figures(measure: Measure, judged: JudgedPairs) -> dict:
         "p_speakers": sign_flip_test(by_speaker, measure.seed),
         "speakers_better": int((by_speaker > 0).sum()),
     }
+    return figures
+
+
+def calibration_figures(folds: Sequence[Judgements]) -> dict:
+    """What the temperatures and thresholds are worth: of each fold, those found by all others.
+
+    By state the expected calibration error before and after, its mean and extremes over the folds, and what is certain.
+    """
+    figures = {}
+    for state in STATES:
+        errors: list[list[float]] = [[], []]
+        right, certain = [], []
+        for number, fold in enumerate(folds):
+            others = pooled([*folds[:number], *folds[number + 1 :]]).states[state]
+            found, judged = calibrate(others.logits, others.labels), fold.states[state]
+            calibrated = softmax(judged.logits / found["temperature"])  # (B, C)
+            for values, probabilities in zip(errors, (softmax(judged.logits), calibrated), strict=True):
+                values.append(expected_calibration_error(judged.labels, probabilities))
+            right.append(calibrated.argmax(axis=1) == judged.labels)
+            certain.append(calibrated.max(axis=1) >= found["uncertain_below"])
+        rights, certains = np.concatenate(right), np.concatenate(certain)
+        before, after = errors
+        figures[state] = {
+            "ece_before": round(float(np.mean(before)), 4),
+            "ece_after": round(float(np.mean(after)), 4),
+            "ece_after_of_folds": [round(min(after), 4), round(max(after), 4)],
+            "accuracy": round(float(rights.mean()), 4),
+            "certain_share": round(float(certains.mean()), 4),
+            "accuracy_of_certain": round(float(rights[certains].mean()), 4) if certains.any() else None,
+            "n": len(rights),
+        }
     return figures
 
 

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from ament_index_python.packages import get_package_share_directory
 
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler
 from emotion_perception.core.face_crop import crop_face
@@ -20,6 +18,7 @@ from emotion_perception.core.face_tracker import FaceTracker
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
 
 from .clip import Clip
+from .package_share import package_share
 
 SILENT_BELOW = 1e-4  # peak, of full scale: less than four steps of 16-bit sound
 MAX_GAP_S = 0.05  # a longer one between blocks is filled with silence; a shorter one is the file's rounding
@@ -61,10 +60,8 @@ class MediaClip:
 @cache
 def robot_face_parameters() -> dict[str, Any]:
     """The parameters of the robot's face_crop_node, from its own file, so that training sees what the robot sees."""
-    share = Path(get_package_share_directory("emotion_perception"))
-    return yaml.safe_load((share / "config" / "emotion_perception.yaml").read_text())["face_crop_node"][
-        "ros__parameters"
-    ]
+    parameters = package_share("emotion_perception") / "config" / "emotion_perception.yaml"
+    return yaml.safe_load(parameters.read_text())["face_crop_node"]["ros__parameters"]
 
 
 def cut_clips(

@@ -2,7 +2,7 @@
 
 from .calibration import CERTAIN_ABOVE, CERTAIN_ACCURACY
 from .config import BundleConfig
-from .judgements import GAIN, LATE_FUSION, STATES
+from .judgements import GAIN, LATE_FUSION, PAIRS, STATES
 from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
 
 TRAINING_DATA = [
@@ -95,8 +95,6 @@ hold has no influence, not even NaN. With nothing present the weights are 0 and 
 def _data(config: BundleConfig, training: dict) -> str:
     counts = training["counts"]
     rows = "\n".join(f"- {item}" for item in training["data"])
-    test = ", ".join((*config.audio_training.ravdess.test, *config.audio_training.emodb.test))
-    validation = ", ".join((*config.audio_training.ravdess.validation, *config.audio_training.emodb.validation))
     return f"""## Data
 
 {rows}
@@ -104,9 +102,8 @@ def _data(config: BundleConfig, training: dict) -> str:
 Faces: {counts["faces"]["train"]} to learn from, {counts["faces"]["validation"]} to choose by,
 {counts["faces"]["test"]} to measure on (PublicTest). FER2013 holds many pictures twice, also across its
 parts: copies of test pictures were taken out of the training part, other copies merged. Votes for contempt,
-unknown and "not a face" were dropped. Voices: {counts["clips"]["train"]} clips to learn from,
-{counts["clips"]["validation"]} to choose by ({validation}),
-{counts["clips"]["test"]} to measure on ({test}); no speaker is in two parts. Calm joins neutral.
+unknown and "not a face" were dropped. Voices: {counts["clips"]} clips of {counts["speakers"]} speakers, all to learn
+from; they are measured in {len(training["metrics"]["folds"])} folds of the speakers, see below. Calm joins neutral.
 Fusion: **synthetic label-matched pairs** of these faces and voices: nobody in them was seen and heard at
 once. A face whose annotators agreed more than is usual for its class gets no voice of normal intensity, any other
 face no strong one: on the true pairs of RAVDESS, voices with facial action units, the errors of both go together a
@@ -114,6 +111,8 @@ little more than the class alone makes them, and the intensity is a part of it."
 
 
 def _figures(metrics: dict, config: BundleConfig) -> str:
+    folds = metrics["folds"]
+    speakers = sum(len(fold["test"]) for fold in folds)
     rows = ["| what | figure | 95 % interval | n |", "|---|---|---|---|"]
     face = metrics["face"]
     ferplus, fer2013 = "against the FER+ majority, 7 classes, PublicTest", "against FER2013's label, PublicTest"
@@ -130,12 +129,10 @@ def _figures(metrics: dict, config: BundleConfig) -> str:
     ]
     for corpus, voice in metrics["audio"]["bundle"].items():
         rows.append(_row(f"voice only: UAR on {corpus}, {len(voice['speakers'])} new speakers", voice["uar"]))
-    for protocol, figures in metrics["synthetic label-matched pairs"].items():
+    for protocol, figures in metrics[PAIRS].items():
         for state in (*STATES, LATE_FUSION):
-            rows.append(_row(f"synthetic label-matched pairs, {protocol}, {state}: UAR", figures[state]["uar"]))
-    gains = "\n".join(
-        _gain(protocol, figures[GAIN]) for protocol, figures in metrics["synthetic label-matched pairs"].items()
-    )
+            rows.append(_row(f"{PAIRS}, {protocol}, {state}: UAR", figures[state]["uar"]))
+    gains = "\n".join(_gain(protocol, figures[GAIN]) for protocol, figures in metrics[PAIRS].items())
     latency, cost = metrics["latency"], {name: metrics[name]["encoder in 8-bit integers"] for name in ("face", "audio")}
     times = ", ".join(f"{file} {ms} ms" for file, ms in latency["median_ms_one_core"].items())
     table = "\n".join(rows)
@@ -143,16 +140,17 @@ def _figures(metrics: dict, config: BundleConfig) -> str:
 
 {table}
 
-Measured on people and pictures that were neither learnt from nor chosen by; these parts of public
-corpora, nothing else. Intervals: bootstrap ({config.bootstrap_samples} draws) over pictures for faces, over
-speakers for voices and pairs: with so few speakers they are rough. *Plain* pairs: one picture in all bins,
-one window that ends after the voice. *Perturbed* pairs: bins lost, other pictures of the class and neutral
-ones among them, augmented pictures and sound. Pairs have classes in equal numbers, and the same voice occurs
-in many of them. Recall per class is in `metrics.json`.
+Measured on people and pictures that were not learnt from; these parts of public corpora, nothing else.
+**Faces**: the files that ship, on pictures of PublicTest; intervals by bootstrap ({config.bootstrap_samples} draws)
+over pictures. **Voices and pairs**: not the files that ship, which learnt from all {speakers} speakers, but
+{len(folds)} folds of the same configuration: voice encoder and fusion trained anew, and each speaker judged by the fold
+that left that person out; intervals over speakers. *Plain* pairs: one picture in all bins, one window that ends after
+the voice. *Perturbed* pairs: bins lost, other pictures of the class and neutral ones among them, augmented pictures
+and sound. Pairs have classes in equal numbers, and the same voice occurs in many of them. Recall per class, and the
+figures of each fold, are in `metrics.json`.
 
 Intermediate fusion against late fusion, the product of the calibrated opinions of the same two encoders, on the same
-pairs. The signs of the gains are flipped over the voice clips, and over the speakers, of whom so few set a floor to p
-(the same recipe in folds of all speakers: `emotion_training/reports/default_bundle_folds/report.md`):
+pairs. The signs of the gains are flipped over the voice clips, and over the speakers:
 
 | pairs | gain in UAR, 95 % interval over speakers | p, clips | p, speakers |
 |---|---|---|---|
@@ -161,7 +159,7 @@ pairs. The signs of the gains are flipped over the voice clips, and over the spe
 The face encoder computes in 8-bit integers but for its first frozen layers; all in float32 its accuracy against the
 FER+ majority is {cost["face"]["float32_accuracy"]:.3f} instead of {cost["face"]["accuracy"]:.3f}, and both name the
 same emotion on {100 * cost["face"]["same_class"]:.1f} % of PublicTest. Of the voice encoder the products with matrices
-are in 8-bit integers; its accuracy on the test clips is {cost["audio"]["float32_accuracy"]:.3f} in float32 and
+are in 8-bit integers; its accuracy in the folds is {cost["audio"]["float32_accuracy"]:.3f} in float32 and
 {cost["audio"]["accuracy"]:.3f} as it ships, with the same emotion on {100 * cost["audio"]["same_class"]:.1f} %.
 
 One core, batch 1, median: {times} ({latency["machine"]}, onnxruntime {latency["onnxruntime"]})."""
@@ -174,20 +172,22 @@ def _calibration(figures: dict, calibration: dict[str, dict[str, float]]) -> str
     ]
     for state, figure in figures.items():
         entry, right = calibration[state], figure["accuracy_of_certain"]
+        least, greatest = figure["ece_after_of_folds"]
+        right_share = "nothing" if right is None else f"{100 * right:.0f} %"
         rows.append(
-            f"| {state} | {entry['temperature']} | {figure['ece_before']:.3f} | {figure['ece_after']:.3f} "
-            f"| {entry['uncertain_below']} | {100 * figure['certain_share']:.0f} % "
-            f"| {'nothing' if right is None else f'{100 * right:.0f} %'} |"
+            f"| {state} | {entry['temperature']} | {figure['ece_before']:.3f} "
+            f"| {figure['ece_after']:.3f} ({least:.3f} to {greatest:.3f}) | {entry['uncertain_below']} "
+            f"| {100 * figure['certain_share']:.0f} % | {right_share} |"
         )
     table = "\n".join(rows)
     return f"""## Calibration
 
-One temperature per modality state, by negative log-likelihood on validation people; expected calibration
-error (15 bins) on perturbed test pairs. `both` with classes in equal numbers, `face` and `audio` with classes
-as often as in their corpora: where emotions are rarer than that, as in daily life, the confidence in them is
-too high. *Uncertain below*: the lowest confidence, not below {CERTAIN_ABOVE}, from which on
-{100 * CERTAIN_ACCURACY:.0f} % were right on validation people; what is certain then, and how often it is right, on
-the test pairs.
+One temperature per modality state, by negative log-likelihood on what the folds said of perturbed pairs of their
+speakers. `both` with classes in equal numbers, `face` and `audio` with classes as often as in their corpora: where
+emotions are rarer than that, as in daily life, the confidence in them is too high. *Uncertain below*: the lowest
+confidence, not below {CERTAIN_ABOVE}, from which on {100 * CERTAIN_ACCURACY:.0f} % were right on the same. The figures
+are of each fold by the temperature and the threshold that all others give: expected calibration error (15 bins), the
+mean of the folds and from the least to the greatest; what is certain then, and how often it is right.
 
 {table}"""
 

@@ -110,7 +110,8 @@ class PairSampler:
         voices = np.array([self._voice_for(face, c, rng) for face, c in zip(faces, voice_classes, strict=True)])
         hard = np.eye(len(LABELS), dtype=np.float32)[labels]
         smoothing = self.config.label_smoothing
-        return self._pairs(faces, voices, hard * (1.0 - smoothing) + smoothing / len(LABELS), labels, rng, plain)
+        targets = hard * (1.0 - smoothing) + smoothing / len(LABELS)
+        return self._pairs(faces, voices, targets, labels, None if plain else rng)
 
     def _voice_for(self, face: int, label: int, rng: np.random.Generator) -> int:
         """A voice of a class for a face; of any intensity where the class has no fitting one."""
@@ -119,23 +120,31 @@ class PairSampler:
         fitting = of_class[self.voices.intensities[of_class] != unfitting]
         return int(rng.choice(fitting if len(fitting) else of_class))
 
-    def face_only(self, count: int, rng: np.random.Generator, plain: bool = False) -> Pairs:
+    def face_only(self, count: int, rng: np.random.Generator) -> Pairs:
         """Faces as often as they occur in the corpus, with their votes as targets."""
-        faces = rng.integers(0, len(self.faces.labels), count)
-        voices = np.zeros(count, np.int64)
-        return self._pairs(faces, voices, self.faces.soft_labels[faces], self.faces.labels[faces], rng, plain).only(
-            "face"
-        )
+        return self._faces(rng.integers(0, len(self.faces.labels), count), rng)
 
-    def audio_only(self, count: int, rng: np.random.Generator, plain: bool = False) -> Pairs:
+    def audio_only(self, count: int, rng: np.random.Generator) -> Pairs:
         """Voices as often as they occur in the corpora."""
-        voices = rng.integers(0, len(self.voices.labels), count)
-        labels = self.voices.labels[voices]
-        faces = np.zeros(count, np.int64)
-        hard = np.eye(len(LABELS), dtype=np.float32)[labels]
-        smoothing = self.config.label_smoothing
-        targets = hard * (1.0 - smoothing) + smoothing / len(LABELS)
-        return self._pairs(faces, voices, targets, labels, rng, plain).only("audio")
+        return self._voices(rng.integers(0, len(self.voices.labels), count), rng)
+
+    def every_face(self) -> Pairs:
+        """Each picture once, as it is, without a voice."""
+        return self._faces(np.arange(len(self.faces.labels)), None)
+
+    def every_voice(self) -> Pairs:
+        """Each clip once, by its plain window, without a face."""
+        return self._voices(np.arange(len(self.voices.labels)), None)
+
+    def _faces(self, faces: np.ndarray, rng: np.random.Generator | None) -> Pairs:
+        """Some faces, int (B,), alone."""
+        voices = np.zeros(len(faces), np.int64)
+        return self._pairs(faces, voices, self.faces.soft_labels[faces], self.faces.labels[faces], rng).only("face")
+
+    def _voices(self, voices: np.ndarray, rng: np.random.Generator | None) -> Pairs:
+        """Some voices, int (B,), alone."""
+        faces, labels = np.zeros(len(voices), np.int64), self.voices.labels[voices]
+        return self._pairs(faces, voices, np.eye(len(LABELS))[labels], labels, rng).only("audio")
 
     def _pairs(
         self,
@@ -143,11 +152,11 @@ class PairSampler:
         voices: np.ndarray,
         targets: np.ndarray,
         labels: np.ndarray,
-        rng: np.random.Generator,
-        plain: bool,
+        rng: np.random.Generator | None,
     ) -> Pairs:
+        """Pairs as a robot would meet them, drawn by `rng`; plain ones without it."""
         count = len(faces)
-        if plain:
+        if rng is None:
             face_embeddings = np.repeat(self.faces.views[0, faces][:, None], self.bins, axis=1)  # (B, Tf, D)
             face_mask = np.ones((count, self.bins), bool)
             audio_embeddings = self.voices.views[0, voices]  # (B, Ta, D)

@@ -29,19 +29,17 @@ class GraphAudioEncoder(nn.Module):
         return torch.from_numpy(np.concatenate(embeddings))
 
 
-def quantise_voice(classifier: AudioClassifier, samples: int, validation: Sequence[SpeechClip]) -> bytes:
+def quantise_voice(classifier: AudioClassifier, samples: int, clips: Sequence[SpeechClip]) -> bytes:
     """audio_encoder.onnx for windows of `samples`.
 
     Raises:
-        ParityError: it names another emotion than the exact network too often on `validation`.
+        ParityError: it names another emotion than the exact network too often on `clips`.
     """
     with TemporaryDirectory() as work:
         exact = Path(work) / "audio_encoder.onnx"
         export_graph(audio_encoder_spec(classifier.encoder, samples), exact)
         graph = integer_products(exact)
-    check_agreement(
-        "audio_encoder.onnx", voice_cost(classifier, voice_as_shipped(classifier, graph), validation, samples)
-    )
+    check_agreement("audio_encoder.onnx", voice_cost(classifier, voice_as_shipped(classifier, graph), clips, samples))
     return graph
 
 

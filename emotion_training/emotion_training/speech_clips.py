@@ -1,6 +1,6 @@
 """Voices in memory, split by speaker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from tqdm import tqdm
 from .clip import Clip
 from .corpora import CorpusError
 from .labels import label_index
-from .splits import PARTS, ClipParts, Fold, split_clips
+from .splits import Split
 
 VOICED_RANGE_DB = 30.0  # frames within it of the loudest frame belong to the voice
 FRAME_S = 0.025
@@ -35,14 +35,6 @@ class SpeechClip:
 
 
 @dataclass(frozen=True)
-class SpeakerSplit:
-    """Speakers held out of the learning of one corpus; all others learn."""
-
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class SpeechSplits:
     """Clips by their use; no speaker is in two of them."""
 
@@ -51,28 +43,38 @@ class SpeechSplits:
     test: tuple[SpeechClip, ...]
 
 
-def hold_out(clips: Sequence[Clip], split: SpeakerSplit) -> ClipParts:
-    """The clips of one corpus by their use; who is not held out learns.
-
-    Raises:
-        SplitError: a speaker in two parts or without a clip, or a class that the training or the test part lacks.
-    """
-    held_out = {*split.validation, *split.test}
-    learning = tuple(sorted({clip.speaker_id for clip in clips} - held_out))
-    return split_clips(clips, Fold(learning, split.validation, split.test))
-
-
-def load_voices(corpora: Sequence[ClipParts], sample_rate_hz: int) -> SpeechSplits:
-    """Reads the clips of all corpora; boredom, the rest of a person who has no wish to speak, joins neutral.
+def load_voices(clips: Sequence[Clip], sample_rate_hz: int) -> tuple[SpeechClip, ...]:
+    """Reads the clips; boredom, the rest of a person who has no wish to speak, joins neutral.
 
     Raises:
         CorpusError: a clip without a file of sound, or with one that cannot be read or is not mono at this rate.
     """
-    parts = {}
-    for part in PARTS:
-        clips = [clip for corpus in corpora for clip in getattr(corpus, part)]
-        parts[part] = tuple(_load(clip, sample_rate_hz) for clip in tqdm(clips, desc=f"voices, {part}", unit="clip"))
-    return SpeechSplits(**parts)
+    return tuple(_load(clip, sample_rate_hz) for clip in tqdm(clips, desc="voices", unit="clip"))
+
+
+def speech_folds(splits: Mapping[str, Split], clips: Sequence[SpeechClip]) -> list[SpeechSplits]:
+    """The clips by their use in each fold of the speakers at hand; speakers that a split does not have always learn.
+
+    splits: of each corpus that the clips are of; the folds of a number go together.
+
+    Raises:
+        SplitError: a corpus without clips, or one that has lost a fold that another has, for want of its speakers.
+    """
+    at_hand = {}
+    for corpus, split in splits.items():
+        at_hand[corpus] = split.among(split.speakers & {clip.speaker_id for clip in clips if clip.corpus == corpus})
+    folds = []
+    for number in sorted({number for split in at_hand.values() for number in split.numbers}):
+        parts = [split.fold(number) for split in at_hand.values()]
+        validation, test = ({s for part in parts for s in getattr(part, use)} for use in ("validation", "test"))
+        folds.append(
+            SpeechSplits(
+                train=tuple(clip for clip in clips if clip.speaker_id not in validation | test),
+                validation=tuple(clip for clip in clips if clip.speaker_id in validation),
+                test=tuple(clip for clip in clips if clip.speaker_id in test),
+            )
+        )
+    return folds
 
 
 def voiced_span(samples: np.ndarray, sample_rate_hz: int) -> tuple[int, int]:

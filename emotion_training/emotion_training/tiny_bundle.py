@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .bundle_report import fold_figures
 from .config import (
     AudioEncoderConfig,
     AudioTrainingConfig,
@@ -26,31 +27,41 @@ from .fusion_training import fusion_network
 from .labels import LABELS
 from .robot_face_augmentation import RobotFaceAugmentation
 from .robot_voice_augmentation import RobotVoiceAugmentation
-from .speech_clips import SpeakerSplit, SpeechClip, SpeechSplits, voiced_span
-from .splits import PARTS
+from .speech_clips import SpeechClip, speech_folds, voiced_span
+from .splits import Fold, Split
 from .stage_cache import StageCache
-from .train_bundle import FaceSplits, TrainedBundle, train_bundle
+from .train_bundle import FaceSplits, TrainedBundle, judge_fold, train_bundle
 from .voice_augmentation import VoiceAugmentation
 
-SPLIT = SpeakerSplit(validation=("tone-2",), test=("tone-3",))
-PART_OF_SPEAKER = ("train", "train", "validation", "test")
+SPEAKERS = ("tone-0", "tone-1", "tone-2", "tone-3")
+SPLIT = Split(
+    "tones_2fold",
+    "tones",
+    "two of four speakers",
+    None,
+    (Fold(SPEAKERS[:2], ("tone-2",), ("tone-3",)), Fold(SPEAKERS[:2], ("tone-3",), ("tone-2",))),
+)
 
 
 def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
     """Trains on generated data and exports into `directory`; the modules returned are those of the files."""
     config = replace(tiny_config(), seed=seed)
     faces, clips = generated_faces(config, seed), generated_clips(config, seed)
-    bundle = train_bundle(config, faces, clips, Path(), StageCache(None))
+    folds = [
+        judge_fold(config, faces, fold, Path(), StageCache(None)) for fold in speech_folds({"tones": SPLIT}, clips)
+    ]
+    bundle = train_bundle(config, faces, clips, [fold.judgements for fold in folds], Path(), StageCache(None))
     training = {
         "data": ["generated stripes and tones"],
         "configuration": {},
         "networks": {"fusion": fusion_network(config.fusion)},
         "commit": "uncommitted",
         "seed": seed,
-        "metrics": bundle.metrics,
+        "metrics": bundle.metrics | {"folds": [fold_figures(config, fold) for fold in folds]},
     }
     card = "# A tiny bundle for tests\n\nTrained on generated stripes and tones; knows nothing of emotions.\n"
-    export_bundle(directory, bundle.models, config, bundle.calibration, training, "Apache-2.0, for tests only", card)
+    models = bundle.networks.models
+    export_bundle(directory, models, config, bundle.calibration, training, "Apache-2.0, for tests only", card)
     return bundle
 
 
@@ -89,6 +100,7 @@ def tiny_config() -> BundleConfig:
         threads=1,
         hop_s=0.1,
         bootstrap_samples=20,
+        splits={},
         face_encoder=FaceEncoderConfig(
             size_px=48,
             members=(
@@ -131,8 +143,6 @@ def tiny_config() -> BundleConfig:
             start_from=None,
         ),
         audio_training=AudioTrainingConfig(
-            ravdess=SPLIT,
-            emodb=SPLIT,
             emodb_boredom=False,
             balance=0.5,
             epochs=6,
@@ -173,19 +183,15 @@ def generated_faces(config: BundleConfig, seed: int, per_class: int = 12) -> Fac
     return FaceSplits(*parts)
 
 
-def generated_clips(config: BundleConfig, seed: int, per_speaker: int = 2) -> SpeechSplits:
-    """Tones of 1.5 s between silences, whose pitch is the class and a little the speaker (`tone-0` to
-    `tone-3`).
-    """
+def generated_clips(config: BundleConfig, seed: int, per_speaker: int = 2) -> tuple[SpeechClip, ...]:
+    """Tones of 1.5 s between silences, whose pitch is the class and a little the one of SPEAKERS."""
     rng = np.random.default_rng(seed)
-    clips = [
+    return tuple(
         _tone(config, speaker, label, take, rng)
-        for speaker in range(len(PART_OF_SPEAKER))
+        for speaker in range(len(SPEAKERS))
         for label in range(len(LABELS))
         for take in range(per_speaker)
-    ]
-    of_part = {part: tuple(c for c in clips if PART_OF_SPEAKER[int(c.speaker_id[-1])] == part) for part in PARTS}
-    return SpeechSplits(**of_part)
+    )
 
 
 def _face_set(config: BundleConfig, per_class: int, part: str, rng: np.random.Generator) -> FaceSet:
@@ -211,4 +217,4 @@ def _tone(config: BundleConfig, speaker: int, label: int, take: int, rng: np.ran
     samples = np.concatenate([silence, tone, silence])
     samples = (samples + rng.normal(0.0, 20.0, len(samples))).astype(np.int16)
     clip_id = f"tone-{speaker}-{label}-{take}"
-    return SpeechClip(clip_id, "tones", f"tone-{speaker}", label, samples, *voiced_span(samples, rate_hz))
+    return SpeechClip(clip_id, "tones", SPEAKERS[speaker], label, samples, *voiced_span(samples, rate_hz))

@@ -1,4 +1,4 @@
-"""All stages of a model bundle, from corpora in memory to calibrated models with their figures."""
+"""All stages of a model bundle and of its folds, from corpora in memory to calibrated models with their figures."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from .audio_training import (
 )
 from .calibration import calibrate
 from .config import BundleConfig, configuration_hash
-from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestData, evaluate_bundle, small_pictures
+from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge, small_pictures
 from .export import BundleModels
 from .face_set import FaceSet
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
@@ -32,21 +32,34 @@ from .fusion_training import (
     embed_voices,
     embed_windows,
     make_fusion,
-    run_fusion,
+    taken_for,
     train_fusion,
     voice_confusion,
 )
-from .judgements import STATES, Judgements
+from .judgements import (
+    ENCODER,
+    EXACT_ENCODER,
+    PAIRS,
+    STATES,
+    Judgements,
+    Measure,
+    calibration_figures,
+    pair_figures,
+    pooled,
+    voice_figures,
+)
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
+from .quantisation import cost_of_integers
 from .quantised_face import face_as_shipped, face_cost, quantise_face
-from .quantised_voice import quantise_voice, voice_as_shipped, voice_cost
+from .quantised_voice import quantise_voice, voice_as_shipped
 from .speech_clips import SpeechClip, SpeechSplits
 from .splits import PARTS, require_every_class
 from .stage_cache import StageCache
 
 VALIDATION_PAIRS = 1400  # per modality state
+NO_CONFUSION = np.eye(len(LABELS))
 
 
 @dataclass(frozen=True)
@@ -57,17 +70,14 @@ class FaceSplits:
 
 
 @dataclass(frozen=True)
-class TrainedBundle:
-    """Models in evaluation mode; calibration, metrics and history as they go into model.json."""
+class Networks:
+    """In evaluation mode; and how they were trained."""
 
     face: FaceClassifier
     face_graph: bytes  # of its encoder, in 8-bit integers
     audio: AudioClassifier
     audio_graph: bytes
     fusion: IntermediateFusion
-    calibration: dict[str, dict[str, float]]
-    metrics: dict
-    judgements: Judgements  # that the metrics come from
     history: dict[str, list[dict[str, float]]]
     durations_s: dict[str, float]
 
@@ -77,22 +87,119 @@ class TrainedBundle:
         return BundleModels(LabelledFaceEncoder(self.face), self.audio.encoder, self.fusion, quantised)
 
 
-def train_bundle(
+@dataclass(frozen=True)
+class JudgedFold:
+    """What the networks of one fold said of the people whom it left out; seconds: that they took."""
+
+    people: dict[str, list[str]]  # speakers by their use
+    judgements: Judgements
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainedBundle:
+    """Calibration and metrics as they go into the bundle."""
+
+    networks: Networks
+    calibration: dict[str, dict[str, float]]
+    metrics: dict
+
+
+def judge_fold(
     config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, weights: Path, cache: StageCache
+) -> JudgedFold:
+    """Trains on the training people and judges the test people, whom nothing in it knows.
+
+    Raises:
+        WeightsError, SplitError: as `train_bundle`.
+    """
+    for part in PARTS:
+        _require_every_class(f"the {part} part of the voices", getattr(clips, part))
+    trained = _train(config, faces, clips.train, clips.validation, None, weights, cache)
+    networks, face_views, voice_views = trained.networks, trained.face_views, trained.voice_views
+    test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
+    test = TestVoices(
+        clips.test,
+        _sampler(config, test_faces, test_voices),
+        {
+            f"face at {SMALL_FACE_PX} px": _sampler(config, face_views.small(faces.test), test_voices),
+            f"voice at {NOISE_SNR_DB:.0f} dB SNR": _sampler(config, test_faces, voice_views.noisy(clips.test)),
+        },
+    )
+    judgements = judge(config, networks.audio, trained.shipped_audio, networks.fusion, test, trained.validation)
+    people = {part: sorted({clip.speaker_id for clip in getattr(clips, part)}) for part in ("validation", "test")}
+    return JudgedFold(people, judgements, networks.durations_s["audio"] + networks.durations_s["fusion"])
+
+
+def train_bundle(
+    config: BundleConfig,
+    faces: FaceSplits,
+    clips: Sequence[SpeechClip],
+    folds: Sequence[Judgements],
+    weights: Path,
+    cache: StageCache,
 ) -> TrainedBundle:
-    """Trains the encoders, then the fusion on their embeddings; calibrates on validation, measures on test.
+    """Trains the encoders, then the fusion on their embeddings, with the voices of all people at hand.
+
+    What takes new people, the calibration and how far the fusion may trust a voice, comes from the folds: networks of
+    the same configuration, each judged on people whom it did not know. So do the figures of voices and of pairs.
 
     weights: folder of the files that encoders start from.
 
     Raises:
         WeightsError: one of them is missing or does not fit, which is found before hours of training.
-        SplitError: a class of which a part has no voice; so is this.
+        SplitError: a class that has no voice; so is this.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
-    for part in PARTS:
-        found = {LABELS[clip.label] for clip in getattr(clips, part)}
-        require_every_class(f"the {part} part of the voices", LABELS, found)
+    _require_every_class("the voices", clips)
+    new_people, measure = pooled(folds), Measure(config)
+    trained = _train(config, faces, clips, (), new_people.taken_for, weights, cache)
+    networks = trained.networks
+    states = new_people.states.items()
+    every_face = _sampler(config, trained.face_views.of("test", faces.test), trained.voices).every_face()
+    metrics = {
+        "face": face_figures(measure, trained.shipped_face, networks.fusion, faces.test, every_face)
+        | {"encoder in 8-bit integers": face_cost(networks.face, trained.shipped_face, faces.test)},
+        "audio": voice_figures(measure, new_people.voices)
+        | {
+            "encoder in 8-bit integers": cost_of_integers(
+                new_people.voices.labels,
+                new_people.voices.predicted[EXACT_ENCODER],
+                new_people.voices.predicted[ENCODER],
+            )
+        },
+        PAIRS: {name: pair_figures(measure, pairs) for name, pairs in new_people.pairs.items()},
+        "calibration": calibration_figures(folds),
+    }
+    return TrainedBundle(
+        networks, {state: calibrate(judged.logits, judged.labels) for state, judged in states}, metrics
+    )
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Networks, what they see and hear, and pairs of the validation people by state, where there are any."""
+
+    networks: Networks
+    shipped_face: FaceClassifier
+    shipped_audio: AudioClassifier
+    face_views: "_FaceViews"
+    voice_views: "_VoiceViews"
+    voices: VoiceEmbeddings  # that were learnt from
+    validation: dict[str, Pairs]
+
+
+def _train(
+    config: BundleConfig,
+    faces: FaceSplits,
+    clips: Sequence[SpeechClip],
+    validation: Sequence[SpeechClip],
+    taken_for_new: np.ndarray | None,
+    weights: Path,
+    cache: StageCache,
+) -> _Trained:
+    """Trains on `clips`. taken_for_new: of other new people, where there are none for validation."""
     torch.set_num_threads(config.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses to be deterministic
     torch.use_deterministic_algorithms(True)
@@ -102,7 +209,7 @@ def train_bundle(
         config.audio_training,
         config.seed,
         config.threads,
-        fingerprint_clips(clips.train, clips.validation),
+        fingerprint_clips(clips, validation),
     )
     audio_start = _start_file(weights, config.audio_encoder.start_from)
     audio = start_audio_classifier(config.audio_encoder, config.audio_training, audio_start)
@@ -118,8 +225,8 @@ def train_bundle(
             train_audio_classifier,
             config.audio_encoder,
             config.audio_training,
-            clips.train,
-            clips.validation,
+            clips,
+            validation,
             audio_start,
             config.seed,
         ),
@@ -128,57 +235,39 @@ def train_bundle(
 
     started = time.perf_counter()
     # From here on faces are seen and voices heard as the robot will.
-    samples = window_samples(config.audio_encoder)
     face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
-    audio_graph = quantise_voice(audio, samples, clips.validation)
+    audio_graph = quantise_voice(audio, window_samples(config.audio_encoder), validation or clips)
     shipped_face, shipped_audio = face_as_shipped(face, face_graph), voice_as_shipped(audio, audio_graph)
     face_views = _FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
     voice_views = _VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
-    train_voices, validation_voices = (
-        voice_views.of("train", clips.train),
-        voice_views.of("validation", clips.validation),
-    )
+    voices = voice_views.of("train", clips)
     torch.manual_seed(config.seed)
     fusion = make_fusion(config, shipped_face, shipped_audio)
-    confusion = voice_confusion(fusion, train_voices, validation_voices, config.fusion_training.voice_confusion)
-    sampler = _sampler(config, face_views.of("train", faces.train), train_voices, confusion)
-    held_out = _sampler(config, face_views.of("validation", faces.validation), validation_voices, np.eye(len(LABELS)))
-    validation = _validation_pairs(held_out, config.seed)
-    fusion_history = train_fusion(fusion, config.fusion_training, sampler, validation, config.seed)
-    calibration = {state: calibrate(run_fusion(fusion, pairs)[0], pairs.labels) for state, pairs in validation.items()}
+    pairs: dict[str, Pairs] = {}
+    if validation:
+        held_out = voice_views.of("validation", validation)
+        pairs = _validation_pairs(
+            _sampler(config, face_views.of("validation", faces.validation), held_out), config.seed
+        )
+        taken_for_new = taken_for(fusion, held_out)
+    confusion = voice_confusion(taken_for(fusion, voices), taken_for_new, config.fusion_training.voice_confusion)
+    sampler = _sampler(config, face_views.of("train", faces.train), voices, confusion)
+    fusion_history = train_fusion(fusion, config.fusion_training, sampler, pairs, config.seed)
     fusion_seconds = time.perf_counter() - started
-
-    test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
-    test = TestData(
-        faces.test,
-        clips.test,
-        test_faces,
-        test_voices,
-        _sampler(config, test_faces, test_voices, np.eye(len(LABELS))),
-        {
-            f"face at {SMALL_FACE_PX} px": _sampler(
-                config, face_views.small(faces.test), test_voices, np.eye(len(LABELS))
-            ),
-            f"voice at {NOISE_SNR_DB:.0f} dB SNR": _sampler(
-                config, test_faces, voice_views.noisy(clips.test), np.eye(len(LABELS))
-            ),
-        },
-    )
-    metrics, judgements = evaluate_bundle(config, shipped_face, shipped_audio, fusion, calibration, test, validation)
-    metrics["face"]["encoder in 8-bit integers"] = face_cost(face, shipped_face, faces.test)
-    metrics["audio"]["encoder in 8-bit integers"] = voice_cost(audio, shipped_audio, clips.test, samples)
-    return TrainedBundle(
+    networks = Networks(
         face,
         face_graph,
         audio,
         audio_graph,
         fusion,
-        calibration,
-        metrics,
-        judgements,
         {stage: trained["history"] for stage, trained in stages.items()} | {"fusion": fusion_history},
         {stage: trained["seconds"] for stage, trained in stages.items()} | {"fusion": fusion_seconds},
     )
+    return _Trained(networks, shipped_face, shipped_audio, face_views, voice_views, voices, pairs)
+
+
+def _require_every_class(part: str, clips: Sequence[SpeechClip]) -> None:
+    require_every_class(part, LABELS, {LABELS[clip.label] for clip in clips})
 
 
 def _train_faces(
@@ -309,7 +398,7 @@ def _voice_embeddings(views: np.ndarray, clips: Sequence[SpeechClip]) -> VoiceEm
 
 
 def _sampler(
-    config: BundleConfig, faces: FaceEmbeddings, voices: VoiceEmbeddings, confusion: np.ndarray
+    config: BundleConfig, faces: FaceEmbeddings, voices: VoiceEmbeddings, confusion: np.ndarray = NO_CONFUSION
 ) -> PairSampler:
     return PairSampler(faces, voices, config.fusion.bins, config.fusion_training, confusion)
 

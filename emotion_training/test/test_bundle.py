@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,40 +21,84 @@ from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.quantised_face import quantise_face
+from emotion_training.speech_clips import speech_folds
 from emotion_training.splits import SplitError
 from emotion_training.stage_cache import StageCache
-from emotion_training.tiny_bundle import generated_clips, generated_faces, tiny_config
-from emotion_training.train_bundle import train_bundle
+from emotion_training.tiny_bundle import SPEAKERS, SPLIT, generated_clips, generated_faces, tiny_config
+from emotion_training.train_bundle import judge_fold, train_bundle
 
 CONFIG = tiny_config()
 
 
-def state_of(bundle):
+def state_of(networks):
     return {
         f"{name}.{key}": value
         for name in ("face", "audio", "fusion")
-        for key, value in getattr(bundle, name).state_dict().items()
+        for key, value in getattr(networks, name).state_dict().items()
     }
 
 
+def read_metrics(tiny):
+    return json.loads((tiny.directory / "metrics.json").read_text())
+
+
+def generated_folds():
+    return speech_folds({"tones": SPLIT}, generated_clips(CONFIG, 0))
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Of the people of the first fold."""
+    return judge_fold(CONFIG, generated_faces(CONFIG, 0), generated_folds()[0], Path(), StageCache(None))
+
+
 def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
-    cache = StageCache(tmp_path)
-    again = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), tmp_path, cache)
-    first, second = state_of(tiny.trained), state_of(again)
+    cache, faces, clips = StageCache(tmp_path), generated_faces(CONFIG, 0), generated_clips(CONFIG, 0)
+    folds = [judge_fold(CONFIG, faces, fold, tmp_path, cache).judgements for fold in generated_folds()]
+    again = train_bundle(CONFIG, faces, clips, folds, tmp_path, cache)
+    first, second = state_of(tiny.trained.networks), state_of(again.networks)
     assert first.keys() == second.keys()
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
     assert again.metrics == tiny.trained.metrics and again.calibration == tiny.trained.calibration
 
-    from_cache = train_bundle(CONFIG, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0), tmp_path, cache)
-    assert all(torch.equal(second[key], value) for key, value in state_of(from_cache).items())
+    from_cache = train_bundle(CONFIG, faces, clips, folds, tmp_path, cache)
+    assert all(torch.equal(second[key], value) for key, value in state_of(from_cache.networks).items())
 
 
-def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path):
+def test_those_who_are_judged_are_the_test_people_of_the_fold(judged):
+    judgements = judged.judgements
+    assert judged.people == {"validation": ["tone-2"], "test": ["tone-3"]}
+    assert set(judgements.voices.speaker_ids) == {"tone-3"}
+    assert all(set(pairs.speaker_ids) == {"tone-3"} for pairs in judgements.pairs.values())
+    clips = sum(clip.speaker_id == "tone-3" for clip in generated_clips(CONFIG, 0))
+    assert judgements.taken_for.sum() == clips * CONFIG.fusion_training.voice_views
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+def test_the_bundle_learns_from_everybody_and_a_fold_from_its_training_people(tmp_path, monkeypatch, judged, everybody):
+    class SeenError(Exception):
+        pass
+
+    def see(encoder, training, clips, *_):
+        raise SeenError(*sorted({clip.speaker_id for clip in clips}))
+
+    monkeypatch.setattr("emotion_training.train_bundle.train_audio_classifier", see)
+    faces, cache = generated_faces(CONFIG, 0), StageCache(tmp_path)
+    with pytest.raises(SeenError) as seen:
+        if everybody:
+            train_bundle(CONFIG, faces, generated_clips(CONFIG, 0), [judged.judgements], tmp_path, cache)
+        else:
+            judge_fold(CONFIG, faces, generated_folds()[0], tmp_path, cache)
+    assert seen.value.args == (SPEAKERS if everybody else SPEAKERS[:2])
+
+
+def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path, judged):
     first, second = CONFIG.face_encoder.members
     encoder = replace(CONFIG.face_encoder, members=(replace(first, ships=False), second))
     config, faces, clips = replace(CONFIG, face_encoder=encoder), generated_faces(CONFIG, 0), generated_clips(CONFIG, 0)
-    (alone,) = train_bundle(config, faces, clips, tmp_path, StageCache(None)).face.encoder.members
-    beside_it = tiny.trained.face.encoder.members[1].state_dict()
+    bundle = train_bundle(config, faces, clips, [judged.judgements] * 2, tmp_path, StageCache(None))
+    (alone,) = bundle.networks.face.encoder.members
+    beside_it = tiny.trained.networks.face.encoder.members[1].state_dict()
     assert all(torch.equal(value, beside_it[name]) for name, value in alone.state_dict().items())
     untaught, _ = train_face_classifier(second, config.face_training, faces.train, faces.validation, None, config.seed)
     assert not torch.equal(untaught.encoder.project.weight, alone.project.weight)
@@ -68,7 +113,7 @@ def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypat
     encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="weights.json")))
     config = replace(CONFIG, face_encoder=encoder)
     with pytest.raises(WeightsError, match=f"{absent} does not exist; expected the weights out of npm's"):
-        train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
+        judge_fold(config, generated_faces(config, 0), generated_folds()[0], tmp_path, StageCache(None))
 
 
 def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch):
@@ -77,15 +122,15 @@ def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_pa
     encoder = replace(CONFIG.audio_encoder, name="whisper_tiny", options=options, start_from="turn.onnx")
     config = replace(CONFIG, audio_encoder=encoder)
     with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
-        train_bundle(config, generated_faces(config, 0), generated_clips(config, 0), tmp_path, StageCache(None))
+        judge_fold(config, generated_faces(config, 0), generated_folds()[0], tmp_path, StageCache(None))
 
 
 def test_a_class_that_no_validation_voice_has_is_named_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
-    clips = generated_clips(CONFIG, 0)
-    lacking = replace(clips, validation=[clip for clip in clips.validation if LABELS[clip.label] != "sad"])
+    fold = generated_folds()[0]
+    lacking = replace(fold, validation=[clip for clip in fold.validation if LABELS[clip.label] != "sad"])
     with pytest.raises(SplitError, match="the validation part of the voices has no clip of sad"):
-        train_bundle(CONFIG, generated_faces(CONFIG, 0), lacking, tmp_path, StageCache(None))
+        judge_fold(CONFIG, generated_faces(CONFIG, 0), lacking, tmp_path, StageCache(None))
 
 
 def test_the_tiny_bundle_learnt_its_task(tiny):
@@ -104,7 +149,7 @@ def test_files_and_modules_say_the_same_in_every_state(tiny, batch):
     }
     face = sessions["face_encoder"].run(["embedding"], {"face": faces})[0]
     audio = sessions["audio_encoder"].run(["embeddings"], {"audio": voices})[0]
-    models = tiny.trained.models
+    models = tiny.trained.networks.models
     with torch.inference_mode():
         # The graphs of the encoders are in 8-bit integers: what it costs is tested below.
         torch_face, torch_audio = torch.from_numpy(face), torch.from_numpy(audio)
@@ -129,7 +174,7 @@ def test_masked_inputs_have_no_influence_on_the_graph(tiny):
     session = onnxruntime.InferenceSession(str(tiny.directory / "fusion.onnx"))
     rng = np.random.default_rng(0)
     feed = {
-        "face_embeddings": rng.normal(size=(2, 8, tiny.trained.face.encoder.embedding)).astype(np.float32),
+        "face_embeddings": rng.normal(size=(2, 8, tiny.trained.networks.face.encoder.embedding)).astype(np.float32),
         "face_mask": np.array([[False] * 4 + [True] * 4, [False] * 8]),
         "audio_embeddings": rng.normal(size=(2, 19, CONFIG.audio_encoder.options["embedding"])).astype(np.float32),
         "audio_mask": np.array([False, True]),
@@ -168,7 +213,7 @@ def test_graphs_are_self_contained_and_tell_nothing_of_the_machine(tiny):
 
 
 def test_a_graph_that_differs_from_its_module_is_refused(tiny):
-    spec = graph_specs(tiny.trained.models, CONFIG)[2]
+    spec = graph_specs(tiny.trained.networks.models, CONFIG)[2]
     weight = spec.module.face_head.bias
     with torch.no_grad():
         weight.add_(0.01)
@@ -189,17 +234,17 @@ def test_the_face_encoder_ships_in_8_bit_integers_and_sees_what_it_saw_in_float3
     crops = np.repeat(face[..., None], 3, axis=3)
     embedding = onnxruntime.InferenceSession(str(path)).run(["embedding"], {"face": crops})[0]
     with torch.inference_mode():
-        exact = tiny.trained.models.face_encoder(torch.from_numpy(crops))[0].numpy()
+        exact = tiny.trained.networks.models.face_encoder(torch.from_numpy(crops))[0].numpy()
     assert np.corrcoef(embedding.ravel(), exact.ravel())[0, 1] > 0.99
     assert tiny.trained.metrics["face"]["encoder in 8-bit integers"]["same_class"] > 0.9
 
 
 def test_the_voice_encoder_ships_in_8_bit_integers_and_hears_what_it_heard_in_float32(tiny):
-    windows = plain_windows(generated_clips(CONFIG, 5).test, 48000)
+    windows = plain_windows(generated_clips(CONFIG, 5), 48000)
     session = onnxruntime.InferenceSession(str(tiny.directory / "audio_encoder.onnx"))
     found = session.run(["embeddings"], {"audio": windows.numpy()})[0]
     with torch.inference_mode():
-        exact = tiny.trained.models.audio_encoder(windows).numpy()
+        exact = tiny.trained.networks.models.audio_encoder(windows).numpy()
     assert not np.allclose(found, exact, atol=1e-6)
     assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.99
     assert tiny.trained.metrics["audio"]["encoder in 8-bit integers"]["same_class"] > 0.9
@@ -209,7 +254,7 @@ def test_8_bit_integers_that_change_too_much_are_refused(tiny, monkeypatch):
     monkeypatch.setattr("emotion_training.quantisation.LEAST_AGREEMENT", 1.01)
     faces = generated_faces(CONFIG, 0)
     with pytest.raises(ParityError, match=r"8-bit integers names the same emotion as in float32 on \d+.\d%"):
-        quantise_face(tiny.trained.face, CONFIG.face_encoder.size_px, faces.train, faces.validation, 0)
+        quantise_face(tiny.trained.networks.face, CONFIG.face_encoder.size_px, faces.train, faces.validation, 0)
 
 
 def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
@@ -221,19 +266,18 @@ def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
     out.mkdir()
     (out / "model.json").write_text("old")
     with pytest.raises(ParityError):
-        export_bundle(out, tiny.trained.models, CONFIG, {}, {"metrics": {}}, "", "")
+        export_bundle(out, tiny.trained.networks.models, CONFIG, {}, {"metrics": {}}, "", "")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert (out / "model.json").read_text() == "old"
 
 
 def test_the_model_card_says_what_the_figures_are(tiny):
-    part = {"train": 1, "validation": 1, "test": 1}
     training = {
         "data": TRAINING_DATA,
-        "counts": {"faces": part, "clips": part},
+        "counts": {"faces": {"train": 1, "validation": 1, "test": 1}, "clips": 3, "speakers": 2},
         "commit": "abc",
         "seed": 0,
-        "metrics": tiny.trained.metrics
+        "metrics": read_metrics(tiny)
         | {
             "latency": {
                 "median_ms_one_core": {"fusion.onnx": 0.1},
@@ -249,13 +293,13 @@ def test_the_model_card_says_what_the_figures_are(tiny):
 
 
 def test_the_report_tells_how_it_went(tiny, tmp_path):
-    counts = {"train": 1, "validation": 2, "test": 3}
     training = {
-        "counts": {"faces": counts, "clips": counts},
-        "seconds": tiny.trained.durations_s,
+        "counts": {"faces": {"train": 1, "validation": 2, "test": 3}, "clips": 4, "speakers": 5},
+        "metrics": read_metrics(tiny),
+        "seconds": tiny.trained.networks.durations_s,
         "commit": "abc",
     }
-    write_bundle_report(tmp_path, CONFIG, training, tiny.trained.history)
+    write_bundle_report(tmp_path, CONFIG, training, tiny.trained.networks.history)
     log = json.loads((tmp_path / "training_log.json").read_text())
     assert {stage: len(epochs) for stage, epochs in log.items()} == {
         "face 1, compact_cnn": 8,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_training.fusion_training import voice_confusion
+from emotion_training.fusion_training import taken_for, voice_confusion
 from emotion_training.labels import LABELS
 from emotion_training.models.fusion import IntermediateFusion
 from emotion_training.pairs import FaceEmbeddings, PairSampler, VoiceEmbeddings
@@ -111,6 +111,6 @@ def test_pairs_confuse_voices_as_new_speakers_do():
 
     known, new = voices(labels), voices(heard_as)
     for strength, expected in ((0.0, 1.0), (0.5, 0.75), (1.0, 0.5)):
-        confusion = voice_confusion(fusion, known, new, strength)
+        confusion = voice_confusion(taken_for(fusion, known), taken_for(fusion, new), strength)
         np.testing.assert_allclose(np.diag(confusion), expected, atol=0.02)
         np.testing.assert_allclose(confusion.sum(axis=1), 1.0)

@@ -8,11 +8,12 @@ import soundfile
 
 from emotion_training.audio_training import sampling_weights
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
+from emotion_training.committed_splits import FOLDER
 from emotion_training.config import load_config
 from emotion_training.corpora import CorpusError, read_corpus
 from emotion_training.labels import LABELS
-from emotion_training.speech_clips import SpeakerSplit, SpeechClip, hold_out, load_voices, voiced_span
-from emotion_training.splits import SplitError
+from emotion_training.speech_clips import SpeechClip, load_voices, speech_folds, voiced_span
+from emotion_training.splits import Fold, Split, SplitError, load_split
 
 RATE_HZ = 16000
 
@@ -40,60 +41,78 @@ def emodb(tmp_path):
     return read_corpus("emodb", tmp_path / "emodb", boredom=True)
 
 
-RAVDESS_SPLIT = SpeakerSplit(("ravdess-01",), ("ravdess-03",))
-EMODB_SPLIT = SpeakerSplit(("emodb-03",), ("emodb-09",))
+def split_of(corpus, speakers):
+    """Each speaker is tested once, the next one validates."""
+    names = [f"{corpus}-{speaker}" for speaker in speakers]
+    turns = [names[place:] + names[:place] for place in range(len(names))]
+    return Split("turns", corpus, "in turn", None, tuple(Fold(tuple(t[2:]), (t[1],), (t[0],)) for t in turns))
 
 
-def test_no_speaker_is_in_two_parts(ravdess, emodb):
-    splits = load_voices((hold_out(ravdess, RAVDESS_SPLIT), hold_out(emodb, EMODB_SPLIT)), RATE_HZ)
-    train, validation, test = (
-        {clip.speaker_id for clip in part} for part in (splits.train, splits.validation, splits.test)
-    )
-    assert train == {"ravdess-02", "emodb-08"}
-    assert validation == {"ravdess-01", "emodb-03"}
-    assert test == {"ravdess-03", "emodb-09"}
+RAVDESS_SPLIT = split_of("ravdess", ("01", "02", "03"))
+EMODB_SPLIT = split_of("emodb", ("03", "08", "09"))
+SPLITS = {"ravdess": RAVDESS_SPLIT, "emodb": EMODB_SPLIT}
+
+
+def speakers_of(clips):
+    return {clip.speaker_id for clip in clips}
+
+
+def test_every_speaker_is_tested_once_and_is_then_in_no_other_part(ravdess, emodb):
+    clips = load_voices([*ravdess, *emodb], RATE_HZ)
+    folds = speech_folds(SPLITS, clips)
+    assert [speakers_of(fold.test) for fold in folds] == [
+        {"ravdess-01", "emodb-03"},
+        {"ravdess-02", "emodb-08"},
+        {"ravdess-03", "emodb-09"},
+    ]
+    assert speakers_of(folds[0].validation) == {"ravdess-02", "emodb-08"}
+    assert speakers_of(folds[0].train) == {"ravdess-03", "emodb-09"}
+    assert all(len(fold.train) + len(fold.validation) + len(fold.test) == len(clips) for fold in folds)
+
+
+def test_speakers_whom_no_split_has_learn_in_every_fold(ravdess, emodb):
+    folds = speech_folds({"ravdess": RAVDESS_SPLIT}, load_voices([*ravdess, *emodb], RATE_HZ))
+    assert len(folds) == 3 and all({"emodb-03", "emodb-08", "emodb-09"} <= speakers_of(fold.train) for fold in folds)
+
+
+def test_a_corpus_of_which_nobody_is_at_hand_is_refused(ravdess):
+    with pytest.raises(SplitError, match="turns has no fold"):
+        speech_folds(SPLITS, load_voices(ravdess, RATE_HZ))
 
 
 def test_calm_and_boredom_join_neutral(ravdess, emodb):
-    splits = load_voices((hold_out(ravdess, RAVDESS_SPLIT), hold_out(emodb, EMODB_SPLIT)), RATE_HZ)
-    labels = {clip.clip_id: LABELS[clip.label] for clip in splits.train}
+    clips = load_voices([*ravdess, *emodb], RATE_HZ)
+    labels = {clip.clip_id: LABELS[clip.label] for clip in clips}
     assert labels["01-02-01-01-01-02"] == "neutral" and labels["01-05-01-01-01-02"] == "angry"
     assert labels["08a01La"] == "neutral" and labels["08a01Fa"] == "happy"
-    assert splits.train[0].samples.dtype == np.int16 and splits.train[0].samples.shape == (2 * RATE_HZ,)
+    assert clips[0].samples.dtype == np.int16 and clips[0].samples.shape == (2 * RATE_HZ,)
 
 
-def test_the_shipped_split_holds_speakers_out_of_both_corpora():
-    training = load_config(DEFAULT_CONFIG).audio_training
-    for split in (training.ravdess, training.emodb):
-        assert split.validation and split.test and not set(split.validation) & set(split.test)
-
-
-def test_a_speaker_in_two_parts_is_refused(ravdess):
-    with pytest.raises(SplitError, match="ravdess-01 are in validation and in test"):
-        hold_out(ravdess, SpeakerSplit(("ravdess-01",), ("ravdess-01",)))
-
-
-def test_a_speaker_that_is_not_there_is_refused(ravdess):
-    with pytest.raises(SplitError, match="ravdess-99"):
-        hold_out(ravdess, SpeakerSplit(("ravdess-01",), ("ravdess-99",)))
+def test_the_shipped_splits_test_every_speaker_at_hand_once():
+    splits = load_config(DEFAULT_CONFIG).splits
+    assert set(splits) == {"ravdess", "emodb"}
+    for corpus, name in splits.items():
+        split = load_split(FOLDER / f"{name}.json")
+        assert split.corpus == corpus
+        assert sorted(speaker for fold in split.folds for speaker in fold.test) == sorted(split.speakers)
 
 
 def test_another_rate_is_refused_with_the_file(ravdess, tmp_path):
     write_tone(tmp_path / "ravdess" / "Actor_03" / "03-01-05-01-01-01-03.flac", rate_hz=8000)
     with pytest.raises(CorpusError, match="03-01-05-01-01-01-03.flac has 8000 Hz"):
-        load_voices((hold_out(ravdess, RAVDESS_SPLIT),), RATE_HZ)
+        load_voices(ravdess, RATE_HZ)
 
 
 def test_an_unreadable_file_is_named(ravdess, tmp_path):
     (tmp_path / "ravdess" / "Actor_03" / "03-01-05-01-01-01-03.flac").write_bytes(b"not audio")
     with pytest.raises(CorpusError, match="03-01-05-01-01-01-03.flac cannot be read"):
-        load_voices((hold_out(ravdess, RAVDESS_SPLIT),), RATE_HZ)
+        load_voices(ravdess, RATE_HZ)
 
 
 def test_a_clip_without_sound_is_named(ravdess):
     silent = [replace(clip, audio=None) for clip in ravdess]
     with pytest.raises(CorpusError, match="of ravdess has no file of sound; fetch it, or take the clip out"):
-        load_voices((hold_out(silent, RAVDESS_SPLIT),), RATE_HZ)
+        load_voices(silent, RATE_HZ)
 
 
 def test_the_voice_is_found_between_silences():

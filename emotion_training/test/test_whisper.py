@@ -45,7 +45,7 @@ def weights(source, tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(weights):
     clips = generated_clips(CONFIG, 0)
-    return train_audio_classifier(ENCODER, TRAINING, clips.train, clips.validation, weights, 0)
+    return train_audio_classifier(ENCODER, TRAINING, clips[:28], clips[28:42], weights, 0)
 
 
 def voices(count):
@@ -139,7 +139,7 @@ def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, weight
 def test_an_encoder_that_cannot_start_from_weights_says_so(weights):
     clips = generated_clips(CONFIG, 0)
     with pytest.raises(WeightsError, match="log_mel_cnn cannot start from .*turn.onnx; set its start_from to null"):
-        train_audio_classifier(CONFIG.audio_encoder, TRAINING, clips.train, clips.validation, weights, 0)
+        train_audio_classifier(CONFIG.audio_encoder, TRAINING, clips[:28], clips[28:42], weights, 0)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_window_longer_than_its_positions_is_refused():
 
 
 def test_in_integers_it_hears_the_same(trained, tmp_path):
-    graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0).validation)
+    graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0)[28:42])
     stored = onnx.load_from_string(graph).graph.initializer
     integers = (TensorProto.INT8, TensorProto.UINT8)
     matrices = [tensor for tensor in stored if tensor.data_type in integers and len(tensor.dims) == 2]
@@ -175,7 +175,7 @@ def test_in_integers_it_hears_the_same(trained, tmp_path):
 
 
 def test_what_a_window_is_in_integers_does_not_depend_on_those_beside_it(trained):
-    graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0).validation)
+    graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0)[28:42])
     encoder = voice_as_shipped(trained[0], graph).encoder
     assert torch.equal(encoder(voices(4))[1:2], encoder(voices(4)[1:2]))
 
@@ -183,4 +183,4 @@ def test_what_a_window_is_in_integers_does_not_depend_on_those_beside_it(trained
 def test_integers_that_change_too_much_are_refused(trained, monkeypatch):
     monkeypatch.setattr("emotion_training.quantisation.LEAST_AGREEMENT", 1.01)
     with pytest.raises(ParityError, match=r"audio_encoder.onnx in 8-bit integers names the same emotion .* validation"):
-        quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0).validation)
+        quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0)[28:42])
