@@ -1,5 +1,6 @@
 """Grey faces in memory, with both opinions of them: the votes of FER+ and the label of FER2013."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,3 +74,12 @@ def split_faces(faces: FaceSet, validation_share: float, seed: int) -> tuple[Fac
     order = np.random.default_rng(seed).permutation(len(faces))
     validation_count = round(len(faces) * validation_share)
     return faces.subset(np.sort(order[validation_count:])), faces.subset(np.sort(order[:validation_count]))
+
+
+def fingerprint_faces(*sets: FaceSet) -> str:
+    """Hash of pictures and labels."""
+    digest = hashlib.sha256()
+    for faces in sets:
+        digest.update(faces.images.tobytes())
+        digest.update(faces.soft_labels.tobytes())
+    return digest.hexdigest()

@@ -1,5 +1,7 @@
 """Voices in memory, split by speaker."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +11,8 @@ from tqdm import tqdm
 
 from .clip import Clip
 from .corpora import CorpusError
-from .labels import label_index
-from .splits import Split
+from .labels import LABELS, label_index
+from .splits import PARTS, Split, require_every_class
 
 VOICED_RANGE_DB = 30.0  # frames within it of the loudest frame belong to the voice
 FRAME_S = 0.025
@@ -58,7 +60,8 @@ def speech_folds(splits: Mapping[str, Split], clips: Sequence[SpeechClip]) -> li
     splits: of each corpus that the clips are of; the folds of a number go together.
 
     Raises:
-        SplitError: a corpus without clips, or one that has lost a fold that another has, for want of its speakers.
+        SplitError: a corpus without clips, or one that has lost a fold that another has, for want of its speakers; a
+            class of which a part of a fold has no voice.
     """
     at_hand = {}
     for corpus, split in splits.items():
@@ -67,14 +70,26 @@ def speech_folds(splits: Mapping[str, Split], clips: Sequence[SpeechClip]) -> li
     for number in sorted({number for split in at_hand.values() for number in split.numbers}):
         parts = [split.fold(number) for split in at_hand.values()]
         validation, test = ({s for part in parts for s in getattr(part, use)} for use in ("validation", "test"))
-        folds.append(
-            SpeechSplits(
-                train=tuple(clip for clip in clips if clip.speaker_id not in validation | test),
-                validation=tuple(clip for clip in clips if clip.speaker_id in validation),
-                test=tuple(clip for clip in clips if clip.speaker_id in test),
-            )
+        fold = SpeechSplits(
+            train=tuple(clip for clip in clips if clip.speaker_id not in validation | test),
+            validation=tuple(clip for clip in clips if clip.speaker_id in validation),
+            test=tuple(clip for clip in clips if clip.speaker_id in test),
         )
+        for part in PARTS:
+            found = {LABELS[clip.label] for clip in getattr(fold, part)}
+            require_every_class(f"the {part} part of the voices, fold {number},", LABELS, found)
+        folds.append(fold)
     return folds
+
+
+def fingerprint_clips(*sets: Sequence[SpeechClip]) -> str:
+    """Hash of names, labels and samples."""
+    digest = hashlib.sha256()
+    for clips in sets:
+        digest.update(json.dumps([(clip.clip_id, clip.speaker_id, clip.label) for clip in clips]).encode())
+        for clip in clips:
+            digest.update(clip.samples.tobytes())
+    return digest.hexdigest()
 
 
 def voiced_span(samples: np.ndarray, sample_rate_hz: int) -> tuple[int, int]:

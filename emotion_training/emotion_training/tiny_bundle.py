@@ -5,6 +5,7 @@ Faces are stripes of a width per class, voices a tone with a pitch per class. It
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from .robot_voice_augmentation import RobotVoiceAugmentation
 from .speech_clips import SpeechClip, speech_folds, voiced_span
 from .splits import Fold, Split
 from .stage_cache import StageCache
-from .train_bundle import FaceSplits, TrainedBundle, judge_fold, train_bundle
+from .train_bundle import FaceSplits, JudgedFold, TrainedBundle, judge_fold, train_bundle
 from .voice_augmentation import VoiceAugmentation
 
 SPEAKERS = ("tone-0", "tone-1", "tone-2", "tone-3")
@@ -43,14 +44,14 @@ SPLIT = Split(
 )
 
 
-def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
+def make_tiny_bundle(directory: Path, seed: int = 0) -> tuple[TrainedBundle, list[JudgedFold]]:
     """Trains on generated data and exports into `directory`; the modules returned are those of the files."""
     config = replace(tiny_config(), seed=seed)
     faces, clips = generated_faces(config, seed), generated_clips(config, seed)
-    folds = [
-        judge_fold(config, faces, fold, Path(), StageCache(None)) for fold in speech_folds({"tones": SPLIT}, clips)
-    ]
-    bundle = train_bundle(config, faces, clips, [fold.judgements for fold in folds], Path(), StageCache(None))
+    with TemporaryDirectory() as stages:  # the face encoder is trained once for all
+        cache = StageCache(Path(stages))
+        folds = [judge_fold(config, faces, fold, Path(), cache) for fold in speech_folds({"tones": SPLIT}, clips)]
+        bundle = train_bundle(config, faces, clips, [fold.judgements for fold in folds], Path(), cache)
     training = {
         "data": ["generated stripes and tones"],
         "configuration": {},
@@ -62,7 +63,7 @@ def make_tiny_bundle(directory: Path, seed: int = 0) -> TrainedBundle:
     card = "# A tiny bundle for tests\n\nTrained on generated stripes and tones; knows nothing of emotions.\n"
     models = bundle.networks.models
     export_bundle(directory, models, config, bundle.calibration, training, "Apache-2.0, for tests only", card)
-    return bundle
+    return bundle, folds
 
 
 def tiny_config() -> BundleConfig:

@@ -1,7 +1,6 @@
 """All stages of a model bundle and of its folds, from corpora in memory to calibrated models with their figures."""
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -13,29 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from .audio_training import (
-    AudioClassifier,
-    noisy_windows,
-    start_audio_classifier,
-    train_audio_classifier,
-    window_samples,
-)
+from .audio_training import AudioClassifier, start_audio_classifier, train_audio_classifier, window_samples
 from .calibration import calibrate
 from .config import BundleConfig, configuration_hash
-from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge, small_pictures
+from .embedding_views import FaceViews, VoiceViews
+from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge
 from .export import BundleModels
-from .face_set import FaceSet
+from .face_set import FaceSet, fingerprint_faces
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
-from .fusion_training import (
-    embed_faces,
-    embed_pictures,
-    embed_voices,
-    embed_windows,
-    make_fusion,
-    taken_for,
-    train_fusion,
-    voice_confusion,
-)
+from .fusion_training import make_fusion, taken_for, train_fusion, voice_confusion
 from .judgements import (
     ENCODER,
     EXACT_ENCODER,
@@ -54,8 +39,7 @@ from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .quantisation import cost_of_integers
 from .quantised_face import face_as_shipped, face_cost, quantise_face
 from .quantised_voice import quantise_voice, voice_as_shipped
-from .speech_clips import SpeechClip, SpeechSplits
-from .splits import PARTS, require_every_class
+from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
 from .stage_cache import StageCache
 
 VALIDATION_PAIRS = 1400  # per modality state
@@ -111,10 +95,8 @@ def judge_fold(
     """Trains on the training people and judges the test people, whom nothing in it knows.
 
     Raises:
-        WeightsError, SplitError: as `train_bundle`.
+        WeightsError: as `train_bundle`.
     """
-    for part in PARTS:
-        _require_every_class(f"the {part} part of the voices", getattr(clips, part))
     trained = _train(config, faces, clips.train, clips.validation, None, weights, cache)
     networks, face_views, voice_views = trained.networks, trained.face_views, trained.voice_views
     test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
@@ -148,11 +130,9 @@ def train_bundle(
 
     Raises:
         WeightsError: one of them is missing or does not fit, which is found before hours of training.
-        SplitError: a class that has no voice; so is this.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
-    _require_every_class("the voices", clips)
     new_people, measure = pooled(folds), Measure(config)
     trained = _train(config, faces, clips, (), new_people.taken_for, weights, cache)
     networks = trained.networks
@@ -184,8 +164,8 @@ class _Trained:
     networks: Networks
     shipped_face: FaceClassifier
     shipped_audio: AudioClassifier
-    face_views: "_FaceViews"
-    voice_views: "_VoiceViews"
+    face_views: FaceViews
+    voice_views: VoiceViews
     voices: VoiceEmbeddings  # that were learnt from
     validation: dict[str, Pairs]
 
@@ -238,8 +218,8 @@ def _train(
     face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
     audio_graph = quantise_voice(audio, window_samples(config.audio_encoder), validation or clips)
     shipped_face, shipped_audio = face_as_shipped(face, face_graph), voice_as_shipped(audio, audio_graph)
-    face_views = _FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
-    voice_views = _VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
+    face_views = FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
+    voice_views = VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
     voices = voice_views.of("train", clips)
     torch.manual_seed(config.seed)
     fusion = make_fusion(config, shipped_face, shipped_audio)
@@ -264,10 +244,6 @@ def _train(
         {stage: trained["seconds"] for stage, trained in stages.items()} | {"fusion": fusion_seconds},
     )
     return _Trained(networks, shipped_face, shipped_audio, face_views, voice_views, voices, pairs)
-
-
-def _require_every_class(part: str, clips: Sequence[SpeechClip]) -> None:
-    require_every_class(part, LABELS, {LABELS[clip.label] for clip in clips})
 
 
 def _train_faces(
@@ -305,25 +281,6 @@ def _train_faces(
     return members, stages
 
 
-def fingerprint_faces(*sets: FaceSet) -> str:
-    """Hash of pictures and labels."""
-    digest = hashlib.sha256()
-    for faces in sets:
-        digest.update(faces.images.tobytes())
-        digest.update(faces.soft_labels.tobytes())
-    return digest.hexdigest()
-
-
-def fingerprint_clips(*sets: Sequence[SpeechClip]) -> str:
-    """Hash of names, labels and samples."""
-    digest = hashlib.sha256()
-    for clips in sets:
-        digest.update(json.dumps([(clip.clip_id, clip.speaker_id, clip.label) for clip in clips]).encode())
-        for clip in clips:
-            digest.update(clip.samples.tobytes())
-    return digest.hexdigest()
-
-
 def _start_file(weights: Path, name: str | None) -> Path | None:
     return None if name is None else weights / name
 
@@ -346,55 +303,6 @@ def _train_encoder(
     model.load_state_dict(stage["state"])
     model.eval()
     return stage
-
-
-class _FaceViews:
-    """Embeddings of the parts of the face corpus."""
-
-    def __init__(self, config: BundleConfig, model: FaceClassifier, cache: StageCache, key: str):
-        """key: hash of the graph that embeds."""
-        self.config, self.model, self.cache = config, model, cache
-        self.key = configuration_hash(config.face_training, config.seed, config.threads, key)
-
-    def of(self, part: str, faces: FaceSet) -> FaceEmbeddings:
-        views = self.config.fusion_training.face_views
-        embed = partial(embed_faces, self.model, faces, views, self.config.face_training, self.config.seed)
-        key = configuration_hash(self.key, views, fingerprint_faces(faces))
-        stage = self.cache.get(f"face-embeddings-{part}", key, lambda: {"views": torch.from_numpy(embed())})
-        return FaceEmbeddings(stage["views"].numpy(), faces.majority_labels, faces.soft_labels)
-
-    def small(self, faces: FaceSet) -> FaceEmbeddings:
-        """Of the same faces, far away."""
-        embeddings = embed_pictures(self.model, small_pictures(faces.images))
-        return FaceEmbeddings(embeddings[None], faces.majority_labels, faces.soft_labels)
-
-
-class _VoiceViews:
-    """Embeddings of the parts of the speech corpora."""
-
-    def __init__(self, config: BundleConfig, model: AudioClassifier, cache: StageCache, key: str):
-        """key: hash of the graph that embeds."""
-        self.config, self.model, self.cache = config, model, cache
-        self.key = configuration_hash(config.audio_training, config.seed, config.threads, key)
-
-    def of(self, part: str, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
-        config, views = self.config, self.config.fusion_training.voice_views
-        encoder, training = config.audio_encoder, config.audio_training
-        embed = partial(embed_voices, self.model, clips, views, encoder, training, config.seed)
-        key = configuration_hash(self.key, views, fingerprint_clips(clips))
-        stage = self.cache.get(f"voice-embeddings-{part}", key, lambda: {"views": torch.from_numpy(embed())})
-        return _voice_embeddings(stage["views"].numpy(), clips)
-
-    def noisy(self, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
-        """Of the same voices, in noise."""
-        windows = noisy_windows(clips, window_samples(self.config.audio_encoder), NOISE_SNR_DB)
-        return _voice_embeddings(embed_windows(self.model, windows)[None], clips)
-
-
-def _voice_embeddings(views: np.ndarray, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
-    labels = np.array([clip.label for clip in clips], np.int64)
-    speaker_ids = np.array([clip.speaker_id for clip in clips])
-    return VoiceEmbeddings(views, labels, speaker_ids, np.array([clip.intensity or "" for clip in clips]))
 
 
 def _sampler(

@@ -9,6 +9,7 @@ from emotion_training.tiny_bundle import make_tiny_bundle
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """The folder of a tiny bundle and the torch modules that it was exported from."""
+    """The folder of a tiny bundle, the torch modules that it was exported from, and its folds."""
     directory = tmp_path_factory.mktemp("bundle") / "tiny"
-    return SimpleNamespace(directory=directory, trained=make_tiny_bundle(directory))
+    trained, folds = make_tiny_bundle(directory)
+    return SimpleNamespace(directory=directory, trained=trained, folds=folds)

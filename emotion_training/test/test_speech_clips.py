@@ -28,7 +28,7 @@ def write_tone(path, rate_hz=RATE_HZ):
 @pytest.fixture
 def ravdess(tmp_path):
     for actor in ("01", "02", "03"):
-        for emotion in ("01", "02", "05", "08"):
+        for emotion in ("01", "02", "03", "04", "05", "06", "07", "08"):
             write_tone(tmp_path / "ravdess" / f"Actor_{actor}" / f"03-01-{emotion}-01-01-01-{actor}.flac")
     return read_corpus("ravdess", tmp_path / "ravdess", classes=7)
 
@@ -78,6 +78,13 @@ def test_speakers_whom_no_split_has_learn_in_every_fold(ravdess, emodb):
 def test_a_corpus_of_which_nobody_is_at_hand_is_refused(ravdess):
     with pytest.raises(SplitError, match="turns has no fold"):
         speech_folds(SPLITS, load_voices(ravdess, RATE_HZ))
+
+
+def test_a_class_that_no_validation_voice_has_is_named_with_its_fold(ravdess):
+    clips = load_voices(ravdess, RATE_HZ)
+    lacking = [clip for clip in clips if (clip.speaker_id, LABELS[clip.label]) != ("ravdess-02", "sad")]
+    with pytest.raises(SplitError, match="the validation part of the voices, fold 0, has no clip of sad"):
+        speech_folds({"ravdess": RAVDESS_SPLIT}, lacking)
 
 
 def test_calm_and_boredom_join_neutral(ravdess, emodb):
