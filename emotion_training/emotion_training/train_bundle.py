@@ -215,7 +215,7 @@ def _train(
 
     started = time.perf_counter()
     # From here on faces are seen and voices heard as the robot will.
-    face_graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
+    face_graph = _face_graph(config, face, faces, cache)
     audio_graph = quantise_voice(audio, window_samples(config.audio_encoder), validation or clips)
     shipped_face, shipped_audio = face_as_shipped(face, face_graph), voice_as_shipped(audio, audio_graph)
     face_views = FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
@@ -279,6 +279,23 @@ def _train_faces(
         members.append(make_member(member))
         stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
     return members, stages
+
+
+def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, cache: StageCache) -> bytes:
+    """face_encoder.onnx, which all folds share."""
+    key = configuration_hash(
+        config.face_encoder,
+        config.face_training,
+        config.seed,
+        config.threads,
+        fingerprint_faces(faces.train, faces.validation),
+    )
+
+    def compute() -> dict:
+        graph = quantise_face(face, config.face_encoder.size_px, faces.train, faces.validation, config.seed)
+        return {"graph": torch.frombuffer(bytearray(graph), dtype=torch.uint8)}
+
+    return cache.get("face-graph", key, compute)["graph"].numpy().tobytes()
 
 
 def _start_file(weights: Path, name: str | None) -> Path | None:
