@@ -62,7 +62,7 @@ class FaceDetector:
             raise ValueError("The face detector is closed; make a new one.")
         height_px, width_px = image_rgb.shape[:2]
         detections = self._solution.process(np.ascontiguousarray(image_rgb)).detections or []
-        return [_face_detection(detection, width_px, height_px) for detection in detections]
+        return [_face_detection(found, width_px, height_px) for found in detections if _has_area(found)]
 
     def close(self) -> None:
         """Free the detector; a second call does nothing."""
@@ -77,6 +77,12 @@ class FaceDetector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _has_area(detection: Any) -> bool:
+    """Whether a finding has a box; where sides are 0 or NaN it is no face, and the others are still there."""
+    relative = detection.location_data.relative_bounding_box
+    return bool(relative.width > 0.0 and relative.height > 0.0)
 
 
 def _face_detection(detection: Any, width_px: int, height_px: int) -> FaceDetection:

@@ -1,6 +1,9 @@
 """The detector on a real face, on none, on two, and on what is no image."""
 
+import copy
+import math
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -49,6 +52,16 @@ def test_finds_two_faces(detector, astronaut):
 
 def test_finds_nothing_in_black(detector):
     assert detector.detect(np.zeros((480, 640, 3), np.uint8)) == []
+
+
+def test_a_finding_without_an_area_does_not_hide_the_others(detector, astronaut, monkeypatch):
+    found = detector._solution.process(astronaut)
+    empty, broken = copy.deepcopy(found.detections[0]), copy.deepcopy(found.detections[0])
+    empty.location_data.relative_bounding_box.width = 0.0
+    broken.location_data.relative_bounding_box.height = math.nan
+    both = SimpleNamespace(detections=[empty, broken, *found.detections])
+    monkeypatch.setattr(detector, "_solution", SimpleNamespace(process=lambda image: both))
+    assert len(detector.detect(astronaut)) == len(found.detections) == 1
 
 
 def test_takes_a_view_of_an_image(detector, astronaut):
