@@ -12,7 +12,7 @@ from tqdm import tqdm
 from .clip import Clip
 from .corpora import CorpusError
 from .labels import LABELS, label_index
-from .splits import PARTS, Split, require_every_class
+from .splits import PARTS, Split, SplitError, require_every_class
 
 VOICED_RANGE_DB = 30.0  # frames within it of the loudest frame belong to the voice
 FRAME_S = 0.025
@@ -61,13 +61,19 @@ def speech_folds(splits: Mapping[str, Split], clips: Sequence[SpeechClip]) -> li
 
     Raises:
         SplitError: a corpus without clips, or one that has lost a fold that another has, for want of its speakers; a
-            class of which a part of a fold has no voice.
+            single fold; a class of which a part of a fold has no voice.
     """
     at_hand = {}
     for corpus, split in splits.items():
         at_hand[corpus] = split.among(split.speakers & {clip.speaker_id for clip in clips if clip.corpus == corpus})
+    numbers = sorted({number for split in at_hand.values() for number in split.numbers})
+    if len(numbers) < 2:
+        raise SplitError(
+            f"fold {numbers[0]} alone tests speakers at hand; expected two folds or more, as each is calibrated by the "
+            "others: fetch more speakers"
+        )
     folds = []
-    for number in sorted({number for split in at_hand.values() for number in split.numbers}):
+    for number in numbers:
         parts = [split.fold(number) for split in at_hand.values()]
         validation, test = ({s for part in parts for s in getattr(part, use)} for use in ("validation", "test"))
         fold = SpeechSplits(

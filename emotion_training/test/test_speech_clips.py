@@ -80,6 +80,12 @@ def test_a_corpus_of_which_nobody_is_at_hand_is_refused(ravdess):
         speech_folds(SPLITS, load_voices(ravdess, RATE_HZ))
 
 
+def test_a_single_fold_is_refused(ravdess):
+    alone = replace(RAVDESS_SPLIT, folds=(RAVDESS_SPLIT.folds[0], None, None))
+    with pytest.raises(SplitError, match="fold 0 alone tests speakers at hand; expected two folds or more"):
+        speech_folds({"ravdess": alone}, load_voices(ravdess, RATE_HZ))
+
+
 def test_a_class_that_no_validation_voice_has_is_named_with_its_fold(ravdess):
     clips = load_voices(ravdess, RATE_HZ)
     lacking = [clip for clip in clips if (clip.speaker_id, LABELS[clip.label]) != ("ravdess-02", "sad")]
