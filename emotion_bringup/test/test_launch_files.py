@@ -11,7 +11,7 @@ launch = pytest.importorskip(
     "launch", reason="launch and launch_ros are not installed: they come with ROS, not from PyPI"
 )
 pytest.importorskip("launch_ros")
-from launch.actions import IncludeLaunchDescription  # noqa: E402
+from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable  # noqa: E402
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions  # noqa: E402
 
@@ -100,6 +100,9 @@ def test_simulation_gives_tiago_our_world_and_models(simulation, monkeypatch, ve
 def test_the_simulator_has_the_transport_of_the_nodes_for_its_images(simulation, monkeypatch):
     monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
     context, (_, group, *_) = simulation(is_installed=True, gazebo_version="classic", path="", world_name="/worlds/w")
-    first = group.get_sub_entities()[0]
-    first.execute(context)
+    entities = group.get_sub_entities()
+    (transport,) = (entity for entity in entities if isinstance(entity, SetEnvironmentVariable))
+    (include,) = (entity for entity in entities if isinstance(entity, IncludeLaunchDescription))
+    assert entities.index(transport) < entities.index(include)
+    transport.execute(context)
     assert context.environment[FAST_DDS_PROFILES].endswith("config/fastdds.xml")
