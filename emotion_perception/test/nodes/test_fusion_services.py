@@ -277,7 +277,7 @@ def test_stamps_of_another_clock_are_said(graph, robot, source, topic, delay_s, 
     diagnosis = node.diagnose()
     told_s = diagnosis.values[f"{source.name.lower()}_delay_s"]
     assert diagnosis.level == DiagnosticStatus.WARN and told_s == pytest.approx(delay_s, abs=10)
-    expected = f"{topic} are stamped {abs(told_s):.2f} s {side} the present of this node, expected at most 0.5 s, and"
+    expected = f"{topic} are stamped {abs(told_s):.1f} s {side} the present of this node, expected at most 0.5 s, and"
     assert expected in diagnosis.message
     assert node.diagnose().level == DiagnosticStatus.OK, "nothing more has come"
 
