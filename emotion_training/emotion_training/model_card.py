@@ -8,7 +8,7 @@ from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
 TRAINING_DATA = [
     "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
     "RAVDESS emotional speech, voice only, actors 1-20 (Livingstone & Russo 2018), CC BY-NC-SA 4.0",
-    "Berlin EmoDB without boredom (Burkhardt et al. 2005), research use",
+    "Berlin EmoDB without boredom, speakers 03 and 08 to 14 (Burkhardt et al. 2005), research use",
     "VGGFace2 (Cao et al. 2018), by the weights that one face network starts from (HSE-FaceRes, Savchenko 2019, as "
     "npm's @vladmandic/human ships them under MIT)",
     "Speech of the web in many languages, and of turns in conversations in 23, by the weights that the voice encoder "
@@ -208,6 +208,8 @@ def _limits() -> str:
 
 - Voices are acted, English and German, in studios, by few speakers. Spontaneous or French speech, and real rooms and
   noise, were not measured: the noise in the figures is made.
+- To try it on voices that it does not know, take other people of these corpora: RAVDESS's actors 21 to 24, EmoDB's
+  speakers 15 and 16.
 - EmoDB has no surprise: a voice that sounds like EmoDB is hardly ever called surprised.
 - Faces come from a web search: disgust and fear are rare among them and their recall is low; FER2013 is not
   balanced in age, origin or gender, and no figure per group was made.
