@@ -176,7 +176,7 @@ def calibration_figures(folds: Sequence[Judgements]) -> dict:
         errors: list[list[float]] = [[], []]
         right, certain = [], []
         for number, fold in enumerate(folds):
-            others = pooled([*folds[:number], *folds[number + 1 :]]).states[state]
+            others = _concatenated([other.states[state] for other in (*folds[:number], *folds[number + 1 :])])
             found, judged = calibrate(others.logits, others.labels), fold.states[state]
             calibrated = softmax(judged.logits / found["temperature"])  # (B, C)
             for values, probabilities in zip(errors, (softmax(judged.logits), calibrated), strict=True):

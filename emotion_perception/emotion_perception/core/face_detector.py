@@ -1,6 +1,7 @@
 """Finds faces in an image, near and far."""
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import Any
@@ -62,7 +63,11 @@ class FaceDetector:
             raise ValueError("The face detector is closed; make a new one.")
         height_px, width_px = image_rgb.shape[:2]
         detections = self._solution.process(np.ascontiguousarray(image_rgb)).detections or []
-        return [_face_detection(found, width_px, height_px) for found in detections if _has_area(found)]
+        faces = []
+        for detection in detections:
+            with suppress(ValueError):  # a box that is none is no face, and the others are still there
+                faces.append(_face_detection(detection, width_px, height_px))
+        return faces
 
     def close(self) -> None:
         """Free the detector; a second call does nothing."""
@@ -79,14 +84,8 @@ class FaceDetector:
         self.close()
 
 
-def _has_area(detection: Any) -> bool:
-    """Whether a finding has a box; where sides are 0 or NaN it is no face, and the others are still there."""
-    relative = detection.location_data.relative_bounding_box
-    return bool(relative.width > 0.0 and relative.height > 0.0)
-
-
 def _face_detection(detection: Any, width_px: int, height_px: int) -> FaceDetection:
-    """Convert MediaPipe's Detection message, which has no Python types."""
+    """Convert MediaPipe's Detection message, which has no Python types; ValueError for a box that is none."""
     relative = detection.location_data.relative_bounding_box  # fractions of the image's sides
     box = Box(
         x_px=relative.xmin * width_px,

@@ -1,5 +1,6 @@
 """Face crops and audio windows in, emotions out, at a steady rate."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -147,10 +148,11 @@ class EmotionFusionNode(PerceptionNode):
         for source, delay_s in delays_s.items():
             side, limit_s = ("before", limits_s[source]) if delay_s > 0.0 else ("after", SILENCE_NS / NANOSECONDS_PER_S)
             if abs(delay_s) > limit_s:
+                # In whole seconds: what differs from the last sentence is logged again.
                 return (
-                    f"Samples of {TOPICS[source]} are stamped {abs(delay_s):.1f} s {side} the present of this node, "
-                    f"expected at most {limit_s:g} s, and are not used; see that the clocks of all computers agree, "
-                    "that use_sim_time is the same for all nodes, and that this computer keeps up."
+                    f"Samples of {TOPICS[source]} are stamped up to {math.ceil(abs(delay_s))} s {side} the present of "
+                    f"this node, expected at most {limit_s:g} s, and are not used; see that the clocks of all "
+                    "computers agree, that use_sim_time is the same for all nodes, and that this computer keeps up."
                 )
         return ""
 

@@ -128,7 +128,7 @@ class FaceCropNode(PerceptionNode):
         try:
             pixels = self._to_rgb(image)
             faces = self._find_faces(pixels, stamp_s, image.header)
-        except ValueError as error:  # an ImageError, or a finding of the detector that has no box
+        except ValueError as error:  # an ImageError, or what the detector refuses
             self._arrivals.refuse(str(error))
             return
         self._faces_found += len(faces)

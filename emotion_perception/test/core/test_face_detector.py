@@ -54,13 +54,13 @@ def test_finds_nothing_in_black(detector):
     assert detector.detect(np.zeros((480, 640, 3), np.uint8)) == []
 
 
-def test_a_finding_without_an_area_does_not_hide_the_others(detector, astronaut, monkeypatch):
+def test_a_finding_whose_box_is_none_does_not_hide_the_others(detector, astronaut, monkeypatch):
     found = detector._solution.process(astronaut)
     empty, broken = copy.deepcopy(found.detections[0]), copy.deepcopy(found.detections[0])
     empty.location_data.relative_bounding_box.width = 0.0
-    broken.location_data.relative_bounding_box.height = math.nan
-    both = SimpleNamespace(detections=[empty, broken, *found.detections])
-    monkeypatch.setattr(detector, "_solution", SimpleNamespace(process=lambda image: both))
+    broken.location_data.relative_bounding_box.xmin = math.nan
+    all_of_them = SimpleNamespace(detections=[empty, broken, *found.detections])
+    monkeypatch.setattr(detector, "_solution", SimpleNamespace(process=lambda image: all_of_them))
     assert len(detector.detect(astronaut)) == len(found.detections) == 1
 
 
