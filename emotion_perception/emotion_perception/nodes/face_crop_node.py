@@ -109,7 +109,7 @@ class FaceCropNode(PerceptionNode):
     def activate(self) -> None:
         topic = self.value("image_topic")
         self._arrivals = TopicArrivals(self, self._message_type, topic, "image_topic and image_transport")
-        self._faces_found = self._mouths_measured = 0
+        self._faces_found = self._mouths_measured = self._late_images = 0
         self._mouths_seen_s = -math.inf  # when the mouths were measured last
         self._tracker.reset()
         self._scene_cuts.reset()
@@ -118,12 +118,17 @@ class FaceCropNode(PerceptionNode):
         self.add_subscription(self._message_type, topic, self._on_image, qos)
 
     def diagnose(self) -> Diagnosis:
-        return self._arrivals.diagnose(faces=self._faces_found, mouths_measured=self._mouths_measured)
+        return self._arrivals.diagnose(
+            faces=self._faces_found, mouths_measured=self._mouths_measured, late_images=self._late_images
+        )
 
     def _on_image(self, image: Image | CompressedImage) -> None:
         self._arrivals.receive()
         stamp_s = to_nanoseconds(image.header.stamp) / NANOSECONDS_PER_S
-        if not self._publisher.get_subscription_count() or self._tracker.is_late(stamp_s):
+        if not self._publisher.get_subscription_count():
+            return
+        if self._tracker.is_late(stamp_s):
+            self._late_images += 1
             return
         try:
             pixels = self._to_rgb(image)
