@@ -1,6 +1,7 @@
 """Trains the audio encoder on random windows of labelled clips."""
 
 import copy
+import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -23,10 +24,10 @@ from .robot_voice_augmentation import RobotVoiceAugmenter
 from .robustness import with_noise
 from .speech_clips import SpeechClip
 from .voice_augmentation import (
+    VoiceBank,
     augment_windows,
     mask_spectrogram,
     plain_window,
-    random_window,
 )
 
 
@@ -84,21 +85,26 @@ def noisy_windows(clips: Sequence[SpeechClip], samples: int, snr_db: float) -> T
 class AugmentedWindows:
     """Random windows of clips as a robot would hear them: first the room and the line, then the microphone.
 
-    rng and generator go on from call to call, and decide everything.
+    The generator goes on from call to call, and decides everything; windows are made on its device.
     """
 
-    def __init__(self, encoder_config: AudioEncoderConfig, config: AudioTrainingConfig, seed: int):
-        self.rng = np.random.default_rng(seed)
-        self.generator = torch.Generator().manual_seed(seed)
+    def __init__(
+        self,
+        clips: Sequence[SpeechClip],
+        encoder_config: AudioEncoderConfig,
+        config: AudioTrainingConfig,
+        generator: torch.Generator,
+    ):
+        self.bank = VoiceBank(clips, generator.device)
+        self.generator = generator
         self.samples = window_samples(encoder_config)
         self.options = config.augmentation
         self.robot = RobotVoiceAugmenter(config.robot_augmentation, encoder_config.sample_rate_hz)
 
-    def __call__(self, clips: Sequence[SpeechClip]) -> Tensor:
-        """One window a clip, float32 (B, N)."""
-        windows = [random_window(clip, self.samples, self.options, self.rng) for clip in clips]
-        heard = np.stack([self.robot(window, self.rng) for window in windows])
-        return augment_windows(torch.from_numpy(heard), self.options, self.generator)
+    def __call__(self, chosen: Tensor) -> Tensor:
+        """One window of each clip, by its position (B,): float32 (B, N)."""
+        windows = self.bank.random_windows(chosen, self.samples, self.options, self.generator)
+        return augment_windows(self.robot(windows, self.generator), self.options, self.generator)
 
 
 def sampling_weights(clips: Sequence[SpeechClip], balance: float) -> Tensor:
@@ -111,8 +117,12 @@ def sampling_weights(clips: Sequence[SpeechClip], balance: float) -> Tensor:
 def predict_voices(model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32) -> np.ndarray:
     """Logits of the plain window of each clip, float32 (N, C)."""
     model.eval()
+    device = model.head.weight.device
     with torch.inference_mode():
-        parts = [model(plain_windows(clips[i : i + batch], samples)).numpy() for i in range(0, len(clips), batch)]
+        parts = [
+            model(plain_windows(clips[i : i + batch], samples).to(device)).cpu().numpy()
+            for i in range(0, len(clips), batch)
+        ]
     return np.concatenate(parts)
 
 
@@ -127,53 +137,58 @@ def train_audio_classifier(
     """Averaged weights of the last step, and the figures of every epoch; nothing is chosen by them here.
 
     validation: new people who tell how it goes; may be none.
-    weights: what the encoder starts from.
+    weights: what the encoder starts from. Trains on CUDA's first graphics processor where there is one, which gives
+    other weights than the CPU does.
 
     Raises:
         WeightsError: the weights are missing or do not fit, or the encoder cannot start from any.
         FloatingPointError: the loss is no number.
     """
-    torch.manual_seed(seed)
-    augmented = AugmentedWindows(encoder_config, config, seed)
-    model = start_audio_classifier(encoder_config, config, weights).to(memory_format=torch.channels_last)
-    averaged = copy.deepcopy(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    steps_per_epoch = len(clips) // config.batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
-    )
-    labels = torch.tensor([clip.label for clip in clips])
-    sampling = sampling_weights(clips, config.balance)
-    validation_labels = np.array([clip.label for clip in validation])
-    history = []
-    progress = tqdm(range(config.epochs), desc="audio", unit="epoch", mininterval=5)
-    for epoch in progress:
-        model.train()
-        order = torch.multinomial(sampling, len(clips), replacement=True, generator=augmented.generator)
-        total_loss = 0.0
-        for step in range(steps_per_epoch):
-            chosen = order[step * config.batch : (step + 1) * config.batch]
-            log_mel = model.encoder.normalised_log_mel(augmented([clips[i] for i in chosen]))
-            log_mel = mask_spectrogram(log_mel, config.augmentation, augmented.generator)
-            targets = functional.one_hot(labels[chosen], len(LABELS)).to(torch.float32)
-            log_mel, targets = _mix_up(log_mel, targets, config.mixup_alpha, augmented.rng)
-            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-                logits = model.classify(log_mel)
-            loss = functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"the audio loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate")
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            update_average(averaged, model, config.ema_decay, epoch * steps_per_epoch + step)
-            total_loss += loss.item()
-        history.append({"loss": total_loss / steps_per_epoch})
-        if validation:
-            predicted = predict_voices(averaged, validation, augmented.samples).argmax(axis=1)
-            history[-1]["validation_uar"] = unweighted_average_recall(validation_labels, predicted)
-        progress.set_postfix({name: f"{value:.3f}" for name, value in history[-1].items()})
-    return averaged.eval(), history
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with device:  # where all tensors are made from here on
+        torch.manual_seed(seed)
+        augmented = AugmentedWindows(clips, encoder_config, config, torch.Generator(device).manual_seed(seed))
+        model = start_audio_classifier(encoder_config, config, weights)
+        model = model.to(device, memory_format=torch.channels_last)
+        averaged = copy.deepcopy(model)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        steps_per_epoch = len(clips) // config.batch
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
+        )
+        labels = torch.tensor([clip.label for clip in clips])
+        sampling = sampling_weights(clips, config.balance).to(device)
+        validation_labels = np.array([clip.label for clip in validation])
+        rng = np.random.default_rng(seed)
+        history = []
+        progress = tqdm(range(config.epochs), desc="audio", unit="epoch", mininterval=5)
+        for epoch in progress:
+            model.train()
+            order = torch.multinomial(sampling, len(clips), replacement=True, generator=augmented.generator)
+            losses = []
+            for step, chosen in enumerate(order[: steps_per_epoch * config.batch].split(config.batch)):
+                log_mel = model.encoder.normalised_log_mel(augmented(chosen))
+                log_mel = mask_spectrogram(log_mel, config.augmentation, augmented.generator)
+                targets = functional.one_hot(labels[chosen], len(LABELS)).to(torch.float32)
+                log_mel, targets = _mix_up(log_mel, targets, config.mixup_alpha, rng)
+                with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
+                    logits = model.classify(log_mel)
+                loss = functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                update_average(averaged, model, config.ema_decay, epoch * steps_per_epoch + step)
+                losses.append(loss.detach())
+            mean_loss = torch.stack(losses).mean().item()  # once an epoch: a graphics processor would wait in each step
+            if not math.isfinite(mean_loss):
+                raise FloatingPointError(f"the audio loss is {mean_loss} in epoch {epoch + 1}; lower learning_rate")
+            history.append({"loss": mean_loss})
+            if validation:
+                predicted = predict_voices(averaged, validation, augmented.samples).argmax(axis=1)
+                history[-1]["validation_uar"] = unweighted_average_recall(validation_labels, predicted)
+            progress.set_postfix({name: f"{value:.3f}" for name, value in history[-1].items()})
+    return averaged.cpu().eval(), history
 
 
 def _mix_up(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -214,8 +214,7 @@ class AugmentedBatches(ClipBatches):
             crops = (255.0 * crops).round().to(torch.uint8).permute(0, 2, 3, 1)  # (B * Tf, S, S, 3)
             batch["face"] = crops.unflatten(0, batch["face"].shape[:2])
         if self.voice:
-            rng = np.random.default_rng(rows.seed)
-            batch["audio"] = torch.from_numpy(np.stack([self.voice(window, rng) for window in batch["audio"].numpy()]))
+            batch["audio"] = self.voice(batch["audio"], torch.Generator().manual_seed(rows.seed))
         return batch
 
 

@@ -68,14 +68,14 @@ def embed_voices(
     batch: int = 32,
 ) -> np.ndarray:
     """Embeddings float32 (views, M, Ta, D): the plain window first, then augmented ones."""
-    augmented = AugmentedWindows(encoder_config, config, seed)
+    augmented = AugmentedWindows(clips, encoder_config, config, torch.Generator().manual_seed(seed))
     plain = embed_windows(model, plain_windows(clips, augmented.samples))
     embeddings = np.empty((views, *plain.shape), np.float32)
     embeddings[0] = plain
     for view in tqdm(range(1, views), desc="voice embeddings", unit="view"):
         # In a new order each time: the babble of a window is made of those beside it.
         for chosen in torch.randperm(len(clips), generator=augmented.generator).split(batch):
-            embeddings[view, chosen.numpy()] = embed_windows(model, augmented([clips[i] for i in chosen]))
+            embeddings[view, chosen.numpy()] = embed_windows(model, augmented(chosen))
     return embeddings
 
 

@@ -94,17 +94,20 @@ def integer_products(exact: Path) -> bytes:
 
     exact: the file in float32.
     """
-    return _quantised(
-        exact,
-        lambda prepared, made: quantize_dynamic(
+
+    def quantise(prepared: str, made: str) -> None:
+        model = onnx.load(prepared)
+        quantize_dynamic(
             prepared,
             made,
             op_types_to_quantize=["MatMul"],
+            nodes_to_exclude=_exact_nodes(model),
             per_channel=True,
             weight_type=QuantType.QUInt8,  # which every processor multiplies without overflow
-            extra_options={"TensorQuantOverrides": _matrix_scales(onnx.load(prepared))},
-        ),
-    )
+            extra_options={"TensorQuantOverrides": _matrix_scales(model)},
+        )
+
+    return _quantised(exact, quantise)
 
 
 def with_encoder(classifier: Classifier, encoder: nn.Module) -> Classifier:

@@ -2,19 +2,20 @@
 fans and people.
 """
 
-import contextlib
 import math
-import random
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import audiomentations
 import numpy as np
 import scipy.signal
 import soundfile
+import torch
+from torch import Tensor
+
+from .voice_augmentation import coloured_noise, draw, heard, uniform
 
 TELEPHONE_HZ = (300.0, 3400.0)  # ITU-T G.712
+EDGE_ORDER = 4  # of the filters: 24 dB an octave
 RECORDINGS = (".wav", ".flac")
 
 
@@ -47,60 +48,69 @@ class RobotVoiceAugmenter:
         self.options = options
         self.sample_rate_hz = sample_rate_hz
         self.recordings = None if options.background is None else _read_recordings(options.background, sample_rate_hz)
-        low_hz, high_hz = TELEPHONE_HZ
-        least_db, most_db = options.background_snr_db
-        self.made_noise = audiomentations.AddColorNoise(least_db, most_db, min_f_decay=-6.0, max_f_decay=0.0, p=1.0)
-        self.telephone = audiomentations.Compose(
-            [
-                audiomentations.HighPassFilter(low_hz, low_hz, 24, 24, p=1.0),
-                audiomentations.LowPassFilter(high_hz, high_hz, 24, 24, p=1.0),
-            ]
-        )
 
-    def __call__(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Float32 (N,) in [-1, 1] -> the same shape and range; zeros before a stream began stay zeros.
+    def __call__(self, windows: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, N) in [-1, 1] -> the same shape and range; zeros before a stream began stay zeros.
 
-        The room comes first, then the noise, then the line. `rng` decides everything: audiomentations, which
-        draws from the global generators, finds them seeded from it, and they are left as they were.
+        The room comes first, then the noise, then the line. The generator, on the device of the windows, decides
+        everything.
         """
-        heard = np.maximum.accumulate(window != 0.0)  # False before the stream began
-        if not heard.any():
-            return window.copy()
-        options = self.options
-        if rng.random() < options.reverberation_probability:
-            window = self._reverberate(window, rng)
-        if rng.random() < options.background_probability:
-            window = self._add_background(window, rng)
-        if rng.random() < options.telephone_probability:
-            window = self._change(self.telephone, window, rng)
-        return np.where(heard, np.clip(window, -1.0, 1.0), 0.0).astype(np.float32)
+        options, changed = self.options, windows
+        for probability, change in (
+            (options.reverberation_probability, self._reverberate),
+            (options.background_probability, self._add_background),
+            (options.telephone_probability, self._telephone),
+        ):
+            chosen = draw(generator, len(windows)) < probability
+            if chosen.any():
+                changed = changed.index_put((chosen,), change(changed[chosen], generator))
+        return torch.where(heard(windows), changed.clamp(-1.0, 1.0), 0.0)
 
-    def _change(
-        self, change: Callable[[np.ndarray, int], np.ndarray], window: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        with _seeded_globals(int(rng.integers(2**32))):
-            return change(window.astype(np.float32), self.sample_rate_hz)
+    def _reverberate(self, windows: Tensor, generator: torch.Generator) -> Tensor:
+        """A room as decaying noise behind the direct sound (Polack 1988), at the level that the window had."""
+        decay_s = uniform(self.options.reverberation_s, generator, len(windows), 1)
+        ratio_db = uniform(self.options.direct_to_reverberant_db, generator, len(windows), 1)
+        samples = round(max(self.options.reverberation_s) * self.sample_rate_hz)
+        time_s = torch.arange(1, samples, device=generator.device) / self.sample_rate_hz
+        tail = torch.randn(len(windows), len(time_s), generator=generator, device=generator.device)
+        tail = tail * 10.0 ** (-3.0 * time_s / decay_s) * (time_s < decay_s)  # -60 dB at decay_s, where it ends
+        tail = tail * 10.0 ** (-ratio_db / 20.0) / _length(tail)
+        whole = windows.shape[1] + samples  # as long as the sound and all of its tail, for a circular convolution
+        room = torch.fft.rfft(torch.nn.functional.pad(tail, (1, 0)), n=whole)
+        wet = windows + torch.fft.irfft(torch.fft.rfft(windows, n=whole) * room, n=whole)[:, : windows.shape[1]]
+        return wet * _length(windows) / _length(wet)
 
-    def _add_background(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _add_background(self, windows: Tensor, generator: torch.Generator) -> Tensor:
         """A random part of a random recording, repeated where it is too short; made noise without recordings."""
         if self.recordings is None:
-            return self._change(self.made_noise, window, rng)
-        recording = self.recordings[rng.integers(len(self.recordings))]
-        start = rng.integers(len(recording))
-        noise = np.take(recording, np.arange(start, start + len(window)), mode="wrap")
-        snr_db = rng.uniform(*self.options.background_snr_db)
-        gain = 10.0 ** (-snr_db / 20.0) * np.linalg.norm(window) / max(np.linalg.norm(noise), 1e-12)
-        return window + gain * noise
+            noise = coloured_noise(windows.shape, generator)
+        else:
+            noise = torch.stack([self._recorded(windows.shape[1], generator) for _ in windows])
+        snr_db = uniform(self.options.background_snr_db, generator, len(windows), 1)
+        return windows + noise * 10.0 ** (-snr_db / 20.0) * _length(windows) / _length(noise)
 
-    def _reverberate(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A room as decaying noise behind the direct sound (Polack 1988), at the level that the window had."""
-        decay_s = rng.uniform(*self.options.reverberation_s)
-        ratio_db = rng.uniform(*self.options.direct_to_reverberant_db)
-        time_s = np.arange(1, round(decay_s * self.sample_rate_hz)) / self.sample_rate_hz
-        tail = rng.standard_normal(len(time_s)) * 10.0 ** (-3.0 * time_s / decay_s)  # -60 dB at decay_s
-        tail *= 10.0 ** (-ratio_db / 20.0) / np.linalg.norm(tail)
-        wet = scipy.signal.fftconvolve(window, np.concatenate([[1.0], tail]))[: len(window)]
-        return wet * (np.linalg.norm(window) / max(np.linalg.norm(wet), 1e-12))
+    def _recorded(self, samples: int, generator: torch.Generator) -> Tensor:
+        """(N,)."""
+        which, first = draw(generator, 2).tolist()
+        recording = self.recordings[int(which * len(self.recordings))]
+        positions = np.arange(samples) + int(first * len(recording))
+        noise = np.take(recording, positions, mode="wrap").astype(np.float32)
+        return torch.from_numpy(noise).to(generator.device)
+
+    def _telephone(self, windows: Tensor, generator: torch.Generator) -> Tensor:
+        """A band with the edges of two Butterworth filters of the fourth order, without their delays."""
+        samples = windows.shape[1]
+        frequency_hz = torch.fft.rfftfreq(samples, 1.0 / self.sample_rate_hz, device=generator.device)
+        low_hz, high_hz = TELEPHONE_HZ
+        below = (low_hz / frequency_hz.clamp(min=1e-3)) ** EDGE_ORDER
+        above = (frequency_hz / high_hz) ** EDGE_ORDER
+        gain = torch.rsqrt((1.0 + below * below) * (1.0 + above * above))
+        return torch.fft.irfft(torch.fft.rfft(windows) * gain, n=samples)
+
+
+def _length(sound: Tensor) -> Tensor:
+    """(B, N) -> (B, 1), above zero."""
+    return torch.linalg.vector_norm(sound, dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def _read_recordings(folder: Path, sample_rate_hz: int) -> list[np.ndarray]:
@@ -122,15 +132,3 @@ def _read_recordings(folder: Path, sample_rate_hz: int) -> list[np.ndarray]:
         mono = samples.mean(axis=1)  # (N, channels) -> (N,)
         recordings.append(scipy.signal.resample_poly(mono, sample_rate_hz // common, rate_hz // common))
     return recordings
-
-
-@contextlib.contextmanager
-def _seeded_globals(seed: int) -> Iterator[None]:
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)

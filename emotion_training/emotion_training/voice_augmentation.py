@@ -1,5 +1,6 @@
 """Windows of a clip as a robot would hear them: another moment, speed, level, microphone and room noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,40 +41,64 @@ def plain_window(clip: SpeechClip, window_samples: int) -> np.ndarray:
         end = clip.voice_start_sample + (voice_samples + window_samples) // 2
     else:
         end = min(clip.voice_end_sample + round(TRAILING_SHARE * window_samples), len(clip.samples))
-    return cut_window(clip.samples, end, window_samples, 1.0)
+    return cut_window(clip.samples, end, window_samples)
 
 
-def random_window(
-    clip: SpeechClip, window_samples: int, options: VoiceAugmentation, rng: np.random.Generator
-) -> np.ndarray:
-    """A window that holds at least `least_voice` of the voice, float32 (window_samples,)."""
-    speed = 1.0 + rng.uniform(-options.speed, options.speed)
-    span = round(window_samples * speed)  # samples of the clip that make a window
-    voice_samples = clip.voice_end_sample - clip.voice_start_sample
-    needed = round(options.least_voice * min(voice_samples, span))
-    earliest_end = clip.voice_start_sample + needed
-    latest_end = max(earliest_end + 1, min(len(clip.samples), clip.voice_end_sample - needed + span))
-    end = int(rng.integers(earliest_end, latest_end))
-    window = cut_window(clip.samples, end, window_samples, speed)
-    if rng.random() < options.padding_probability:
-        voice_in_window = max(0, min(clip.voice_end_sample, end) - max(clip.voice_start_sample, end - span))
-        first_voice = window_samples - round((end - max(clip.voice_start_sample, end - span)) / speed)
-        most = first_voice + max(0, round((voice_in_window - needed) / speed))
-        window[: int(rng.integers(0, max(1, most)))] = 0.0
-    return window
+class VoiceBank:
+    """Clips side by side on a device, from which whole batches of windows are cut at once."""
+
+    def __init__(self, clips: Sequence[SpeechClip], device: torch.device):
+        counts = torch.tensor([len(clip.samples) for clip in clips])
+        self.samples = torch.from_numpy(np.concatenate([clip.samples for clip in clips])).to(device)  # int16 (N,)
+        self.counts = counts.to(device)
+        self.firsts = (counts.cumsum(0) - counts).to(device)
+        self.voice_starts = torch.tensor([clip.voice_start_sample for clip in clips], device=device)
+        self.voice_ends = torch.tensor([clip.voice_end_sample for clip in clips], device=device)
+
+    def random_windows(
+        self, chosen: Tensor, window_samples: int, options: VoiceAugmentation, generator: torch.Generator
+    ) -> Tensor:
+        """A window of each chosen clip (B,) that holds at least `least_voice` of the voice, float32
+        (B, window_samples).
+        """
+        draws = draw(generator, 4, len(chosen))
+        voice_starts, voice_ends = self.voice_starts[chosen], self.voice_ends[chosen]
+        speed = 1.0 + options.speed * (2.0 * draws[0] - 1.0)
+        span = (window_samples * speed).round().long()  # samples of the clip that make a window
+        needed = (options.least_voice * torch.minimum(voice_ends - voice_starts, span)).round().long()
+        earliest_end = voice_starts + needed
+        latest_end = torch.minimum(self.counts[chosen], voice_ends - needed + span).maximum(earliest_end + 1)
+        end = _integers(draws[1], earliest_end, latest_end)
+        windows = self._cut(chosen, end, window_samples, speed)
+        # Where the stream is to have begun inside the window: as late as leaves enough of the voice.
+        first_heard = voice_starts.maximum(end - span)
+        voice_left = (voice_ends.minimum(end) - first_heard).clamp(min=0)
+        first_voice = window_samples - ((end - first_heard) / speed).round().long()
+        most = first_voice + ((voice_left - needed) / speed).round().long().clamp(min=0)
+        begins = _integers(draws[2], torch.zeros_like(most), most.clamp(min=1))
+        padded = (draws[3] < options.padding_probability) & (begins > 0)
+        before = torch.arange(window_samples, device=windows.device) < begins.unsqueeze(1)  # (B, N)
+        return torch.where(padded.unsqueeze(1) & before, 0.0, windows)
+
+    def _cut(self, chosen: Tensor, end: Tensor, window_samples: int, speed: Tensor) -> Tensor:
+        """`speed` times as many samples before `end` as a window has; zeros outside the clip. end, speed: (B,)."""
+        before = torch.arange(window_samples, 0, -1, device=end.device)
+        positions = end.unsqueeze(1) - speed.unsqueeze(1) * before  # (B, N)
+        last = (self.counts[chosen] - 1).unsqueeze(1)
+        inside = (positions >= 0) & (positions <= last)
+        left = positions.floor().long().clamp(min=0).minimum(last)
+        firsts = self.firsts[chosen].unsqueeze(1)
+        share = positions - left
+        here, there = (self.samples[firsts + at].to(torch.float32) for at in (left, (left + 1).minimum(last)))
+        return torch.where(inside, here + share * (there - here), 0.0) * INT16_SCALE
 
 
-def cut_window(samples: np.ndarray, end: int, window_samples: int, speed: float) -> np.ndarray:
-    """`speed` times as many samples (int16) before `end`, as float32 (window_samples,); zeros outside the
-    clip.
-    """
-    positions = end - speed * np.arange(window_samples, 0, -1)
-    if speed == 1.0:
-        inside = (positions >= 0) & (positions < len(samples))
-        window = np.zeros(window_samples, np.float32)
-        window[inside] = samples[positions[inside].astype(np.int64)]
-    else:
-        window = np.interp(positions, np.arange(len(samples)), samples, left=0.0, right=0.0).astype(np.float32)
+def cut_window(samples: np.ndarray, end: int, window_samples: int) -> np.ndarray:
+    """The samples (int16) before `end`, as float32 (window_samples,); zeros outside the clip."""
+    positions = np.arange(end - window_samples, end)
+    inside = (positions >= 0) & (positions < len(samples))
+    window = np.zeros(window_samples, np.float32)
+    window[inside] = samples[positions[inside]]
     return window * INT16_SCALE
 
 
@@ -82,17 +107,25 @@ def augment_windows(windows: Tensor, options: VoiceAugmentation, generator: torc
 
     Zeros before a stream began stay zeros.
     """
-    heard = (windows != 0.0).to(torch.int8).cummax(dim=1).values.to(torch.bool)  # False before the stream began
+    after = heard(windows)
     voice = _equalise(windows, options, generator)
-    power = (voice * voice).sum(dim=1) / heard.sum(dim=1).clamp(min=1)  # (B,)
-    noise = _coloured_noise(voice.shape, generator)
+    power = (voice * voice).sum(dim=1) / after.sum(dim=1).clamp(min=1)  # (B,)
+    noise = coloured_noise(voice.shape, generator)
     voice = _mix(voice, power, noise, options.noise_probability, options.noise_snr_db, generator)
-    babble = windows[torch.randperm(len(windows), generator=generator)] + windows.roll(1, 0) + windows.roll(2, 0)
+    babble = (
+        windows[torch.randperm(len(windows), generator=generator, device=generator.device)]
+        + windows.roll(1, 0)
+        + windows.roll(2, 0)
+    )
     voice = _mix(voice, power, babble, options.babble_probability, options.babble_snr_db, generator)
-    low, high = options.level_dbfs
-    level = 10.0 ** ((low + (high - low) * torch.rand(len(voice), 1, generator=generator)) / 20.0)
+    level = 10.0 ** (uniform(options.level_dbfs, generator, len(voice), 1) / 20.0)
     voice = voice * level / torch.sqrt(power.unsqueeze(1) + 1e-12)
-    return torch.where(heard, voice, 0.0).clamp(-1.0, 1.0)
+    return torch.where(after, voice, 0.0).clamp(-1.0, 1.0)
+
+
+def heard(windows: Tensor) -> Tensor:
+    """(B, N) -> bool (B, N): False for the zeros before a stream began."""
+    return (windows != 0.0).to(torch.int8).cummax(dim=1).values.to(torch.bool)
 
 
 def mask_spectrogram(log_mel: Tensor, options: VoiceAugmentation, generator: torch.Generator) -> Tensor:
@@ -100,9 +133,9 @@ def mask_spectrogram(log_mel: Tensor, options: VoiceAugmentation, generator: tor
     count, mels, frames = log_mel.shape
     for _ in range(options.masks):
         for axis, size, widest in ((1, mels, options.mask_bands), (2, frames, options.mask_frames)):
-            width = torch.rand(count, 1, generator=generator) * widest
-            start = torch.rand(count, 1, generator=generator) * (size - width)
-            positions = torch.arange(size).unsqueeze(0)
+            width = draw(generator, count, 1) * widest
+            start = draw(generator, count, 1) * (size - width)
+            positions = torch.arange(size, device=generator.device).unsqueeze(0)
             masked = (positions >= start) & (positions < start + width)  # (B, size)
             log_mel = log_mel.masked_fill(masked.unsqueeze(3 - axis), 0.0)
     return log_mel
@@ -112,16 +145,31 @@ def _equalise(windows: Tensor, options: VoiceAugmentation, generator: torch.Gene
     """A random smooth gain over eight points of the frequency axis."""
     spectrum = torch.fft.rfft(windows)  # (B, F)
     points = 8
-    gains_db = (torch.rand(len(windows), 1, points, generator=generator) * 2.0 - 1.0) * options.equaliser_db
+    gains_db = uniform((-options.equaliser_db, options.equaliser_db), generator, len(windows), 1, points)
     curve_db = torch.nn.functional.interpolate(gains_db, size=spectrum.shape[1], mode="linear").squeeze(1)  # (B, F)
     return torch.fft.irfft(spectrum * 10.0 ** (curve_db / 20.0), n=windows.shape[1])
 
 
-def _coloured_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
+def draw(generator: torch.Generator, *shape: int) -> Tensor:
+    """From [0, 1), on the device of the generator."""
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def uniform(limits: tuple[float, float], generator: torch.Generator, *shape: int) -> Tensor:
+    low, high = limits
+    return low + (high - low) * draw(generator, *shape)
+
+
+def _integers(draw: Tensor, least: Tensor, end: Tensor) -> Tensor:
+    """Integers from `least` up to before `end`, all (B,), by a draw from [0, 1)."""
+    return (least + (draw * (end - least)).long()).minimum(end - 1)
+
+
+def coloured_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
     """(B, N) noise between white and brown."""
-    spectrum = torch.fft.rfft(torch.randn(shape, generator=generator))
-    exponent = torch.rand(shape[0], 1, generator=generator)
-    frequency = torch.arange(1, spectrum.shape[1] + 1, dtype=torch.float32)
+    spectrum = torch.fft.rfft(torch.randn(shape, generator=generator, device=generator.device))
+    exponent = draw(generator, shape[0], 1)
+    frequency = torch.arange(1, spectrum.shape[1] + 1, dtype=torch.float32, device=generator.device)
     return torch.fft.irfft(spectrum * frequency ** (-exponent), n=shape[1])
 
 
@@ -134,9 +182,8 @@ def _mix(
     generator: torch.Generator,
 ) -> Tensor:
     """Adds noise (B, N) to a share of the voices (B, N) at a random ratio to their power (B,)."""
-    low, high = snr_db
-    ratio_db = low + (high - low) * torch.rand(len(voice), generator=generator)
+    ratio_db = uniform(snr_db, generator, len(voice))
     noise_power = (noise * noise).mean(dim=1)
     gain = torch.sqrt(power / (noise_power + 1e-12)) * 10.0 ** (-ratio_db / 20.0)
-    chosen = torch.rand(len(voice), generator=generator) < probability
+    chosen = draw(generator, len(voice)) < probability
     return voice + noise * torch.where(chosen, gain, 0.0).unsqueeze(1)

@@ -1,5 +1,7 @@
 """Augmented faces and voices stay what the encoders expect."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from emotion_training.face_augmentation import augment_faces
 from emotion_training.speech_clips import SpeechClip
 from emotion_training.tiny_bundle import tiny_config
-from emotion_training.voice_augmentation import augment_windows, mask_spectrogram, plain_window, random_window
+from emotion_training.voice_augmentation import VoiceBank, augment_windows, mask_spectrogram, plain_window
 
 FACES = tiny_config().face_training.augmentation
 VOICES = tiny_config().audio_training.augmentation
@@ -22,6 +24,11 @@ def clip_with_voice(start, end, total):
     samples = np.zeros(total, np.int16)
     samples[start:end] = 8000
     return SpeechClip("clip", "test", "speaker", 0, samples, start, end)
+
+
+def clip_of(samples):
+    """All of it voice."""
+    return SpeechClip("clip", "test", "speaker", 0, samples.astype(np.int16), 0, len(samples))
 
 
 def test_faces_keep_shape_and_range_and_change(generator):
@@ -44,13 +51,62 @@ def test_plain_window_of_a_long_voice_is_full_of_it():
     assert (plain_window(clip_with_voice(0, 90000, 90000), 48000) != 0).all()
 
 
-@pytest.mark.parametrize("voice", [(8000, 24000, 40000), (0, 90000, 90000), (3000, 7000, 9000)])
-def test_random_windows_keep_enough_of_the_voice(voice):
-    rng = np.random.default_rng(0)
-    start, end, _ = voice
-    for _ in range(50):
-        window = random_window(clip_with_voice(*voice), 48000, VOICES, rng)
-        assert (window != 0).sum() >= 0.95 * VOICES.least_voice * min(end - start, 48000)
+def test_random_windows_keep_enough_of_the_voice(generator):
+    voices = [(8000, 24000, 40000), (0, 90000, 90000), (3000, 7000, 9000)]
+    bank = VoiceBank([clip_with_voice(*voice) for voice in voices], generator.device)
+    kept = bank.random_windows(torch.arange(3).repeat(50), 48000, VOICES, generator).count_nonzero(dim=1)
+    lengths = torch.tensor([min(end - start, 48000) for start, end, _ in voices]).repeat(50)
+    assert (kept >= 0.95 * VOICES.least_voice * lengths).all()
+
+
+def test_random_windows_lie_in_their_own_clips_at_other_speeds(generator):
+    ramps = [np.arange(1, 30001), -np.arange(1, 3001), np.arange(20000, 32000)]  # each sample tells its place
+    bank = VoiceBank([clip_of(ramp) for ramp in ramps], generator.device)
+    chosen = torch.arange(3).repeat(20)
+    options = replace(VOICES, speed=0.1, padding_probability=0.0)
+    windows = 32768.0 * bank.random_windows(chosen, 8000, options, generator).double().numpy()
+    speeds, ends = [], []
+    for window, clip in zip(windows, chosen.tolist(), strict=True):
+        samples = ramps[clip]
+        inside = np.flatnonzero(window)
+        places = (window[inside] - samples[0]) / np.sign(samples[0])
+        speed, end = np.polyfit(inside - 8000, places, 1)
+        positions = end - speed * np.arange(8000, 0, -1)
+        expected = np.interp(positions, np.arange(len(samples)), samples, left=0.0, right=0.0)
+        apart = np.abs(window - expected) > 0.05
+        assert not apart[1:].any() or (np.flatnonzero(apart) == inside[0]).all()  # the first may lie on the edge
+        needed = options.least_voice * min(len(samples), 8000 * speed)
+        assert needed - 1 <= end < len(samples) + 0.1 and end == pytest.approx(round(end), abs=0.1)
+        speeds.append(speed)
+        ends.append(end)
+    assert min(speeds) > 0.9 - 1e-4 and max(speeds) < 1.1 + 1e-4 and np.ptp(speeds) > 0.15
+    assert np.ptp(ends[::3]) > 15000
+
+
+def test_a_stream_that_begins_in_the_window_leaves_zeros_before_and_the_rest_as_it_was():
+    clips = [clip_of(np.full(90000, 8000)), clip_of(np.full(9000, 8000))]
+    bank, chosen = VoiceBank(clips, torch.device("cpu")), torch.arange(2).repeat(20)
+    plain, padded = (
+        bank.random_windows(
+            chosen, 8000, replace(VOICES, padding_probability=probability), torch.Generator().manual_seed(0)
+        )
+        for probability in (0.0, 1.0)
+    )
+    before = (padded != 0.0).cumsum(dim=1) == 0
+    assert torch.equal(padded[~before], plain[~before])
+    assert ((padded == 0.0) & (plain != 0.0)).any(dim=1).float().mean() > 0.5
+    assert (padded.count_nonzero(dim=1) >= 0.95 * VOICES.least_voice * 8000).all()
+
+
+def test_the_generator_decides_where_windows_lie_and_torch_s_state_stays():
+    bank = VoiceBank([clip_of(np.arange(1, 30001))], torch.device("cpu"))
+    before = torch.get_rng_state()
+    first, again, other = (
+        bank.random_windows(torch.zeros(4, dtype=torch.long), 8000, VOICES, torch.Generator().manual_seed(seed))
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again) and torch.equal(before, torch.get_rng_state())
+    assert not (first == other).all(dim=1).any()
 
 
 def test_windows_keep_their_zeros_and_their_range(generator):

@@ -28,14 +28,25 @@ def faces():
 
 
 @pytest.fixture
-def voice():
-    window = 0.1 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
-    window[:3000] = 0.0
-    return window
+def voices():
+    windows = 0.1 * torch.randn(4, 16000, generator=torch.Generator().manual_seed(0))
+    windows[:, :3000] = 0.0
+    return windows
 
 
-def generator():
-    return torch.Generator().manual_seed(0)
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def robot_voices(windows, seed=0, **options):
+    """The windows with those changes alone that `options` ask for."""
+    augmenter = RobotVoiceAugmenter(RobotVoiceAugmentation(**{**NO_VOICE, **options}), 16000)
+    return augmenter(windows, generator(seed))
+
+
+def write_fan(folder):
+    """A recording of a level hum at another rate and shorter than a window."""
+    soundfile.write(folder / "fan.wav", np.full(4000, 0.3), 8000)
 
 
 @pytest.mark.parametrize("name", FACE_PROBABILITIES)
@@ -57,7 +68,7 @@ def test_the_generator_decides_all_changes_of_faces_and_torch_s_state_stays(face
     before = torch.get_rng_state()
     first, second = (augment_robot_faces(faces, options, generator()) for _ in range(2))
     assert torch.equal(first, second) and torch.equal(before, torch.get_rng_state())
-    assert not torch.equal(first, augment_robot_faces(faces, options, torch.Generator().manual_seed(1)))
+    assert not torch.equal(first, augment_robot_faces(faces, options, generator(1)))
 
 
 def test_dark_faces_are_dark(faces):
@@ -79,55 +90,87 @@ def test_a_turned_face_is_narrower_and_a_tilted_one_only_turns_in_the_picture():
 
 
 @pytest.mark.parametrize("name", VOICE_PROBABILITIES)
-def test_each_change_of_a_voice_keeps_shape_range_and_the_silence_before(name, voice):
-    changed = RobotVoiceAugmenter(RobotVoiceAugmentation(**{**NO_VOICE, name: 1.0}), 16000)(
-        voice, np.random.default_rng(0)
-    )
-    assert changed.shape == voice.shape and changed.dtype == np.float32
-    assert np.isfinite(changed).all() and np.abs(changed).max() <= 1.0
-    assert (changed[:3000] == 0.0).all() and not np.allclose(changed, voice)
+def test_each_change_of_voices_keeps_shape_range_and_the_silence_before(name, voices):
+    changed = robot_voices(voices, **{name: 1.0})
+    assert changed.shape == voices.shape and changed.dtype == torch.float32
+    assert torch.isfinite(changed).all() and changed.abs().max() <= 1.0
+    assert not changed[:, :3000].any()
+    assert not any(torch.allclose(*pair) for pair in zip(changed, voices, strict=True))
 
 
-def test_silence_stays_silence_and_nothing_changes_at_no_probability(voice):
-    rng = np.random.default_rng(0)
-    augmenter = RobotVoiceAugmenter(RobotVoiceAugmentation(), 16000)
-    assert not augmenter(np.zeros(8000, np.float32), rng).any()
-    np.testing.assert_allclose(RobotVoiceAugmenter(RobotVoiceAugmentation(**NO_VOICE), 16000)(voice, rng), voice)
+@pytest.mark.parametrize("name", VOICE_PROBABILITIES)
+def test_half_of_the_windows_change_and_the_others_stay(name, voices):
+    windows = voices.repeat(8, 1)
+    changed = robot_voices(windows, **{name: 0.5})
+    apart = (changed - windows).abs().amax(dim=1)
+    assert 8 <= (apart > 1e-3).sum() <= 24
+    assert (apart[apart <= 1e-3] == 0.0).all()
 
 
-def test_rng_decides_all_changes_of_voices_and_the_global_generators_stay(voice):
-    augmenter = RobotVoiceAugmenter(RobotVoiceAugmentation(**dict.fromkeys(VOICE_PROBABILITIES, 0.5)), 16000)
-    before = random.getstate(), np.random.get_state()[1].copy()
-    results = [[augmenter(voice, rng) for _ in range(4)] for rng in map(np.random.default_rng, (0, 0, 1))]
-    assert random.getstate() == before[0] and (np.random.get_state()[1] == before[1]).all()
-    assert all(np.array_equal(a, b) for a, b in zip(results[0], results[1], strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(results[0], results[2], strict=True))
+def test_silence_stays_silence_beside_voices_too(voices):
+    voices[1::2] = 0.0
+    changed = robot_voices(voices, **dict.fromkeys(VOICE_PROBABILITIES, 1.0))
+    assert not changed[1::2].any() and changed[::2].any(dim=1).all()
 
 
-def test_a_telephone_has_no_bass(voice):
-    options = RobotVoiceAugmentation(**{**NO_VOICE, "telephone_probability": 1.0})
-    changed = RobotVoiceAugmenter(options, 16000)(voice, np.random.default_rng(0))
-    frequency_hz, power = scipy.signal.welch(changed[3000:], 16000)
-    speech = power[(frequency_hz > 500.0) & (frequency_hz < 2500.0)].mean()
-    assert power[frequency_hz < 100.0].mean() < 0.01 * speech
-    assert power[frequency_hz > 7000.0].mean() < 0.01 * speech
+def test_nothing_changes_at_no_probability(voices):
+    assert torch.equal(robot_voices(voices), voices)
+
+
+def test_the_generator_decides_all_changes_of_voices_and_the_global_generators_stay(voices, tmp_path):
+    write_fan(tmp_path)
+    options = dict.fromkeys(VOICE_PROBABILITIES, 0.5) | {"background": tmp_path}
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    first, again, other = (robot_voices(voices, seed, **options) for seed in (0, 0, 1))
+    assert torch.equal(before[0], torch.get_rng_state()) and random.getstate() == before[1]
+    assert (np.random.get_state()[1] == before[2]).all()
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_telephone_has_no_bass_and_no_treble(voices):
+    changed = robot_voices(voices, telephone_probability=1.0)
+    frequency_hz, power = scipy.signal.welch(changed[:, 3000:].numpy(), 16000)  # (B, F)
+    _, before = scipy.signal.welch(voices[:, 3000:].numpy(), 16000)
+    speech = (frequency_hz > 500.0) & (frequency_hz < 2500.0)
+    assert power[:, frequency_hz < 100.0].mean() < 0.01 * power[:, speech].mean()
+    assert power[:, frequency_hz > 7000.0].mean() < 0.01 * power[:, speech].mean()
+    np.testing.assert_allclose(power[:, speech].mean(axis=1), before[:, speech].mean(axis=1), rtol=0.1)
 
 
 def test_reverberation_sounds_on_after_the_voice():
-    window = np.zeros(16000, np.float32)
-    window[1000:4000] = 0.5
-    options = RobotVoiceAugmentation(**{**NO_VOICE, "reverberation_probability": 1.0})
-    changed = RobotVoiceAugmenter(options, 16000)(window, np.random.default_rng(0))
-    assert np.abs(changed[4000:5000]).mean() > 1e-3 and not changed[:1000].any()
-    assert np.linalg.norm(changed) == pytest.approx(np.linalg.norm(window), rel=0.1)
+    windows = torch.zeros(3, 16000)
+    windows[0, 1000:4000] = 0.5
+    windows[2, 1000:4000] = 0.05
+    changed = robot_voices(windows, reverberation_probability=1.0)
+    assert changed[0, 4000:5000].abs().mean() > 1e-3 and changed[2, 4000:5000].abs().mean() > 1e-4
+    assert not changed[:, :1000].any() and not changed[1].any()
+    torch.testing.assert_close(changed.norm(dim=1), windows.norm(dim=1), rtol=0.1, atol=0.0)
 
 
-def test_background_comes_from_recordings_where_there_are_some(voice, tmp_path):
-    soundfile.write(tmp_path / "fan.wav", np.full(8000, 0.3), 8000)
-    options = RobotVoiceAugmentation(
-        **{**NO_VOICE, "background_probability": 1.0, "background_snr_db": (0.0, 0.0), "background": tmp_path}
-    )
-    changed = RobotVoiceAugmenter(options, 16000)(voice, np.random.default_rng(0))
-    assert (changed - voice)[3000:].std() < 0.01 and abs((changed - voice)[3000:].mean()) > 0.05
+def test_a_room_falls_silent_by_its_reverberation_time():
+    clap = torch.zeros(1, 16000)
+    clap[0, 1000] = 0.5
+    changed = robot_voices(clap, reverberation_probability=1.0, reverberation_s=(0.2, 0.2))
+    after = changed[0, 1001:].abs()
+    assert after[:800].mean() > 10.0 * after[1600:2400].mean() > 0.0
+    assert not (after[3200:] > 1e-6).any()
+
+
+def test_the_background_is_as_loud_as_it_is_asked_to_be(voices):
+    changed = robot_voices(0.1 * voices, background_probability=1.0, background_snr_db=(20.0, 20.0))
+    noise = (changed - 0.1 * voices)[:, 3000:]
+    share = noise.norm(dim=1) / (0.1 * voices).norm(dim=1)
+    torch.testing.assert_close(share, torch.full((4,), 0.1), rtol=0.3, atol=0.0)
+
+
+def test_background_comes_from_recordings_where_there_are_some(voices, tmp_path):
+    write_fan(tmp_path)
+    changed = robot_voices(voices, background_probability=1.0, background_snr_db=(0.0, 0.0), background=tmp_path)
+    noise = (changed - voices)[:, 3000:]
+    assert (noise.std(dim=1) < 0.01).all() and (noise.mean(dim=1).abs() > 0.05).all()
+
+
+def test_a_background_folder_without_recordings_is_named(tmp_path):
+    options = RobotVoiceAugmentation(background=tmp_path / "none")
     with pytest.raises(BackgroundError, match="none holds no recordings; expected a folder"):
-        RobotVoiceAugmenter(dataclasses.replace(options, background=tmp_path / "none"), 16000)
+        RobotVoiceAugmenter(options, 16000)

@@ -8,6 +8,8 @@ from .log_mel import fourier_basis
 
 MELS = 80
 SAMPLE_RATE_HZ, FRAME_SAMPLES, HOP_SAMPLES = 16000, 400, 160
+MIDDLE = FRAME_SAMPLES // 2
+STEP_SAMPLES = HOP_SAMPLES // 2  # frames and hops are whole numbers of them
 LEAST_POWER = 1e-10
 DYNAMIC_RANGE = 8.0  # powers of ten below the loudest; less is heard as silence
 
@@ -21,10 +23,12 @@ class WhisperLogMel(nn.Module):
     def __init__(self, token_frames: int):
         super().__init__()
         self.token_frames = token_frames
-        basis = torch.from_numpy(fourier_basis(FRAME_SAMPLES, FRAME_SAMPLES)).to(torch.float32)
+        basis = torch.from_numpy(fourier_basis(FRAME_SAMPLES, FRAME_SAMPLES)).to(torch.float32)  # (2 F, FRAME_SAMPLES)
+        cosines, sines = basis.chunk(2)
         filters = torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=FRAME_SAMPLES, n_mels=MELS))
-        self.register_buffer("basis", basis.unsqueeze(1), persistent=False)  # (2 F, 1, FRAME_SAMPLES)
-        self.register_buffer("filters", filters, persistent=False)  # (MELS, F)
+        self.register_buffer("cosines", cosines[:, : MIDDLE + 1].T.contiguous(), persistent=False)  # (MIDDLE + 1, F)
+        self.register_buffer("sines", sines[:, 1:MIDDLE].T.contiguous(), persistent=False)  # (MIDDLE - 1, F)
+        self.register_buffer("filters", filters.T.contiguous(), persistent=False)  # (F, MELS)
 
     def frames(self, samples: int) -> int:
         """How many of them `forward` makes of N samples."""
@@ -32,14 +36,30 @@ class WhisperLogMel(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, N) at 16 kHz -> (B, MELS, T), decimal logarithm of the power, scaled."""
+        samples = audio.shape[1]
         deviation = torch.sqrt(audio.var(dim=1, keepdim=True, correction=0) + 1e-7)
         audio = (audio - audio.mean(dim=1, keepdim=True)) / deviation
-        before = self.frames(audio.shape[1]) * HOP_SAMPLES - audio.shape[1]
-        around = FRAME_SAMPLES // 2  # a frame is the sound around its time
+        before = self.frames(samples) * HOP_SAMPLES - samples
+        around = MIDDLE  # a frame is the sound around its time
         audio = nn.functional.pad(audio, (before + around, FRAME_SAMPLES - HOP_SAMPLES - around))
-        spectrum = nn.functional.conv1d(audio.unsqueeze(1), self.basis, stride=HOP_SAMPLES)  # (B, 2 F, T)
-        real, imaginary = spectrum.chunk(2, dim=1)
-        mel = torch.matmul(self.filters, real * real + imaginary * imaginary)  # (B, MELS, T)
+        cosine_part, sine_part = self._spectrum(_frames(audio, self.frames(samples)))  # (B, T, F)
+        mel = torch.matmul(cosine_part * cosine_part + sine_part * sine_part, self.filters)  # (B, T, MELS)
         logarithm = torch.log10(mel.clamp(min=LEAST_POWER))
         loudest = logarithm.amax(dim=(1, 2), keepdim=True)
-        return (torch.maximum(logarithm, loudest - DYNAMIC_RANGE) + 4.0) / 4.0
+        return ((torch.maximum(logarithm, loudest - DYNAMIC_RANGE) + 4.0) / 4.0).transpose(1, 2)
+
+    def _spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, FRAME_SAMPLES) -> both parts (B, T, F), with half the products of a whole basis.
+
+        Windowed cosines are the same forwards and backwards around the middle of a frame, and sines change their sign.
+        """
+        first, last = frames[:, :, 1:MIDDLE], frames[:, :, MIDDLE + 1 :].flip(2)
+        even = torch.cat([frames[:, :, :1], first + last, frames[:, :, MIDDLE : MIDDLE + 1]], dim=2)
+        return torch.matmul(even, self.cosines), torch.matmul(first - last, self.sines)
+
+
+def _frames(audio: Tensor, count: int) -> Tensor:
+    """(B, N) -> (B, count, FRAME_SAMPLES), one after each HOP_SAMPLES."""
+    steps = audio.unflatten(1, (-1, STEP_SAMPLES))
+    parts = [steps[:, k : k + 2 * count : 2] for k in range(FRAME_SAMPLES // STEP_SAMPLES)]
+    return torch.cat([part[:, :count] for part in parts], dim=2)
