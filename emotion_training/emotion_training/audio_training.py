@@ -131,25 +131,22 @@ def train_audio_classifier(
     config: AudioTrainingConfig,
     clips: Sequence[SpeechClip],
     validation: Sequence[SpeechClip],
-    weights: Path | None,
+    started: AudioClassifier,
     seed: int,
 ) -> tuple[AudioClassifier, list[dict[str, float]]]:
     """Averaged weights of the last step, and the figures of every epoch; nothing is chosen by them here.
 
-    validation: new people who tell how it goes; may be none.
-    weights: what the encoder starts from. Trains on CUDA's first graphics processor where there is one, which gives
-    other weights than the CPU does.
+    validation: new people who tell how it goes; may be none. started: see `start_audio_classifier`; it stays as it is.
+    Trains on CUDA's first graphics processor where there is one.
 
     Raises:
-        WeightsError: the weights are missing or do not fit, or the encoder cannot start from any.
         FloatingPointError: the loss is no number.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device()
     with device:  # where all tensors are made from here on
         torch.manual_seed(seed)
         augmented = AugmentedWindows(clips, encoder_config, config, torch.Generator(device).manual_seed(seed))
-        model = start_audio_classifier(encoder_config, config, weights)
-        model = model.to(device, memory_format=torch.channels_last)
+        model = copy.deepcopy(started).to(device, memory_format=torch.channels_last)
         averaged = copy.deepcopy(model)
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         steps_per_epoch = len(clips) // config.batch
@@ -189,6 +186,11 @@ def train_audio_classifier(
                 history[-1]["validation_uar"] = unweighted_average_recall(validation_labels, predicted)
             progress.set_postfix({name: f"{value:.3f}" for name, value in history[-1].items()})
     return averaged.cpu().eval(), history
+
+
+def training_device() -> torch.device:
+    """CUDA's first graphics processor where there is one, which gives other weights than the CPU does."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _mix_up(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -83,6 +83,14 @@ class AudioEncoderConfig:
 
 
 @dataclass(frozen=True)
+class SpeechCompressionConfig:
+    """What a compact Whisper is fitted on."""
+
+    whisper: str  # weights of the whole one, a file in the folder of the data
+    windows: int  # of voices
+
+
+@dataclass(frozen=True)
 class AudioTrainingConfig:
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
     balance: float  # 0: all clips come equally often, 1: all classes of all corpora do
@@ -136,6 +144,7 @@ class BundleConfig:
     face_encoder: FaceEncoderConfig
     face_training: FaceTrainingConfig
     audio_encoder: AudioEncoderConfig
+    speech_compression: SpeechCompressionConfig | None  # of an encoder that is made of Whisper
     audio_training: AudioTrainingConfig
     fusion: FusionConfig
     fusion_training: FusionTrainingConfig
@@ -186,6 +195,7 @@ def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> ty
         if value is None:
             return None
         (kind,) = set(typing.get_args(kind)) - {type(None)}
+        return _build(kind, value, key, problems)
     if kind is float and type(value) is int:
         return float(value)
     if kind is Path and type(value) is str:

@@ -143,6 +143,7 @@ def tiny_config() -> BundleConfig:
             options={"mels": 64, "channels": [8, 8, 8, 16], "embedding": 32, "dropout": 0.0},
             start_from=None,
         ),
+        speech_compression=None,
         audio_training=AudioTrainingConfig(
             emodb_boredom=False,
             balance=0.5,

@@ -40,9 +40,11 @@ from .quantisation import cost_of_integers
 from .quantised_face import face_as_shipped, face_cost, quantise_face
 from .quantised_voice import quantise_voice, voice_as_shipped
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
+from .speech_compression import compress_speech_network, start_compression
 from .stage_cache import StageCache
 
 VALIDATION_PAIRS = 1400  # per modality state
+SPEECH = "speech"  # the stage in which a compact Whisper is made
 NO_CONFUSION = np.eye(len(LABELS))
 
 
@@ -95,7 +97,7 @@ def judge_fold(
     """Trains on the training people and judges the test people, whom nothing in it knows.
 
     Raises:
-        WeightsError: as `train_bundle`.
+        WeightsError, ModelError, ConfigError: as `train_bundle`.
     """
     trained = _train(config, faces, clips.train, clips.validation, None, weights, cache)
     networks, face_views, voice_views = trained.networks, trained.face_views, trained.voice_views
@@ -110,7 +112,9 @@ def judge_fold(
     )
     judgements = judge(config, networks.audio, trained.shipped_audio, networks.fusion, test, trained.validation)
     people = {part: sorted({clip.speaker_id for clip in getattr(clips, part)}) for part in ("validation", "test")}
-    return JudgedFold(people, judgements, networks.durations_s["audio"] + networks.durations_s["fusion"])
+    return JudgedFold(
+        people, judgements, sum(networks.durations_s.get(stage, 0.0) for stage in (SPEECH, "audio", "fusion"))
+    )
 
 
 def train_bundle(
@@ -130,6 +134,7 @@ def train_bundle(
 
     Raises:
         WeightsError: one of them is missing or does not fit, which is found before hours of training.
+        ModelError, ConfigError: the voice encoder and `speech_compression` do not fit, which is found as early.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
@@ -184,34 +189,15 @@ def _train(
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses to be deterministic
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a guard of debugging that takes a tenth of a training
-    audio_key = configuration_hash(
-        config.audio_encoder,
-        config.audio_training,
-        config.seed,
-        config.threads,
-        fingerprint_clips(clips, validation),
-    )
+    torch.manual_seed(config.seed)
     audio_start = _start_file(weights, config.audio_encoder.start_from)
     audio = start_audio_classifier(config.audio_encoder, config.audio_training, audio_start)
+    if config.speech_compression is not None:  # tried now, as the faces before it train for hours
+        start_compression(config.audio_encoder, config.speech_compression, weights / config.speech_compression.whisper)
     members, face_stages = _train_faces(config, faces, weights, cache)
     shipped = zip(members, config.face_encoder.members, strict=True)
     face = joined([member for member, member_config in shipped if member_config.ships])
-    audio_stage = _train_encoder(
-        audio,
-        cache,
-        "audio",
-        audio_key,
-        partial(
-            train_audio_classifier,
-            config.audio_encoder,
-            config.audio_training,
-            clips,
-            validation,
-            audio_start,
-            config.seed,
-        ),
-    )
-    stages = face_stages | {"audio": audio_stage}
+    stages = face_stages | _train_audio(config, audio, clips, validation, weights, cache)
 
     started = time.perf_counter()
     # From here on faces are seen and voices heard as the robot will.
@@ -279,6 +265,53 @@ def _train_faces(
         members.append(make_member(member))
         stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
     return members, stages
+
+
+def _train_audio(
+    config: BundleConfig,
+    audio: AudioClassifier,
+    clips: Sequence[SpeechClip],
+    validation: Sequence[SpeechClip],
+    weights: Path,
+    cache: StageCache,
+) -> dict[str, dict]:
+    """Trains the classifier as it was started; its stages by name. What was made of Whisper stays as it was made."""
+    encoder, training, compression = config.audio_encoder, config.audio_training, config.speech_compression
+    voices = fingerprint_clips(clips, validation)
+    stages = {}
+    if compression is not None:
+        stages[SPEECH] = _train_encoder(
+            audio.encoder.network,
+            cache,
+            SPEECH,
+            configuration_hash(
+                encoder,
+                compression,
+                training.augmentation,
+                training.robot_augmentation,
+                config.seed,
+                config.threads,
+                fingerprint_clips(clips),
+            ),
+            partial(
+                compress_speech_network,
+                encoder,
+                compression,
+                training,
+                clips,
+                weights / compression.whisper,
+                config.seed,
+            ),
+        )
+        audio.encoder.network.requires_grad_(False)
+    stages["audio"] = _train_encoder(
+        audio,
+        cache,
+        "audio",
+        configuration_hash(encoder, compression, training, config.seed, config.threads, voices),
+        partial(train_audio_classifier, encoder, training, clips, validation, audio, config.seed),
+    )
+    return stages
 
 
 def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, cache: StageCache) -> bytes:

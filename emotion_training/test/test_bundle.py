@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from training_fixtures import compact_voice_config
 
 from emotion_training import build_default_bundle
 from emotion_training.audio_training import plain_windows
@@ -130,6 +131,13 @@ def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_pa
     options = {"blocks": 1, "embedding": 16, "dropout": 0.0}
     encoder = replace(CONFIG.audio_encoder, name="whisper_tiny", options=options, start_from="turn.onnx")
     config = replace(CONFIG, audio_encoder=encoder)
+    with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
+        judge_fold(config, generated_faces(config, 0), generated_folds()[0], tmp_path, StageCache(None))
+
+
+def test_an_absent_whisper_to_compress_is_named_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
+    config = compact_voice_config()
     with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
         judge_fold(config, generated_faces(config, 0), generated_folds()[0], tmp_path, StageCache(None))
 
@@ -311,6 +319,19 @@ def test_the_report_tells_how_it_went(tiny, tmp_path):
     report = (tmp_path / "report.md").read_text()
     assert "1 train, 2 validation, 3 test" in report and "commit `abc`" in report
     assert cv2.imread(str(tmp_path / "figures" / "learning_curves.png")).std() > 1.0
+
+
+def test_the_report_tells_of_a_stage_without_epochs_what_it_missed(tiny, tmp_path):
+    training = {
+        "counts": {"faces": {"train": 1}, "clips": 4, "speakers": 5},
+        "metrics": read_metrics(tiny),
+        "seconds": tiny.trained.networks.durations_s | {"speech": 90.0},
+        "commit": "abc",
+    }
+    history = {"speech": [{"missed": 0.1}, {"missed": 0.25}]} | tiny.trained.networks.history
+    write_bundle_report(tmp_path, CONFIG, training, history)
+    assert "| speech |  | 1.5 | missed 0.250 |" in (tmp_path / "report.md").read_text()
+    assert json.loads((tmp_path / "training_log.json").read_text())["speech"] == history["speech"]
 
 
 def test_one_sentence_for_a_data_folder_that_is_not_there(tmp_path, capsys):

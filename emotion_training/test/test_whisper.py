@@ -10,9 +10,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from torch.nn import functional
-from training_fixtures import smart_turn_graph
+from training_fixtures import noise_windows
 
-from emotion_training.audio_training import train_audio_classifier
+from emotion_training.audio_training import start_audio_classifier, train_audio_classifier
 from emotion_training.config import AudioEncoderConfig
 from emotion_training.export import ParityError
 from emotion_training.models.smart_turn_weights import LINEAR
@@ -29,30 +29,11 @@ TRAINING = replace(CONFIG.audio_training, epochs=2, mixup_alpha=0.0)
 
 
 @pytest.fixture(scope="module")
-def source():
-    torch.manual_seed(0)
-    return WhisperTiny(1)
-
-
-@pytest.fixture(scope="module")
-def weights(source, tmp_path_factory):
-    """A file in the layout of smart-turn-v3.2-cpu.onnx with the weights of `source`."""
-    path = tmp_path_factory.mktemp("weights") / "turn.onnx"
-    onnx.save(smart_turn_graph(source), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def trained(weights):
+def trained(whisper_weights):
     clips = generated_clips(CONFIG, 0)
-    return train_audio_classifier(ENCODER, TRAINING, clips[:28], clips[28:42], weights, 0)
-
-
-def voices(count):
-    """Noise, and noise that begins in the middle of the window."""
-    audio = 0.1 * torch.randn(count, SAMPLES, generator=torch.Generator().manual_seed(0))
-    audio[1::2, : SAMPLES // 2] = 0.0
-    return audio
+    torch.manual_seed(0)
+    started = start_audio_classifier(ENCODER, TRAINING, whisper_weights)
+    return train_audio_classifier(ENCODER, TRAINING, clips[:28], clips[28:42], started, 0)
 
 
 def test_its_spectrogram_is_that_of_librosa_at_every_level():
@@ -70,15 +51,15 @@ def test_its_spectrogram_is_that_of_librosa_at_every_level():
     np.testing.assert_allclose(quieter, found, atol=1e-2)
 
 
-def test_the_network_starts_from_the_file(source, weights):
+def test_the_network_starts_from_the_file(whisper, whisper_weights):
     torch.manual_seed(1)
     encoder = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
-    encoder.start_from(weights)
+    encoder.start_from(whisper_weights)
     for name, value in encoder.network.state_dict().items():
-        step = source.state_dict()[name].abs().max() / 127.0
-        torch.testing.assert_close(value, source.state_dict()[name], rtol=0.0, atol=step.item())
-    log_mel = encoder.normalised_log_mel(voices(2))
-    torch.testing.assert_close(encoder.network(log_mel), source(log_mel), rtol=0.0, atol=0.05)
+        step = whisper.state_dict()[name].abs().max() / 127.0
+        torch.testing.assert_close(value, whisper.state_dict()[name], rtol=0.0, atol=step.item())
+    log_mel = encoder.normalised_log_mel(noise_windows(2, SAMPLES))
+    torch.testing.assert_close(encoder.network(log_mel), whisper(log_mel), rtol=0.0, atol=0.05)
 
 
 def test_the_newest_state_has_the_last_position():
@@ -122,24 +103,23 @@ def test_a_file_that_is_something_else_is_named(tmp_path, content, message):
         WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0).start_from(tmp_path / "turn.onnx")
 
 
-def test_more_blocks_than_the_file_has_are_named(weights):
+def test_more_blocks_than_the_file_has_are_named(whisper_weights):
     with pytest.raises(WeightsError, match=r"has no tensor 'inner.encoder.layers.1.self_attn_layer_norm.weight'"):
-        WhisperAudioEncoder(16000, blocks=2, embedding=16, dropout=0.0).start_from(weights)
+        WhisperAudioEncoder(16000, blocks=2, embedding=16, dropout=0.0).start_from(whisper_weights)
 
 
-def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, weights):
+def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, whisper_weights):
     classifier, history = trained
     start = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
-    start.start_from(weights)
+    start.start_from(whisper_weights)
     for name, value in start.network.state_dict().items():
         assert torch.equal(classifier.encoder.network.state_dict()[name], value)
     assert history[1]["loss"] < history[0]["loss"]
 
 
-def test_an_encoder_that_cannot_start_from_weights_says_so(weights):
-    clips = generated_clips(CONFIG, 0)
+def test_an_encoder_that_cannot_start_from_weights_says_so(whisper_weights):
     with pytest.raises(WeightsError, match="log_mel_cnn cannot start from .*turn.onnx; set its start_from to null"):
-        train_audio_classifier(CONFIG.audio_encoder, TRAINING, clips[:28], clips[28:42], weights, 0)
+        start_audio_classifier(CONFIG.audio_encoder, TRAINING, whisper_weights)
 
 
 @pytest.mark.parametrize(
@@ -169,15 +149,15 @@ def test_in_integers_it_hears_the_same(trained, tmp_path):
     operations = {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
     assert "Gelu" in operations and "Erf" not in operations  # one operation
     with torch.inference_mode():
-        exact = trained[0].encoder(voices(4)).numpy()
-    found = session.run(["embeddings"], {"audio": voices(4).numpy()})[0]
+        exact = trained[0].encoder(noise_windows(4, SAMPLES)).numpy()
+    found = session.run(["embeddings"], {"audio": noise_windows(4, SAMPLES).numpy()})[0]
     assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.99
 
 
 def test_what_a_window_is_in_integers_does_not_depend_on_those_beside_it(trained):
     graph = quantise_voice(trained[0], SAMPLES, generated_clips(CONFIG, 0)[28:42])
     encoder = voice_as_shipped(trained[0], graph).encoder
-    assert torch.equal(encoder(voices(4))[1:2], encoder(voices(4)[1:2]))
+    assert torch.equal(encoder(noise_windows(4, SAMPLES))[1:2], encoder(noise_windows(4, SAMPLES)[1:2]))
 
 
 def test_integers_that_change_too_much_are_refused(trained, monkeypatch):
