@@ -4,13 +4,22 @@ import torch
 from torch import Tensor, nn
 
 from .registry import audio_encoders
-from .whisper import BLOCKS, HEADS, STATES, WIDTH, FrameConvolution, PooledStatesEncoder, WhisperBlock, gelu
+from .whisper import (
+    BLOCKS,
+    STATES,
+    WIDTH,
+    FrameConvolution,
+    PooledStatesEncoder,
+    SpeechNetwork,
+    WhisperBlock,
+    gelu,
+)
 from .whisper_log_mel import MELS
 
 MERGED_STATES = 2  # of Whisper, that make one
 
 
-class CompactWhisper(nn.Module):
+class CompactWhisper(SpeechNetwork):
     """Half as many states as Whisper makes of the same sound, and fewer channels and neurons between them."""
 
     def __init__(self, channels: int, feed_forward: int, blocks: int):
@@ -18,21 +27,11 @@ class CompactWhisper(nn.Module):
         self.conv1 = FrameConvolution(MELS, channels, 1)
         self.conv2 = FrameConvolution(channels, WIDTH, 2)
         self.positions = nn.Parameter(0.02 * torch.randn(STATES // MERGED_STATES, WIDTH))
-        self.blocks = nn.ModuleList(WhisperBlock(WIDTH, HEADS, feed_forward) for _ in range(blocks))
+        self.blocks = nn.ModuleList(WhisperBlock(feed_forward) for _ in range(blocks))
 
     def start(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> states (B, T / 4, WIDTH) before the first block."""
         x = merged(gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2))))))
         return x + self.positions[len(self.positions) - x.shape[1] :]  # the newest state has the last place
-
-    def forward(self, log_mel: Tensor) -> list[Tensor]:
-        """(B, MELS, T) -> states (B, T / 4, WIDTH) after each block."""
-        x = self.start(log_mel)
-        after = []
-        for block in self.blocks:
-            x = block(x)
-            after.append(x)
-        return after
 
 
 def merged(states: Tensor) -> Tensor:
@@ -56,4 +55,4 @@ class CompactWhisperEncoder(PooledStatesEncoder):
             if not 1 <= size <= most:
                 raise ValueError(f"{name} is {size}; expected 1 to {most}, as many as Whisper-tiny has")
         network = CompactWhisper(channels, feed_forward, blocks)
-        super().__init__(sample_rate_hz, network, blocks, WIDTH, embedding, dropout)
+        super().__init__(sample_rate_hz, network, embedding, dropout)

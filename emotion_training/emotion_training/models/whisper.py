@@ -13,7 +13,7 @@ from .smart_turn_weights import read_smart_turn
 from .spectrogram_encoder import SpectrogramEncoder
 from .whisper_log_mel import HOP_SAMPLES, MELS, SAMPLE_RATE_HZ, WhisperLogMel
 
-BLOCKS, WIDTH, HEADS, HEAD_WIDTH = 4, 384, 6, 64
+BLOCKS, WIDTH, HEADS = 4, 384, 6
 STATES = 400  # of the longest window that the weights know, 8 s
 STATE_FRAMES = 2  # of the spectrogram
 STATE_SAMPLES = STATE_FRAMES * HOP_SAMPLES
@@ -45,52 +45,44 @@ class FrameConvolution(nn.Conv1d):
 class WhisperBlock(nn.Module):
     """Self-attention and a feed-forward step, each with a shortcut, normalised before."""
 
-    def __init__(self, width: int, heads: int, feed_forward: int):
+    def __init__(self, feed_forward: int):
         super().__init__()
-        inner = heads * HEAD_WIDTH
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, inner)
-        self.key = nn.Linear(width, inner, bias=False)
-        self.value = nn.Linear(width, inner)
-        self.out = nn.Linear(inner, width)
-        self.feed_forward_norm = nn.LayerNorm(width)
-        self.widen = nn.Linear(width, feed_forward)
-        self.narrow = nn.Linear(feed_forward, width)
+        self.attention_norm = nn.LayerNorm(WIDTH)
+        self.query = nn.Linear(WIDTH, WIDTH)
+        self.key = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.value = nn.Linear(WIDTH, WIDTH)
+        self.out = nn.Linear(WIDTH, WIDTH)
+        self.feed_forward_norm = nn.LayerNorm(WIDTH)
+        self.widen = nn.Linear(WIDTH, feed_forward)
+        self.narrow = nn.Linear(feed_forward, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, width) -> (B, T, width)."""
+        """(B, T, WIDTH) -> (B, T, WIDTH)."""
         x = x + self.out(self.read(x))
         return x + self.narrow(self.neurons(x))
 
     def read(self, x: Tensor) -> Tensor:
-        """What each state reads of all, before it is joined: (B, T, width) -> (B, T, heads * HEAD_WIDTH)."""
+        """What each state reads of all, as `out` takes it: (B, T, WIDTH) -> (B, T, WIDTH)."""
         normed = self.attention_norm(x)
-        query, key, value = (split_heads(part(normed), self.heads) for part in (self.query, self.key, self.value))
+        query, key, value = (split_heads(part(normed), HEADS) for part in (self.query, self.key, self.value))
         return torch.matmul(attention_weights(query, key, None), value).transpose(1, 2).flatten(2)
 
     def neurons(self, x: Tensor) -> Tensor:
-        """(B, T, width) -> (B, T, feed_forward)."""
+        """(B, T, WIDTH) -> (B, T, feed_forward)."""
         return gelu(self.widen(self.feed_forward_norm(x)))
 
 
-class WhisperTiny(nn.Module):
-    """blocks: how many of its `BLOCKS`."""
+class SpeechNetwork(nn.Module):
+    """Blocks over states in time, which `start`, of a subclass, makes of the spectrogram."""
 
-    def __init__(self, blocks: int):
-        super().__init__()
-        self.conv1 = FrameConvolution(MELS, WIDTH, 1)
-        self.conv2 = FrameConvolution(WIDTH, WIDTH, STATE_FRAMES)
-        self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
-        self.blocks = nn.ModuleList(WhisperBlock(WIDTH, HEADS, 4 * WIDTH) for _ in range(blocks))
+    blocks: nn.ModuleList
 
     def start(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> states (B, T / 2, WIDTH) before the first block."""
-        x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
-        return x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
+        """(B, MELS, T) -> states (B, Ts, WIDTH) before the first block."""
+        raise NotImplementedError
 
     def forward(self, log_mel: Tensor) -> list[Tensor]:
-        """(B, MELS, T) -> states (B, T / 2, WIDTH) after each block."""
+        """(B, MELS, T) -> states (B, Ts, WIDTH) after each block."""
         x = self.start(log_mel)
         after = []
         for block in self.blocks:
@@ -99,25 +91,38 @@ class WhisperTiny(nn.Module):
         return after
 
 
+class WhisperTiny(SpeechNetwork):
+    """blocks: how many of its `BLOCKS`. Two frames of the spectrogram make a state."""
+
+    def __init__(self, blocks: int):
+        super().__init__()
+        self.conv1 = FrameConvolution(MELS, WIDTH, 1)
+        self.conv2 = FrameConvolution(WIDTH, WIDTH, STATE_FRAMES)
+        self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
+        self.blocks = nn.ModuleList(WhisperBlock(4 * WIDTH) for _ in range(blocks))
+
+    def start(self, log_mel: Tensor) -> Tensor:
+        x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
+        return x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
+
+
 class PooledStatesEncoder(SpectrogramEncoder):
     """A token is what a network hears in 160 ms, after all its blocks, in a learned projection.
 
-    network: from (B, MELS, T) to states (B, Ts, width) after each of `blocks`, which cover the same time.
+    network: its states cover the time of whole frames. ValueError for another rate than 16 kHz.
     """
 
     token_frames = STATE_FRAMES * POOLED_STATES
 
-    def __init__(
-        self, sample_rate_hz: int, network: nn.Module, blocks: int, width: int, embedding: int, dropout: float
-    ):
+    def __init__(self, sample_rate_hz: int, network: SpeechNetwork, embedding: int, dropout: float):
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
         super().__init__(WhisperLogMel(self.token_frames), nn.Identity())
         self.network = network
-        self.width = blocks * width
-        self.state_norm = nn.BatchNorm1d(self.width)
+        width = len(network.blocks) * WIDTH
+        self.state_norm = nn.BatchNorm1d(width)
         self.dropout = nn.Dropout(dropout)
-        self.project = nn.Linear(self.width, embedding)
+        self.project = nn.Linear(width, embedding)
         self.embedding = embedding
 
     def token_count(self, samples: int) -> int:
@@ -128,7 +133,7 @@ class PooledStatesEncoder(SpectrogramEncoder):
         return super().token_count(samples)
 
     def pooled_states(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> (B, Ta, blocks * width), those after the first block first."""
+        """(B, MELS, T) -> (B, Ta, blocks * WIDTH), those after the first block first."""
         count = log_mel.shape[2] // self.token_frames
         pooled = [after.unflatten(1, (count, -1)).mean(dim=2) for after in self.network(log_mel)]
         return torch.cat(pooled, dim=2)
@@ -150,7 +155,7 @@ class WhisperAudioEncoder(PooledStatesEncoder):
         if not 1 <= blocks <= BLOCKS:
             raise ValueError(f"blocks is {blocks}; expected 1 to {BLOCKS} for Whisper-tiny")
         network = WhisperTiny(blocks).requires_grad_(False)
-        super().__init__(sample_rate_hz, network, blocks, WIDTH, embedding, dropout)
+        super().__init__(sample_rate_hz, network, embedding, dropout)
 
     def start_from(self, weights: Path) -> None:
         """Fills the network from a file, see `read_smart_turn`.
