@@ -40,8 +40,8 @@ class WhisperLogMel(nn.Module):
         deviation = torch.sqrt(audio.var(dim=1, keepdim=True, correction=0) + 1e-7)
         audio = (audio - audio.mean(dim=1, keepdim=True)) / deviation
         before = self.frames(samples) * HOP_SAMPLES - samples
-        around = MIDDLE  # a frame is the sound around its time
-        audio = nn.functional.pad(audio, (before + around, FRAME_SAMPLES - HOP_SAMPLES - around))
+        # A frame is the sound around its time.
+        audio = nn.functional.pad(audio, (before + MIDDLE, FRAME_SAMPLES - HOP_SAMPLES - MIDDLE))
         cosine_part, sine_part = self._spectrum(_frames(audio, self.frames(samples)))  # (B, T, F)
         mel = torch.matmul(cosine_part * cosine_part + sine_part * sine_part, self.filters)  # (B, T, MELS)
         logarithm = torch.log10(mel.clamp(min=LEAST_POWER))
@@ -61,5 +61,4 @@ class WhisperLogMel(nn.Module):
 def _frames(audio: Tensor, count: int) -> Tensor:
     """(B, N) -> (B, count, FRAME_SAMPLES), one after each HOP_SAMPLES."""
     steps = audio.unflatten(1, (-1, STEP_SAMPLES))
-    parts = [steps[:, k : k + 2 * count : 2] for k in range(FRAME_SAMPLES // STEP_SAMPLES)]
-    return torch.cat([part[:, :count] for part in parts], dim=2)
+    return torch.cat([steps[:, k : k + 2 * count : 2] for k in range(FRAME_SAMPLES // STEP_SAMPLES)], dim=2)
