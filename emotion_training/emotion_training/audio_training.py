@@ -16,6 +16,7 @@ from tqdm import tqdm
 from .config import AudioEncoderConfig, AudioTrainingConfig
 from .face_training import update_average
 from .labels import LABELS
+from .machine import training_device
 from .metrics import unweighted_average_recall
 from .models.registry import audio_encoders
 from .models.start_weights import start
@@ -186,11 +187,6 @@ def train_audio_classifier(
                 history[-1]["validation_uar"] = unweighted_average_recall(validation_labels, predicted)
             progress.set_postfix({name: f"{value:.3f}" for name, value in history[-1].items()})
     return averaged.cpu().eval(), history
-
-
-def training_device() -> torch.device:
-    """CUDA's first graphics processor where there is one, which gives other weights than the CPU does."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _mix_up(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from .config import FaceMemberConfig, FaceTrainingConfig
 from .face_augmentation import augment_faces
 from .face_set import FaceSet
 from .labels import LABELS
+from .machine import training_device
 from .models.face_ensemble import FaceEnsemble
 from .models.registry import face_encoders
 from .models.start_weights import WeightsError
@@ -168,7 +169,7 @@ def train_face_classifier(
         WeightsError: the weights are missing or do not fit, or the member cannot start from any.
         FloatingPointError: the loss is no number.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device()
     averaged, history = None, []
     with device:  # where all tensors are made from here on
         for number, cycle in enumerate(member.cycles):

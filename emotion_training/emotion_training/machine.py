@@ -1,9 +1,11 @@
-"""What a run was made on, for its report."""
+"""What a run is made on, and the words for it in its report."""
 
 import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+
+import torch
 
 PACKAGES = ("torch", "lightning", "numpy", "scikit-learn")
 
@@ -16,6 +18,11 @@ def machine() -> str:
         f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB; {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, {packages}"
     )
+
+
+def training_device() -> torch.device:
+    """CUDA's first graphics processor where there is one, which gives other weights than the CPU does."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _processor() -> str:

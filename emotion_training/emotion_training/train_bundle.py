@@ -277,7 +277,6 @@ def _train_audio(
 ) -> dict[str, dict]:
     """Trains the classifier as it was started; its stages by name. What was made of Whisper stays as it was made."""
     encoder, training, compression = config.audio_encoder, config.audio_training, config.speech_compression
-    voices = fingerprint_clips(clips, validation)
     stages = {}
     if compression is not None:
         stages[SPEECH] = _train_encoder(
@@ -308,7 +307,9 @@ def _train_audio(
         audio,
         cache,
         "audio",
-        configuration_hash(encoder, compression, training, config.seed, config.threads, voices),
+        configuration_hash(
+            encoder, compression, training, config.seed, config.threads, fingerprint_clips(clips, validation)
+        ),
         partial(train_audio_classifier, encoder, training, clips, validation, audio, config.seed),
     )
     return stages
