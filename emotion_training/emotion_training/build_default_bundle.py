@@ -23,6 +23,7 @@ from .speech_clips import SpeechClip, load_voices, speech_folds
 from .splits import PARTS, SplitError, load_split
 from .stage_cache import StageCache
 from .train_bundle import FaceSplits, TrainedBundle, judge_fold, train_bundle
+from .voice_features import voice_features
 
 DEFAULT_CONFIG = Path(__file__).parents[1] / "config" / "default_bundle.yaml"
 DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
@@ -48,8 +49,10 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
     report.mkdir(parents=True, exist_ok=True)  # rather than find after hours that it cannot be made
     splits = {corpus: load_split(SPLITS / f"{name}.json") for corpus, name in config.splits.items()}
     faces, clips = read_faces(data, config), read_voices(data, config)
-    folds = [judge_fold(config, faces, fold, data, cache) for fold in speech_folds(splits, clips)]
-    bundle = train_bundle(config, faces, clips, [fold.judgements for fold in folds], data, cache)
+    parts = speech_folds(splits, clips)
+    features = voice_features(config, clips, parts, data, cache)
+    folds = [judge_fold(config, faces, fold, features, data, cache) for fold in parts]
+    bundle = train_bundle(config, faces, clips, features, [fold.judgements for fold in folds], data, cache)
     networks = bundle.networks
     training = {
         "data": TRAINING_DATA,

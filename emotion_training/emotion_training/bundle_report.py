@@ -21,18 +21,12 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
         folder: of the report; made where it does not exist.
         config: that made the bundle.
         training: as `export_bundle` takes it.
-        history: figures of each epoch of each stage; of a stage that has no epochs and so no loss, of each block.
+        history: figures of each epoch of each stage.
     """
-    learnt = {stage: epochs for stage, epochs in history.items() if "loss" in epochs[0]}
-    draw_learning_curves(learnt, folder / CURVES)
+    draw_learning_curves(history, folder / CURVES)
     (folder / LOG).write_text(json.dumps(history, indent=1) + "\n")
     stages = [
-        [
-            stage,
-            str(len(epochs)) if stage in learnt else "",
-            f"{training['seconds'][stage] / 60.0:.1f}",
-            _last(epochs[-1]),
-        ]
+        [stage, str(len(epochs)), f"{training['seconds'][stage] / 60.0:.1f}", _last(epochs[-1])]
         for stage, epochs in history.items()
     ]
     counts, folds, pairs = training["counts"], training["metrics"]["folds"], training["metrics"][PAIRS]

@@ -83,17 +83,10 @@ class AudioEncoderConfig:
 
 
 @dataclass(frozen=True)
-class SpeechCompressionConfig:
-    """What a compact Whisper is fitted on."""
-
-    whisper: str  # weights of the whole one, a file in the folder of the data
-    windows: int  # of voices
-
-
-@dataclass(frozen=True)
 class AudioTrainingConfig:
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
     balance: float  # 0: all clips come equally often, 1: all classes of all corpora do
+    views: int  # windows of each clip that are learnt from
     epochs: int
     batch: int
     learning_rate: float
@@ -101,7 +94,6 @@ class AudioTrainingConfig:
     ema_decay: float
     head_dropout: float  # of the embedding, before the linear head
     label_smoothing: float
-    mixup_alpha: float  # 0: none
     bfloat16: bool
     augmentation: VoiceAugmentation
     robot_augmentation: RobotVoiceAugmentation
@@ -119,7 +111,7 @@ class FusionConfig:
 @dataclass(frozen=True)
 class FusionTrainingConfig:
     face_views: int  # augmented embeddings kept per face
-    voice_views: int  # augmented embeddings kept per clip
+    voice_views: int  # embeddings per clip of new people; of the others there are as many as the voice learnt from
     pairs_per_epoch: int
     epochs: int
     batch: int
@@ -144,7 +136,6 @@ class BundleConfig:
     face_encoder: FaceEncoderConfig
     face_training: FaceTrainingConfig
     audio_encoder: AudioEncoderConfig
-    speech_compression: SpeechCompressionConfig | None  # of an encoder that is made of Whisper
     audio_training: AudioTrainingConfig
     fusion: FusionConfig
     fusion_training: FusionTrainingConfig
@@ -195,7 +186,6 @@ def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> ty
         if value is None:
             return None
         (kind,) = set(typing.get_args(kind)) - {type(None)}
-        return _build(kind, value, key, problems)
     if kind is float and type(value) is int:
         return float(value)
     if kind is Path and type(value) is str:

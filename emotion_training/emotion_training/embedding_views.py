@@ -6,15 +6,17 @@ from functools import partial
 import numpy as np
 import torch
 
-from .audio_training import AudioClassifier, noisy_windows, window_samples
+from .audio_training import AudioClassifier
 from .config import BundleConfig, configuration_hash
 from .evaluation import NOISE_SNR_DB, small_pictures
 from .face_set import FaceSet, fingerprint_faces
 from .face_training import FaceClassifier
-from .fusion_training import embed_faces, embed_pictures, embed_voices, embed_windows
+from .fusion_training import embed_faces, embed_features, embed_pictures, embed_voices, embed_windows
 from .pairs import FaceEmbeddings, VoiceEmbeddings
 from .speech_clips import SpeechClip, fingerprint_clips
 from .stage_cache import StageCache
+from .voice_features import VoiceFeatures
+from .voice_windows import noisy_windows, window_samples
 
 
 class FaceViews:
@@ -38,8 +40,13 @@ class FaceViews:
         return FaceEmbeddings(embeddings[None], faces.majority_labels, faces.soft_labels)
 
 
+def learnt_voices(model: AudioClassifier, features: VoiceFeatures, clips: Sequence[SpeechClip]) -> VoiceEmbeddings:
+    """Embeddings of the clips that the voice encoder learnt from, in the same windows."""
+    return _voice_embeddings(embed_features(model, features, clips), clips)
+
+
 class VoiceViews:
-    """Embeddings of the parts of the speech corpora."""
+    """Embeddings of new people."""
 
     def __init__(self, config: BundleConfig, model: AudioClassifier, cache: StageCache, key: str):
         """key: hash of the graph that embeds."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .audio_training import AudioClassifier, predict_voices, window_samples
+from .audio_training import AudioClassifier, predict_voices
 from .calibration import fit_temperature
 from .config import BundleConfig
 from .face_set import FaceSet
@@ -30,6 +30,7 @@ from .metrics import accuracy, unweighted_average_recall
 from .models.fusion import IntermediateFusion
 from .pairs import Pairs, PairSampler
 from .speech_clips import SpeechClip
+from .voice_windows import window_samples
 
 CLEAR_MAJORITY = 0.5  # of the votes for the seven classes; where no class has more, FER+'s authors leave a face out
 SMALL_FACE_PX = 30

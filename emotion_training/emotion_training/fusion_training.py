@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from .audio_training import AudioClassifier, AugmentedWindows, plain_windows, window_samples
+from .audio_training import AudioClassifier
 from .config import (
     AudioEncoderConfig,
     AudioTrainingConfig,
@@ -25,6 +25,8 @@ from .models.fusion import IntermediateFusion
 from .models.registry import fusions
 from .pairs import Pairs, PairSampler, VoiceEmbeddings
 from .speech_clips import SpeechClip
+from .voice_features import VoiceFeatures
+from .voice_windows import AugmentedWindows, plain_windows, window_samples
 
 
 def embed_pictures(model: FaceClassifier, images: np.ndarray, batch: int = 256) -> np.ndarray:
@@ -77,6 +79,14 @@ def embed_voices(
         for chosen in torch.randperm(len(clips), generator=augmented.generator).split(batch):
             embeddings[view, chosen.numpy()] = embed_windows(model, augmented(chosen))
     return embeddings
+
+
+def embed_features(model: AudioClassifier, features: VoiceFeatures, clips: Sequence[SpeechClip]) -> np.ndarray:
+    """Embeddings float32 (V, M, Ta, D) of the kept windows of each clip."""
+    model.eval()
+    places = features.places(clips)
+    with torch.inference_mode():
+        return torch.stack([model.encoder.encode(view[places].float()) for view in features.views]).numpy()
 
 
 def fusion_network(config: FusionConfig) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from .splits import Fold, Split
 from .stage_cache import StageCache
 from .train_bundle import FaceSplits, JudgedFold, TrainedBundle, judge_fold, train_bundle
 from .voice_augmentation import VoiceAugmentation
+from .voice_features import voice_features
 
 SPEAKERS = ("tone-0", "tone-1", "tone-2", "tone-3")
 SPLIT = Split(
@@ -50,8 +51,10 @@ def make_tiny_bundle(directory: Path, seed: int = 0) -> tuple[TrainedBundle, lis
     faces, clips = generated_faces(config, seed), generated_clips(config, seed)
     with TemporaryDirectory() as stages:  # the face encoder is trained once for all
         cache = StageCache(Path(stages))
-        folds = [judge_fold(config, faces, fold, Path(), cache) for fold in speech_folds({"tones": SPLIT}, clips)]
-        bundle = train_bundle(config, faces, clips, [fold.judgements for fold in folds], Path(), cache)
+        parts = speech_folds({"tones": SPLIT}, clips)
+        features = voice_features(config, clips, parts, Path(), cache)
+        folds = [judge_fold(config, faces, fold, features, Path(), cache) for fold in parts]
+        bundle = train_bundle(config, faces, clips, features, [fold.judgements for fold in folds], Path(), cache)
     training = {
         "data": ["generated stripes and tones"],
         "configuration": {},
@@ -91,9 +94,6 @@ def tiny_config() -> BundleConfig:
         noise_snr_db=(10.0, 30.0),
         babble_probability=0.0,
         babble_snr_db=(10.0, 20.0),
-        mask_bands=4,
-        mask_frames=20,
-        masks=1,
     )
     return BundleConfig(
         model_id="emotion-av-tiny",
@@ -143,7 +143,6 @@ def tiny_config() -> BundleConfig:
             options={"mels": 64, "channels": [8, 8, 8, 16], "embedding": 32, "dropout": 0.0},
             start_from=None,
         ),
-        speech_compression=None,
         audio_training=AudioTrainingConfig(
             emodb_boredom=False,
             balance=0.5,
@@ -154,7 +153,7 @@ def tiny_config() -> BundleConfig:
             ema_decay=0.5,
             head_dropout=0.0,
             label_smoothing=0.05,
-            mixup_alpha=0.2,
+            views=3,
             bfloat16=False,
             augmentation=voice_augmentation,
             robot_augmentation=RobotVoiceAugmentation(reverberation_probability=0.1, background_probability=0.0),

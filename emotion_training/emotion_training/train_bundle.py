@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from .audio_training import AudioClassifier, start_audio_classifier, train_audio_classifier, window_samples
+from .audio_training import AudioClassifier, train_audio_classifier
 from .calibration import calibrate
 from .config import BundleConfig, configuration_hash
-from .embedding_views import FaceViews, VoiceViews
+from .embedding_views import FaceViews, VoiceViews, learnt_voices
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge
 from .export import BundleModels
 from .face_set import FaceSet, fingerprint_faces
@@ -40,11 +40,11 @@ from .quantisation import cost_of_integers
 from .quantised_face import face_as_shipped, face_cost, quantise_face
 from .quantised_voice import quantise_voice, voice_as_shipped
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
-from .speech_compression import compress_speech_network, start_compression
 from .stage_cache import StageCache
+from .voice_features import VoiceFeatures, start_audio_encoder
+from .voice_windows import window_samples
 
 VALIDATION_PAIRS = 1400  # per modality state
-SPEECH = "speech"  # the stage in which a compact Whisper is made
 NO_CONFUSION = np.eye(len(LABELS))
 
 
@@ -92,14 +92,19 @@ class TrainedBundle:
 
 
 def judge_fold(
-    config: BundleConfig, faces: FaceSplits, clips: SpeechSplits, weights: Path, cache: StageCache
+    config: BundleConfig,
+    faces: FaceSplits,
+    clips: SpeechSplits,
+    features: VoiceFeatures,
+    weights: Path,
+    cache: StageCache,
 ) -> JudgedFold:
     """Trains on the training people and judges the test people, whom nothing in it knows.
 
     Raises:
-        WeightsError, ModelError, ConfigError: as `train_bundle`.
+        WeightsError: as `train_bundle`.
     """
-    trained = _train(config, faces, clips.train, clips.validation, None, weights, cache)
+    trained = _train(config, faces, clips.train, clips.validation, features, None, weights, cache)
     networks, face_views, voice_views = trained.networks, trained.face_views, trained.voice_views
     test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
     test = TestVoices(
@@ -112,15 +117,14 @@ def judge_fold(
     )
     judgements = judge(config, networks.audio, trained.shipped_audio, networks.fusion, test, trained.validation)
     people = {part: sorted({clip.speaker_id for clip in getattr(clips, part)}) for part in ("validation", "test")}
-    return JudgedFold(
-        people, judgements, sum(networks.durations_s.get(stage, 0.0) for stage in (SPEECH, "audio", "fusion"))
-    )
+    return JudgedFold(people, judgements, networks.durations_s["audio"] + networks.durations_s["fusion"])
 
 
 def train_bundle(
     config: BundleConfig,
     faces: FaceSplits,
     clips: Sequence[SpeechClip],
+    features: VoiceFeatures,
     folds: Sequence[Judgements],
     weights: Path,
     cache: StageCache,
@@ -130,16 +134,15 @@ def train_bundle(
     What takes new people, the calibration and how far the fusion may trust a voice, comes from the folds: networks of
     the same configuration, each judged on people whom it did not know. So do the figures of voices and of pairs.
 
-    weights: folder of the files that encoders start from.
+    features: of all clips. weights: folder of the files that encoders start from.
 
     Raises:
         WeightsError: one of them is missing or does not fit, which is found before hours of training.
-        ModelError, ConfigError: the voice encoder and `speech_compression` do not fit, which is found as early.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
     new_people, measure = pooled(folds), Measure(config)
-    trained = _train(config, faces, clips, (), new_people.taken_for, weights, cache)
+    trained = _train(config, faces, clips, (), features, new_people.taken_for, weights, cache)
     networks = trained.networks
     states = new_people.states.items()
     every_face = _sampler(config, trained.face_views.of("test", faces.test), trained.voices).every_face()
@@ -180,6 +183,7 @@ def _train(
     faces: FaceSplits,
     clips: Sequence[SpeechClip],
     validation: Sequence[SpeechClip],
+    features: VoiceFeatures,
     taken_for_new: np.ndarray | None,
     weights: Path,
     cache: StageCache,
@@ -190,14 +194,22 @@ def _train(
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a guard of debugging that takes a tenth of a training
     torch.manual_seed(config.seed)
-    audio_start = _start_file(weights, config.audio_encoder.start_from)
-    audio = start_audio_classifier(config.audio_encoder, config.audio_training, audio_start)
-    if config.speech_compression is not None:  # tried now, as the faces before it train for hours
-        start_compression(config.audio_encoder, config.speech_compression, weights / config.speech_compression.whisper)
+    audio = AudioClassifier(start_audio_encoder(config.audio_encoder, weights), config.audio_training.head_dropout)
     members, face_stages = _train_faces(config, faces, weights, cache)
     shipped = zip(members, config.face_encoder.members, strict=True)
     face = joined([member for member, member_config in shipped if member_config.ships])
-    stages = face_stages | _train_audio(config, audio, clips, validation, weights, cache)
+    audio_key = configuration_hash(
+        config.audio_encoder,
+        config.audio_training,
+        config.seed,
+        config.threads,
+        features.key,
+        fingerprint_clips(clips, validation),
+    )
+    train_audio = partial(
+        train_audio_classifier, config.audio_training, clips, features, validation, audio, config.seed
+    )
+    stages = face_stages | {"audio": _train_encoder(audio, cache, "audio", audio_key, train_audio)}
 
     started = time.perf_counter()
     # From here on faces are seen and voices heard as the robot will.
@@ -206,7 +218,7 @@ def _train(
     shipped_face, shipped_audio = face_as_shipped(face, face_graph), voice_as_shipped(audio, audio_graph)
     face_views = FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
     voice_views = VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
-    voices = voice_views.of("train", clips)
+    voices = learnt_voices(audio, features, clips)
     torch.manual_seed(config.seed)
     fusion = make_fusion(config, shipped_face, shipped_audio)
     pairs: dict[str, Pairs] = {}
@@ -265,54 +277,6 @@ def _train_faces(
         members.append(make_member(member))
         stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
     return members, stages
-
-
-def _train_audio(
-    config: BundleConfig,
-    audio: AudioClassifier,
-    clips: Sequence[SpeechClip],
-    validation: Sequence[SpeechClip],
-    weights: Path,
-    cache: StageCache,
-) -> dict[str, dict]:
-    """Trains the classifier as it was started; its stages by name. What was made of Whisper stays as it was made."""
-    encoder, training, compression = config.audio_encoder, config.audio_training, config.speech_compression
-    stages = {}
-    if compression is not None:
-        stages[SPEECH] = _train_encoder(
-            audio.encoder.network,
-            cache,
-            SPEECH,
-            configuration_hash(
-                encoder,
-                compression,
-                training.augmentation,
-                training.robot_augmentation,
-                config.seed,
-                config.threads,
-                fingerprint_clips(clips),
-            ),
-            partial(
-                compress_speech_network,
-                encoder,
-                compression,
-                training,
-                clips,
-                weights / compression.whisper,
-                config.seed,
-            ),
-        )
-        audio.encoder.network.requires_grad_(False)
-    stages["audio"] = _train_encoder(
-        audio,
-        cache,
-        "audio",
-        configuration_hash(
-            encoder, compression, training, config.seed, config.threads, fingerprint_clips(clips, validation)
-        ),
-        partial(train_audio_classifier, encoder, training, clips, validation, audio, config.seed),
-    )
-    return stages
 
 
 def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, cache: StageCache) -> bytes:

@@ -26,9 +26,6 @@ class VoiceAugmentation:
     noise_snr_db: tuple[float, float]
     babble_probability: float
     babble_snr_db: tuple[float, float]
-    mask_bands: int  # widest masked band of the spectrogram, in mels
-    mask_frames: int  # longest masked time of the spectrogram, in frames
-    masks: int  # of each kind
 
 
 def plain_window(clip: SpeechClip, window_samples: int) -> np.ndarray:
@@ -126,19 +123,6 @@ def augment_windows(windows: Tensor, options: VoiceAugmentation, generator: torc
 def heard(windows: Tensor) -> Tensor:
     """(B, N) -> bool (B, N): False for the zeros before a stream began."""
     return (windows != 0.0).to(torch.int8).cummax(dim=1).values.to(torch.bool)
-
-
-def mask_spectrogram(log_mel: Tensor, options: VoiceAugmentation, generator: torch.Generator) -> Tensor:
-    """SpecAugment: (B, mels, T) normalised -> the same with random bands and times at 0, the mean."""
-    count, mels, frames = log_mel.shape
-    for _ in range(options.masks):
-        for axis, size, widest in ((1, mels, options.mask_bands), (2, frames, options.mask_frames)):
-            width = draw(generator, count, 1) * widest
-            start = draw(generator, count, 1) * (size - width)
-            positions = torch.arange(size, device=generator.device).unsqueeze(0)
-            masked = (positions >= start) & (positions < start + width)  # (B, size)
-            log_mel = log_mel.masked_fill(masked.unsqueeze(3 - axis), 0.0)
-    return log_mel
 
 
 def _equalise(windows: Tensor, options: VoiceAugmentation, generator: torch.Generator) -> Tensor:

@@ -11,10 +11,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from training_fixtures import compact_voice_config
 
 from emotion_training import build_default_bundle
-from emotion_training.audio_training import plain_windows
 from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.face_training import train_face_classifier
@@ -27,6 +25,8 @@ from emotion_training.speech_clips import speech_folds
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import SPEAKERS, SPLIT, generated_clips, generated_faces, tiny_config
 from emotion_training.train_bundle import judge_fold, train_bundle
+from emotion_training.voice_features import voice_features
+from emotion_training.voice_windows import plain_windows
 
 CONFIG = tiny_config()
 
@@ -47,24 +47,29 @@ def generated_folds():
     return speech_folds({"tones": SPLIT}, generated_clips(CONFIG, 0))
 
 
+@pytest.fixture(scope="module")
+def features():
+    return voice_features(CONFIG, generated_clips(CONFIG, 0), generated_folds(), Path(), StageCache(None))
+
+
 def judgements_of(tiny):
     return [fold.judgements for fold in tiny.folds]
 
 
-def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path):
+def test_the_same_seed_gives_the_same_weights_and_figures(tiny, tmp_path, features):
     cache, faces, clips = StageCache(tmp_path), generated_faces(CONFIG, 0), generated_clips(CONFIG, 0)
-    again = train_bundle(CONFIG, faces, clips, judgements_of(tiny), tmp_path, cache)
+    again = train_bundle(CONFIG, faces, clips, features, judgements_of(tiny), tmp_path, cache)
     first, second = state_of(tiny.trained.networks), state_of(again.networks)
     assert first.keys() == second.keys()
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
     assert again.metrics == tiny.trained.metrics and again.calibration == tiny.trained.calibration
 
-    from_cache = train_bundle(CONFIG, faces, clips, judgements_of(tiny), tmp_path, cache)
+    from_cache = train_bundle(CONFIG, faces, clips, features, judgements_of(tiny), tmp_path, cache)
     assert all(torch.equal(second[key], value) for key, value in state_of(from_cache.networks).items())
 
 
-def test_the_same_seed_judges_the_same_people_in_the_same_way(tiny):
-    again = judge_fold(CONFIG, generated_faces(CONFIG, 0), generated_folds()[0], Path(), StageCache(None))
+def test_the_same_seed_judges_the_same_people_in_the_same_way(tiny, features):
+    again = judge_fold(CONFIG, generated_faces(CONFIG, 0), generated_folds()[0], features, Path(), StageCache(None))
     first, second = tiny.folds[0].judgements, again.judgements
     for state in STATES:
         np.testing.assert_array_equal(first.states[state].logits, second.states[state].logits)
@@ -85,28 +90,30 @@ def test_those_who_are_judged_are_the_test_people_of_the_fold(tiny):
 
 
 @pytest.mark.parametrize("everybody", [False, True])
-def test_the_bundle_learns_from_everybody_and_a_fold_from_its_training_people(tiny, tmp_path, monkeypatch, everybody):
+def test_the_bundle_learns_from_everybody_and_a_fold_from_its_training_people(
+    tiny, tmp_path, monkeypatch, everybody, features
+):
     class SeenError(Exception):
         pass
 
-    def see(encoder, training, clips, *_):
+    def see(training, clips, *_):
         raise SeenError(*sorted({clip.speaker_id for clip in clips}))
 
     monkeypatch.setattr("emotion_training.train_bundle.train_audio_classifier", see)
     faces, cache = generated_faces(CONFIG, 0), StageCache(tmp_path)
     with pytest.raises(SeenError) as seen:
         if everybody:
-            train_bundle(CONFIG, faces, generated_clips(CONFIG, 0), judgements_of(tiny), tmp_path, cache)
+            train_bundle(CONFIG, faces, generated_clips(CONFIG, 0), features, judgements_of(tiny), tmp_path, cache)
         else:
-            judge_fold(CONFIG, faces, generated_folds()[0], tmp_path, cache)
+            judge_fold(CONFIG, faces, generated_folds()[0], features, tmp_path, cache)
     assert seen.value.args == (SPEAKERS if everybody else SPEAKERS[:2])
 
 
-def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path):
+def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path, features):
     first, second = CONFIG.face_encoder.members
     encoder = replace(CONFIG.face_encoder, members=(replace(first, ships=False), second))
     config, faces, clips = replace(CONFIG, face_encoder=encoder), generated_faces(CONFIG, 0), generated_clips(CONFIG, 0)
-    bundle = train_bundle(config, faces, clips, judgements_of(tiny), tmp_path, StageCache(None))
+    bundle = train_bundle(config, faces, clips, features, judgements_of(tiny), tmp_path, StageCache(None))
     (alone,) = bundle.networks.face.encoder.members
     beside_it = tiny.trained.networks.face.encoder.members[1].state_dict()
     assert all(torch.equal(value, beside_it[name]) for name, value in alone.state_dict().items())
@@ -115,7 +122,7 @@ def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("absent", ["weights.json", "weights.bin"])
-def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypatch, absent):
+def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypatch, absent, features):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
     if absent == "weights.bin":
         (tmp_path / "weights.json").write_text(json.dumps({"weightsManifest": []}))
@@ -123,23 +130,16 @@ def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypat
     encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="weights.json")))
     config = replace(CONFIG, face_encoder=encoder)
     with pytest.raises(WeightsError, match=f"{absent} does not exist; expected the weights out of npm's"):
-        judge_fold(config, generated_faces(config, 0), generated_folds()[0], tmp_path, StageCache(None))
+        judge_fold(config, generated_faces(config, 0), generated_folds()[0], features, tmp_path, StageCache(None))
 
 
-def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch):
+def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch, features):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
     options = {"blocks": 1, "embedding": 16, "dropout": 0.0}
     encoder = replace(CONFIG.audio_encoder, name="whisper_tiny", options=options, start_from="turn.onnx")
     config = replace(CONFIG, audio_encoder=encoder)
     with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
-        judge_fold(config, generated_faces(config, 0), generated_folds()[0], tmp_path, StageCache(None))
-
-
-def test_an_absent_whisper_to_compress_is_named_before_anything_is_trained(tmp_path, monkeypatch):
-    monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
-    config = compact_voice_config()
-    with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
-        judge_fold(config, generated_faces(config, 0), generated_folds()[0], tmp_path, StageCache(None))
+        judge_fold(config, generated_faces(config, 0), generated_folds()[0], features, tmp_path, StageCache(None))
 
 
 def test_the_tiny_bundle_learnt_its_task(tiny):
@@ -319,19 +319,6 @@ def test_the_report_tells_how_it_went(tiny, tmp_path):
     report = (tmp_path / "report.md").read_text()
     assert "1 train, 2 validation, 3 test" in report and "commit `abc`" in report
     assert cv2.imread(str(tmp_path / "figures" / "learning_curves.png")).std() > 1.0
-
-
-def test_the_report_tells_of_a_stage_without_epochs_what_it_missed(tiny, tmp_path):
-    training = {
-        "counts": {"faces": {"train": 1}, "clips": 4, "speakers": 5},
-        "metrics": read_metrics(tiny),
-        "seconds": tiny.trained.networks.durations_s | {"speech": 90.0},
-        "commit": "abc",
-    }
-    history = {"speech": [{"missed": 0.1}, {"missed": 0.25}]} | tiny.trained.networks.history
-    write_bundle_report(tmp_path, CONFIG, training, history)
-    assert "| speech |  | 1.5 | missed 0.250 |" in (tmp_path / "report.md").read_text()
-    assert json.loads((tmp_path / "training_log.json").read_text())["speech"] == history["speech"]
 
 
 def test_one_sentence_for_a_data_folder_that_is_not_there(tmp_path, capsys):

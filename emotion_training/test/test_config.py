@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
-from emotion_training.config import ConfigError, SpeechCompressionConfig, load_config
+from emotion_training.config import ConfigError, load_config
 
 
 @pytest.fixture
@@ -23,21 +23,6 @@ def test_the_shipped_configuration_loads():
     assert [member.name for member in config.face_encoder.members] == ["compact_cnn", "mobilenet", "mobilenet"]
     assert config.audio_training.robot_augmentation.background is None
     assert config.fusion.width % config.fusion.heads == 0
-
-
-COMPRESSION = {"whisper": "turn.onnx", "windows": 64}
-
-
-def test_what_a_compact_network_is_made_of_may_be_set_or_not(tmp_path, tree):
-    for value, expected in ((None, None), (COMPRESSION, SpeechCompressionConfig(**COMPRESSION))):
-        tree["speech_compression"] = value
-        assert load(tmp_path, tree).speech_compression == expected
-
-
-def test_what_is_wrong_inside_an_optional_part_fails_with_the_key(tmp_path, tree):
-    tree["speech_compression"] = COMPRESSION | {"windows": "many"}
-    with pytest.raises(ConfigError, match="speech_compression.windows is 'many'; expected int"):
-        load(tmp_path, tree)
 
 
 def test_an_unknown_key_fails_with_the_known_ones(tmp_path, tree):

@@ -1,5 +1,8 @@
 """The networks: finite outputs, gradients everywhere, and what must not have any influence."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from emotion_training.face_training import joined, make_member
 from emotion_training.labels import LABELS
 from emotion_training.models.face_encoder import grey_from_rgb
 from emotion_training.models.fusion import IntermediateFusion
+from emotion_training.voice_features import start_audio_encoder
 
 CONFIG = load_config(DEFAULT_CONFIG)
 BINS, TOKENS, FACE, AUDIO = 8, 19, 24, 32
@@ -59,7 +63,8 @@ def test_face_encoder_is_finite_and_every_parameter_learns(member):
 
 def test_audio_encoder_is_finite_and_every_parameter_learns():
     torch.manual_seed(1)  # the narrow gates start with all units alive
-    model = AudioClassifier(CONFIG.audio_encoder, 0.0)
+    encoder = replace(CONFIG.audio_encoder, start_from=None)
+    model = AudioClassifier(start_audio_encoder(encoder, Path()), 0.0)
     audio = 0.1 * torch.randn(6, 48000)
     assert model.encoder(audio).shape == (6, TOKENS, CONFIG.audio_encoder.options["embedding"])
     logits = model(audio)

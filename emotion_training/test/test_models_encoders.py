@@ -22,7 +22,6 @@ AUDIOS = {
     "conformer": {"embedding": 16, "blocks": 1, "heads": 2, "dropout": 0.0},
     "crnn": {"channels": [8, 8, 16], "embedding": 16, "dropout": 0.0},
     "whisper_tiny": {"blocks": 1, "embedding": 16, "dropout": 0.0},
-    "compact_whisper": {"channels": 16, "feed_forward": 32, "blocks": 1, "embedding": 16, "dropout": 0.0},
 }
 
 

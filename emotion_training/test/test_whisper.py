@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from torch.nn import functional
 from training_fixtures import noise_windows
 
-from emotion_training.audio_training import start_audio_classifier, train_audio_classifier
+from emotion_training.audio_training import AudioClassifier, train_audio_classifier
 from emotion_training.config import AudioEncoderConfig
 from emotion_training.export import ParityError
 from emotion_training.models.smart_turn_weights import LINEAR
@@ -20,20 +20,24 @@ from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WIDTH, WhisperAudioEncoder, WhisperTiny
 from emotion_training.models.whisper_log_mel import WhisperLogMel
 from emotion_training.quantised_voice import quantise_voice, voice_as_shipped
+from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, tiny_config
+from emotion_training.voice_features import start_audio_encoder, voice_features
 
 SAMPLES = 48000
 CONFIG = tiny_config()
-ENCODER = AudioEncoderConfig(16000, 3.0, "whisper_tiny", {"blocks": 1, "embedding": 16, "dropout": 0.0}, None)
-TRAINING = replace(CONFIG.audio_training, epochs=2, mixup_alpha=0.0)
+ENCODER = AudioEncoderConfig(16000, 3.0, "whisper_tiny", {"blocks": 1, "embedding": 16, "dropout": 0.0}, "turn.onnx")
+TRAINING = replace(CONFIG.audio_training, epochs=2)
 
 
 @pytest.fixture(scope="module")
 def trained(whisper_weights):
     clips = generated_clips(CONFIG, 0)
     torch.manual_seed(0)
-    started = start_audio_classifier(ENCODER, TRAINING, whisper_weights)
-    return train_audio_classifier(ENCODER, TRAINING, clips[:28], clips[28:42], started, 0)
+    config = replace(CONFIG, audio_encoder=ENCODER, audio_training=TRAINING)
+    features = voice_features(config, clips, (), whisper_weights.parent, StageCache(None))
+    started = AudioClassifier(start_audio_encoder(ENCODER, whisper_weights.parent), head_dropout=0.0)
+    return train_audio_classifier(TRAINING, clips[:28], features, clips[28:42], started, 0)
 
 
 def test_its_spectrogram_is_that_of_librosa_at_every_level():
@@ -58,7 +62,7 @@ def test_the_network_starts_from_the_file(whisper, whisper_weights):
     for name, value in encoder.network.state_dict().items():
         step = whisper.state_dict()[name].abs().max() / 127.0
         torch.testing.assert_close(value, whisper.state_dict()[name], rtol=0.0, atol=step.item())
-    log_mel = encoder.normalised_log_mel(noise_windows(2, SAMPLES))
+    log_mel = encoder.log_mel(noise_windows(2, SAMPLES))
     torch.testing.assert_close(encoder.network(log_mel), whisper(log_mel), rtol=0.0, atol=0.05)
 
 
@@ -79,13 +83,13 @@ def test_the_newest_state_has_the_last_position():
 def test_tokens_hold_the_states_after_every_block():
     torch.manual_seed(0)
     encoder = WhisperAudioEncoder(16000, blocks=2, embedding=WIDTH, dropout=0.0).eval()
-    log_mel = torch.rand(1, 80, 64)
-    for block, states in enumerate(encoder.network(log_mel)):
+    audio = noise_windows(2, SAMPLES)
+    for block, states in enumerate(encoder.network(encoder.log_mel(audio))):
         with torch.no_grad():  # a projection that shows the states after this block
             encoder.project.weight.zero_()[:, block * WIDTH : (block + 1) * WIDTH] = torch.eye(WIDTH)
             encoder.project.bias.zero_()
         tokens = states.unflatten(1, (-1, 8)).mean(dim=2)
-        torch.testing.assert_close(encoder.encode(log_mel), tokens, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(encoder(audio), tokens, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, whispe
 
 def test_an_encoder_that_cannot_start_from_weights_says_so(whisper_weights):
     with pytest.raises(WeightsError, match="log_mel_cnn cannot start from .*turn.onnx; set its start_from to null"):
-        start_audio_classifier(CONFIG.audio_encoder, TRAINING, whisper_weights)
+        start_audio_encoder(replace(CONFIG.audio_encoder, start_from="turn.onnx"), whisper_weights.parent)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A small generated corpus as `prepare` writes it, an experiment on it, and what networks of voices hear."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,10 @@ import torch
 from onnx import helper, numpy_helper
 
 from emotion_training.clip import Clip
-from emotion_training.config import AudioEncoderConfig, BundleConfig, SpeechCompressionConfig
 from emotion_training.models.smart_turn_weights import LINEAR, NORMS
 from emotion_training.models.whisper import WhisperTiny
 from emotion_training.prepared_corpus import save_clips
 from emotion_training.splits import Fold, Split, save_split
-from emotion_training.tiny_bundle import tiny_config
 
 LABELS = ("neutral", "happy", "angry")
 SPEAKERS = tuple(f"tone-{number}" for number in range(6))
@@ -142,15 +139,3 @@ def noise_windows(count: int, samples: int) -> torch.Tensor:
     audio = 0.1 * torch.randn(count, samples, generator=torch.Generator().manual_seed(0))
     audio[1::2, : samples // 2] = 0.0
     return audio
-
-
-def compact_voice_config() -> BundleConfig:
-    """The tiny bundle's, with a voice encoder that is made of the Whisper of turn.onnx and hears a second."""
-    options = {"channels": 16, "feed_forward": 32, "blocks": 1, "embedding": 16, "dropout": 0.0}
-    config = tiny_config()
-    return replace(
-        config,
-        audio_encoder=AudioEncoderConfig(16000, 1.0, "compact_whisper", options, None),
-        speech_compression=SpeechCompressionConfig(whisper="turn.onnx", windows=64),
-        audio_training=replace(config.audio_training, epochs=2, mixup_alpha=0.0),
-    )

@@ -26,6 +26,6 @@ class AudioEncoder(SpectrogramEncoder):
         self.tokens = BandTokens(channels_in * (mels // self.token_frames), embedding, dropout)
         self.embedding = embedding
 
-    def encode(self, log_mel: Tensor) -> Tensor:
-        """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
-        return self.tokens(self.network(self.whole_tokens(log_mel).unsqueeze(1)))
+    def encode(self, features: Tensor) -> Tensor:
+        """(B, mels, T) -> (B, Ta, D)."""
+        return self.tokens(self.network(self.whole_tokens(features).unsqueeze(1)))

@@ -88,10 +88,10 @@ class Conformer(SpectrogramEncoder):
         self.blocks = nn.Sequential(*(ConformerBlock(embedding, heads, kernel, dropout) for _ in range(blocks)))
         self.embedding = embedding
 
-    def encode(self, log_mel: Tensor) -> Tensor:
-        """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
-        features = self.subsampling(self.whole_tokens(log_mel).unsqueeze(1))  # (B, C, mels / 4, Ta)
-        tokens = self.join_bands(features.flatten(1, 2).transpose(1, 2))  # (B, Ta, D)
+    def encode(self, features: Tensor) -> Tensor:
+        """(B, mels, T) -> (B, Ta, D)."""
+        picture = self.subsampling(self.whole_tokens(features).unsqueeze(1))  # (B, C, mels / 4, Ta)
+        tokens = self.join_bands(picture.flatten(1, 2).transpose(1, 2))  # (B, Ta, D)
         positions = sine_positions(tokens.shape[1], self.embedding).to(tokens)
         return self.blocks(self.dropout(tokens + positions))
 

@@ -36,8 +36,8 @@ class ConvolutionalRecurrentEncoder(SpectrogramEncoder):
         self.recurrent = nn.GRU(embedding, embedding // 2, batch_first=True, bidirectional=True)
         self.embedding = embedding
 
-    def encode(self, log_mel: Tensor) -> Tensor:
-        """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
-        features = self.network(self.whole_tokens(log_mel).unsqueeze(1))  # (B, C, mels / 8, Ta)
-        tokens = self.join_bands(features.flatten(1, 2).transpose(1, 2))  # (B, Ta, D)
+    def encode(self, features: Tensor) -> Tensor:
+        """(B, mels, T) -> (B, Ta, D)."""
+        picture = self.network(self.whole_tokens(features).unsqueeze(1))  # (B, C, mels / 8, Ta)
+        tokens = self.join_bands(picture.flatten(1, 2).transpose(1, 2))  # (B, Ta, D)
         return self.recurrent(self.dropout(tokens))[0]

@@ -7,7 +7,7 @@ from .whisper_log_mel import WhisperLogMel
 
 
 class SpectrogramEncoder(nn.Module):
-    """`forward` takes what the robot sends; `encode`, of a subclass, is the network after the log-mel layer.
+    """`forward` takes what the robot sends: `features` of it, which never learn, and `encode`, of a subclass, of these.
 
     Attributes:
         embedding: width D of a token.
@@ -26,21 +26,23 @@ class SpectrogramEncoder(nn.Module):
         """Tokens Ta that `forward` makes of N samples."""
         return -(-self.log_mel.frames(samples) // self.token_frames)
 
-    def normalised_log_mel(self, audio: Tensor) -> Tensor:
-        """(B, N) -> (B, mels, T), about zero mean and unit deviation in every band over the training data."""
-        return self.band_norm(self.log_mel(audio))
+    def features(self, audio: Tensor) -> Tensor:
+        """(B, N) mono in [-1, 1] -> what nothing that learns has a part in: the log-mel, (B, mels, T)."""
+        return self.log_mel(audio)
 
     def whole_tokens(self, log_mel: Tensor) -> Tensor:
-        """(B, mels, T) -> (B, mels, token_frames * Ta): mean frames added at the old end."""
-        return nn.functional.pad(log_mel, (-log_mel.shape[2] % self.token_frames, 0))
+        """(B, mels, T) -> (B, mels, token_frames * Ta): about zero mean and unit deviation in every band over the
+        training data, with mean frames added at the old end.
+        """
+        return nn.functional.pad(self.band_norm(log_mel), (-log_mel.shape[2] % self.token_frames, 0))
 
-    def encode(self, log_mel: Tensor) -> Tensor:
-        """(B, mels, T) normalised log-mel -> (B, Ta, D)."""
+    def encode(self, features: Tensor) -> Tensor:
+        """What `features` made -> (B, Ta, D)."""
         raise NotImplementedError
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, N) mono in [-1, 1] -> (B, Ta, D)."""
-        return self.encode(self.normalised_log_mel(audio))
+        return self.encode(self.features(audio))
 
 
 class BandTokens(nn.Module):

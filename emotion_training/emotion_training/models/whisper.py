@@ -33,19 +33,16 @@ class FrameConvolution(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, channels_in) -> (B, T / stride, channels)."""
-        matrix = self.weight.transpose(1, 2).flatten(1)  # (channels, 3 channels_in)
-        return functional.linear(self.neighbours(x), matrix, self.bias)
-
-    def neighbours(self, x: Tensor) -> Tensor:
-        """(B, T, channels_in) -> three frames side by side, (B, T / stride, 3 channels_in)."""
         padded = functional.pad(x, (0, 0, 1, 1))
-        return torch.cat([padded[:, first : first + x.shape[1] : self.stride[0]] for first in range(3)], dim=2)
+        neighbours = [padded[:, first : first + x.shape[1] : self.stride[0]] for first in range(3)]
+        matrix = self.weight.transpose(1, 2).flatten(1)  # (channels, 3 channels_in)
+        return functional.linear(torch.cat(neighbours, dim=2), matrix, self.bias)
 
 
 class WhisperBlock(nn.Module):
     """Self-attention and a feed-forward step, each with a shortcut, normalised before."""
 
-    def __init__(self, feed_forward: int):
+    def __init__(self) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(WIDTH)
         self.query = nn.Linear(WIDTH, WIDTH)
@@ -53,37 +50,32 @@ class WhisperBlock(nn.Module):
         self.value = nn.Linear(WIDTH, WIDTH)
         self.out = nn.Linear(WIDTH, WIDTH)
         self.feed_forward_norm = nn.LayerNorm(WIDTH)
-        self.widen = nn.Linear(WIDTH, feed_forward)
-        self.narrow = nn.Linear(feed_forward, WIDTH)
+        self.widen = nn.Linear(WIDTH, 4 * WIDTH)
+        self.narrow = nn.Linear(4 * WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, WIDTH) -> (B, T, WIDTH)."""
-        x = x + self.out(self.read(x))
-        return x + self.narrow(self.neurons(x))
-
-    def read(self, x: Tensor) -> Tensor:
-        """What each state reads of all, as `out` takes it: (B, T, WIDTH) -> (B, T, WIDTH)."""
         normed = self.attention_norm(x)
         query, key, value = (split_heads(part(normed), HEADS) for part in (self.query, self.key, self.value))
-        return torch.matmul(attention_weights(query, key, None), value).transpose(1, 2).flatten(2)
-
-    def neurons(self, x: Tensor) -> Tensor:
-        """(B, T, WIDTH) -> (B, T, feed_forward)."""
-        return gelu(self.widen(self.feed_forward_norm(x)))
+        read = torch.matmul(attention_weights(query, key, None), value)  # (B, H, T, WIDTH / H)
+        x = x + self.out(read.transpose(1, 2).flatten(2))
+        return x + self.narrow(gelu(self.widen(self.feed_forward_norm(x))))
 
 
-class SpeechNetwork(nn.Module):
-    """Blocks over states in time, which `start`, of a subclass, makes of the spectrogram."""
+class WhisperTiny(nn.Module):
+    """blocks: how many of its `BLOCKS`."""
 
-    blocks: nn.ModuleList
-
-    def start(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> states (B, Ts, WIDTH) before the first block."""
-        raise NotImplementedError
+    def __init__(self, blocks: int):
+        super().__init__()
+        self.conv1 = FrameConvolution(MELS, WIDTH, 1)
+        self.conv2 = FrameConvolution(WIDTH, WIDTH, STATE_FRAMES)
+        self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
+        self.blocks = nn.ModuleList(WhisperBlock() for _ in range(blocks))
 
     def forward(self, log_mel: Tensor) -> list[Tensor]:
-        """(B, MELS, T) -> states (B, Ts, WIDTH) after each block."""
-        x = self.start(log_mel)
+        """(B, MELS, T) -> states (B, T / 2, WIDTH) after each block."""
+        x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
+        x = x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
         after = []
         for block in self.blocks:
             x = block(x)
@@ -91,38 +83,25 @@ class SpeechNetwork(nn.Module):
         return after
 
 
-class WhisperTiny(SpeechNetwork):
-    """blocks: how many of its `BLOCKS`. Two frames of the spectrogram make a state."""
+@audio_encoders.register("whisper_tiny")
+class WhisperAudioEncoder(SpectrogramEncoder):
+    """Its weights, which come by `start_from`, never train: what makes tokens of the states after all its blocks does.
 
-    def __init__(self, blocks: int):
-        super().__init__()
-        self.conv1 = FrameConvolution(MELS, WIDTH, 1)
-        self.conv2 = FrameConvolution(WIDTH, WIDTH, STATE_FRAMES)
-        self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
-        self.blocks = nn.ModuleList(WhisperBlock(4 * WIDTH) for _ in range(blocks))
-
-    def start(self, log_mel: Tensor) -> Tensor:
-        x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
-        return x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
-
-
-class PooledStatesEncoder(SpectrogramEncoder):
-    """A token is what a network hears in 160 ms, after all its blocks, in a learned projection.
-
-    network: its states cover the time of whole frames. ValueError for another rate than 16 kHz.
+    blocks: of the network, 1 to `BLOCKS`. ValueError for another number, and for another rate than 16 kHz.
     """
 
     token_frames = STATE_FRAMES * POOLED_STATES
 
-    def __init__(self, sample_rate_hz: int, network: SpeechNetwork, embedding: int, dropout: float):
+    def __init__(self, sample_rate_hz: int, blocks: int, embedding: int, dropout: float):
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
+        if not 1 <= blocks <= BLOCKS:
+            raise ValueError(f"blocks is {blocks}; expected 1 to {BLOCKS} for Whisper-tiny")
         super().__init__(WhisperLogMel(self.token_frames), nn.Identity())
-        self.network = network
-        width = len(network.blocks) * WIDTH
-        self.state_norm = nn.BatchNorm1d(width)
+        self.network = WhisperTiny(blocks).requires_grad_(False)
+        self.state_norm = nn.BatchNorm1d(blocks * WIDTH)
         self.dropout = nn.Dropout(dropout)
-        self.project = nn.Linear(width, embedding)
+        self.project = nn.Linear(blocks * WIDTH, embedding)
         self.embedding = embedding
 
     def token_count(self, samples: int) -> int:
@@ -132,30 +111,14 @@ class PooledStatesEncoder(SpectrogramEncoder):
             raise ValueError(f"the window has {samples} samples; expected at most {longest} for Whisper-tiny")
         return super().token_count(samples)
 
-    def pooled_states(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> (B, Ta, blocks * WIDTH), those after the first block first."""
-        count = log_mel.shape[2] // self.token_frames
-        pooled = [after.unflatten(1, (count, -1)).mean(dim=2) for after in self.network(log_mel)]
-        return torch.cat(pooled, dim=2)
+    def features(self, audio: Tensor) -> Tensor:
+        """(B, N) mono in [-1, 1] -> states (B, Ta, blocks * WIDTH), those after the first block first."""
+        states = self.network(self.log_mel(audio))
+        return torch.cat([after.unflatten(1, (-1, POOLED_STATES)).mean(dim=2) for after in states], dim=2)
 
-    def encode(self, log_mel: Tensor) -> Tensor:
-        """(B, MELS, T) -> (B, Ta, D)."""
-        states = self.pooled_states(log_mel)
-        return self.project(self.dropout(self.state_norm(states.transpose(1, 2)).transpose(1, 2)))
-
-
-@audio_encoders.register("whisper_tiny")
-class WhisperAudioEncoder(PooledStatesEncoder):
-    """Its weights, which come by `start_from`, never train: what makes tokens of the states after all its blocks does.
-
-    blocks: of the network, 1 to `BLOCKS`. ValueError for another number, and for another rate than 16 kHz.
-    """
-
-    def __init__(self, sample_rate_hz: int, blocks: int, embedding: int, dropout: float):
-        if not 1 <= blocks <= BLOCKS:
-            raise ValueError(f"blocks is {blocks}; expected 1 to {BLOCKS} for Whisper-tiny")
-        network = WhisperTiny(blocks).requires_grad_(False)
-        super().__init__(sample_rate_hz, network, embedding, dropout)
+    def encode(self, features: Tensor) -> Tensor:
+        """(B, Ta, blocks * WIDTH) -> (B, Ta, D)."""
+        return self.project(self.dropout(self.state_norm(features.transpose(1, 2)).transpose(1, 2)))
 
     def start_from(self, weights: Path) -> None:
         """Fills the network from a file, see `read_smart_turn`.

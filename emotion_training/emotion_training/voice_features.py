@@ -1,0 +1,112 @@
+"""Windows of voices through what never learns of an audio encoder: made once, for all networks that learn from them."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .config import AudioEncoderConfig, BundleConfig, configuration_hash
+from .machine import training_device
+from .models.registry import audio_encoders
+from .models.spectrogram_encoder import SpectrogramEncoder
+from .models.start_weights import start
+from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
+from .splits import PARTS
+from .stage_cache import StageCache
+from .voice_windows import AugmentedWindows, plain_windows
+
+BATCH = 32  # windows
+
+
+class VoiceFeatures:
+    """Of several windows of each clip, the plain one first.
+
+    views: float16 (V, N, ...), as `features` of the encoder makes them. key: hash of all that they depend on.
+    """
+
+    def __init__(self, clips: Sequence[SpeechClip], views: Tensor, key: str):
+        self.views, self.key = views, key
+        self._places = {(clip.corpus, clip.clip_id): place for place, clip in enumerate(clips)}
+
+    def places(self, clips: Sequence[SpeechClip]) -> Tensor:
+        """Where along the second axis each clip is, int64 (M,)."""
+        return torch.tensor([self._places[clip.corpus, clip.clip_id] for clip in clips], dtype=torch.long)
+
+
+def start_audio_encoder(config: AudioEncoderConfig, weights: Path) -> SpectrogramEncoder:
+    """As its training begins. weights: folder of the file that it starts from, if it does.
+
+    Raises:
+        WeightsError: the file is missing or does not fit, or the encoder cannot start from any.
+    """
+    encoder = audio_encoders.build(config.name, config.options, sample_rate_hz=config.sample_rate_hz)
+    start(encoder, config.name, None if config.start_from is None else weights / config.start_from)
+    return encoder
+
+
+def voice_features(
+    config: BundleConfig, clips: Sequence[SpeechClip], folds: Sequence[SpeechSplits], weights: Path, cache: StageCache
+) -> VoiceFeatures:
+    """Features of all clips, for the networks of all folds.
+
+    The babble in a window is of voices that are beside this one in every fold: a network that learns from the window
+    hears nobody in it whom it is to judge.
+
+    weights: folder of the file that the encoder starts from.
+
+    Raises:
+        WeightsError: that is missing or does not fit.
+    """
+    encoder = start_audio_encoder(config.audio_encoder, weights)
+    groups = together_in_every_fold(clips, folds)
+    keys, parts = [], []
+    for group in groups:
+        training = config.audio_training
+        keys.append(
+            configuration_hash(
+                config.audio_encoder,
+                training.views,
+                training.augmentation,
+                training.robot_augmentation,
+                config.seed,
+                config.threads,
+                fingerprint_clips(group),
+            )
+        )
+        stage = cache.get("voice-features", keys[-1], partial(_features_of, config, encoder, group))
+        parts.append(stage["views"])
+    ordered = [clip for group in groups for clip in group]
+    return VoiceFeatures(ordered, torch.cat(parts, dim=1), configuration_hash(keys))
+
+
+def together_in_every_fold(clips: Sequence[SpeechClip], folds: Sequence[SpeechSplits]) -> list[tuple[SpeechClip, ...]]:
+    """The clips by the part that they have in each fold."""
+    part_of = [{clip.speaker_id: part for part in PARTS for clip in getattr(fold, part)} for fold in folds]
+    groups: dict[tuple[str, ...], list[SpeechClip]] = {}
+    for clip in clips:
+        groups.setdefault(tuple(parts[clip.speaker_id] for parts in part_of), []).append(clip)
+    return [tuple(group) for group in groups.values()]
+
+
+def _features_of(config: BundleConfig, encoder: SpectrogramEncoder, clips: Sequence[SpeechClip]) -> dict[str, Tensor]:
+    """Of the clips of one group, by the name under which the cache keeps them."""
+    device = training_device()
+    encoder = encoder.to(device).eval()
+    generator = torch.Generator(device).manual_seed(config.seed)
+    with device, torch.inference_mode():
+        augmented = AugmentedWindows(clips, config.audio_encoder, config.audio_training, generator)
+        views = []
+        for view in tqdm(range(config.audio_training.views), desc="voices", unit="view"):
+            # In a new order each time: the babble of a window is made of those beside it.
+            order = torch.randperm(len(clips), generator=generator)
+            made = [
+                encoder.features(
+                    augmented(chosen) if view else plain_windows([clips[i] for i in chosen], augmented.samples)
+                ).half()
+                for chosen in order.split(BATCH)
+            ]
+            views.append(torch.cat(made)[order.argsort()].cpu())
+    return {"views": torch.stack(views)}

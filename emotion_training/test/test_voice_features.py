@@ -1,0 +1,73 @@
+"""What the voice encoder learns from: kept windows, in which nobody is heard whom it is to judge."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotion_training.audio_training import AudioClassifier, train_audio_classifier
+from emotion_training.speech_clips import speech_folds
+from emotion_training.stage_cache import StageCache
+from emotion_training.tiny_bundle import SPLIT, generated_clips, tiny_config
+from emotion_training.voice_features import start_audio_encoder, together_in_every_fold, voice_features
+from emotion_training.voice_windows import plain_windows, window_samples
+
+CONFIG = tiny_config()
+BABBLE = replace(CONFIG.audio_training.augmentation, babble_probability=1.0, babble_snr_db=(0.0, 0.0))
+LOUD_BABBLE = replace(CONFIG, audio_training=replace(CONFIG.audio_training, augmentation=BABBLE))
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return generated_clips(CONFIG, 0)
+
+
+def features_of(config, clips, cache=None):
+    return voice_features(config, clips, speech_folds({"tones": SPLIT}, clips), Path(), cache or StageCache(None))
+
+
+def louder(clip):
+    return replace(clip, samples=(clip.samples // 2).astype(np.int16))
+
+
+def test_the_first_window_of_a_clip_is_the_plain_one_and_the_others_are_not(clips):
+    features = features_of(CONFIG, clips)
+    encoder = start_audio_encoder(CONFIG.audio_encoder, Path()).eval()
+    places = features.places(clips)
+    assert features.views.shape[:2] == (CONFIG.audio_training.views, len(clips)) and len(set(places.tolist())) == 56
+    plain = encoder.features(plain_windows(clips, window_samples(CONFIG.audio_encoder)))
+    torch.testing.assert_close(features.views[0, places].float(), plain, atol=0.01, rtol=0.01)
+    for view in features.views[1:, places].float():
+        assert ((view - plain).abs().amax(dim=(1, 2)) > 0.1).all()
+
+
+def test_those_who_have_the_same_part_in_every_fold_are_together(clips):
+    together = together_in_every_fold(clips, speech_folds({"tones": SPLIT}, clips))
+    assert [{clip.speaker_id for clip in group} for group in together] == [{"tone-0", "tone-1"}, {"tone-2"}, {"tone-3"}]
+    assert together_in_every_fold(clips, ()) == [clips]
+
+
+@pytest.mark.parametrize("judged, heard", [("tone-3", False), ("tone-1", True)])
+def test_nobody_is_heard_in_the_windows_of_those_who_learn_whom_they_judge(clips, judged, heard):
+    others = [clip for clip in clips if clip.speaker_id == "tone-0"]
+    changed = [clip if clip.speaker_id != judged else louder(clip) for clip in clips]
+    before, after = (features_of(LOUD_BABBLE, of) for of in (clips, changed))
+    same = torch.equal(before.views[:, before.places(others)], after.views[:, after.places(others)])
+    assert same is not heard
+
+
+def test_what_was_made_once_is_kept_for_the_next_build(clips, tmp_path, monkeypatch):
+    made = features_of(CONFIG, clips, StageCache(tmp_path))
+    monkeypatch.setattr("emotion_training.voice_features.AugmentedWindows", None)
+    kept = features_of(CONFIG, clips, StageCache(tmp_path))
+    assert torch.equal(made.views, kept.views) and made.key == kept.key
+
+
+def test_a_loss_that_is_no_number_is_said_with_its_remedy(clips):
+    features = features_of(CONFIG, clips)
+    features.views[:] = torch.nan
+    started = AudioClassifier(start_audio_encoder(CONFIG.audio_encoder, Path()), 0.0)
+    with pytest.raises(FloatingPointError, match="the audio loss is nan in epoch 1; lower learning_rate"):
+        train_audio_classifier(CONFIG.audio_training, clips, features, (), started, 0)
