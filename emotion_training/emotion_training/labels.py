@@ -86,6 +86,16 @@ EMODB_CODES = {
 }
 EMODB_CODES_WITH_BOREDOM = EMODB_CODES | {"L": "bored"}
 
+# nEMO: the second field of a file name.
+NEMO_CODES = {
+    "neutral": "neutral",
+    "happiness": "happy",
+    "sadness": "sad",
+    "anger": "angry",
+    "fear": "scared",
+    "surprised": "surprised",
+}
+
 # Mean pleasure and arousal in [-1, 1] that raters gave to the terms "happy", "sad", "angry", "fearful",
 # "disgusted" and "surprised"; neutral is the middle of the scales.
 VALENCE_AROUSAL_SOURCE = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
+import soxr
 from tqdm import tqdm
 
 from .clip import Clip
@@ -16,6 +17,7 @@ from .splits import PARTS, Split, SplitError, require_every_class
 
 VOICED_RANGE_DB = 30.0  # frames within it of the loudest frame belong to the voice
 FRAME_S = 0.025
+PCM16_FULL_SCALE = 32768
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class SpeechSplits:
 
 
 def load_voices(clips: Sequence[Clip], sample_rate_hz: int) -> tuple[SpeechClip, ...]:
-    """Reads the clips; boredom, the rest of a person who has no wish to speak, joins neutral.
+    """Reads the clips, as mono at this rate; boredom, the rest of a person who has no wish to speak, joins neutral.
 
     Raises:
-        CorpusError: a clip without a file of sound, or with one that cannot be read or is not mono at this rate.
+        CorpusError: a clip without a file of sound, or with one that cannot be read.
     """
     return tuple(_load(clip, sample_rate_hz) for clip in tqdm(clips, desc="voices", unit="clip"))
 
@@ -115,11 +117,11 @@ def _load(clip: Clip, sample_rate_hz: int) -> SpeechClip:
     if clip.audio is None:
         raise CorpusError(f"{clip.clip_id} of {clip.corpus} has no file of sound; fetch it, or take the clip out")
     try:
-        samples, rate_hz = soundfile.read(clip.audio, dtype="int16")
+        channels, rate_hz = soundfile.read(clip.audio, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise CorpusError(f"{clip.audio} cannot be read ({error}); fetch it again") from None
-    if rate_hz != sample_rate_hz or samples.ndim != 1:
-        raise CorpusError(f"{clip.audio} has {rate_hz} Hz and shape {samples.shape}; expected {sample_rate_hz} Hz mono")
+    sound = soxr.resample(channels.mean(axis=1), rate_hz, sample_rate_hz)  # as it is where the rates agree
+    samples = (PCM16_FULL_SCALE * sound).round().clip(-PCM16_FULL_SCALE, PCM16_FULL_SCALE - 1).astype(np.int16)
     label = label_index("neutral" if clip.label == "bored" else clip.label)
     span = voiced_span(samples, sample_rate_hz)
     return SpeechClip(clip.clip_id, clip.corpus, clip.speaker_id, label, samples, *span, clip.intensity)

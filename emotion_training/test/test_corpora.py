@@ -160,7 +160,7 @@ def test_a_votes_table_that_git_lfs_has_not_fetched_is_named(crema_d):
         read_corpus("crema_d", crema_d)
 
 
-# SAVEE and EmoDB
+# SAVEE, EmoDB and nEMO
 
 
 def test_savee_joins_its_two_parts(tmp_path):
@@ -195,6 +195,24 @@ def test_emodb_leaves_boredom_out_unless_asked(tmp_path, folder):
     assert [clip.label for clip in read_corpus("emodb", tmp_path)] == ["happy", "angry"]
     bored = read_corpus("emodb", tmp_path, boredom="true")[1]
     assert (bored.label, bored.speaker_id, bored.clip_id) == ("bored", "emodb-08", "08a02Lb")
+
+
+def test_nemo_is_read_by_the_names_of_its_files(tmp_path):
+    make_files(tmp_path, *(f"samples/{name}.wav" for name in ("WR0_surprised_64", "EB0_fear_1")))
+    assert [(clip.clip_id, clip.speaker_id, clip.label) for clip in read_corpus("nemo", tmp_path)] == [
+        ("EB0_fear_1", "nemo-EB0", "scared"),
+        ("WR0_surprised_64", "nemo-WR0", "surprised"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, message", [("EB0_disgust_1", "EB0_disgust_1.wav is no nEMO name"), (None, r"holds no samples/\*.wav")]
+)
+def test_what_is_not_of_nemo_is_refused(tmp_path, name, message):
+    if name:
+        make_files(tmp_path, f"samples/{name}.wav")
+    with pytest.raises(CorpusError, match=message):
+        read_corpus("nemo", tmp_path)
 
 
 # FER2013

@@ -110,10 +110,18 @@ def test_the_shipped_splits_test_every_speaker_at_hand_once():
         assert sorted(speaker for fold in split.folds for speaker in fold.test) == sorted(split.speakers)
 
 
-def test_another_rate_is_refused_with_the_file(ravdess, tmp_path):
-    write_tone(tmp_path / "ravdess" / "Actor_03" / "03-01-05-01-01-01-03.flac", rate_hz=8000)
-    with pytest.raises(CorpusError, match="03-01-05-01-01-01-03.flac has 8000 Hz"):
-        load_voices(ravdess, RATE_HZ)
+def test_other_rates_and_channels_become_mono_at_the_rate(ravdess, tmp_path):
+    path = tmp_path / "ravdess" / "Actor_03" / "03-01-05-01-01-01-03.flac"
+    write_tone(path)
+    (expected,) = (clip for clip in load_voices(ravdess, RATE_HZ) if path.stem.endswith(clip.clip_id))
+    np.testing.assert_array_equal(expected.samples, soundfile.read(path, dtype="int16")[0])
+    write_tone(path, rate_hz=24000)
+    mono, rate_hz = soundfile.read(path)
+    soundfile.write(path, np.stack([1.5 * mono, 0.5 * mono], axis=1), rate_hz)
+    (found,) = (clip for clip in load_voices(ravdess, RATE_HZ) if path.stem.endswith(clip.clip_id))
+    inside = slice(RATE_HZ, -RATE_HZ)  # the edges of the tone ring
+    np.testing.assert_allclose(found.samples[inside], expected.samples[inside], atol=20)
+    assert len(found.samples) == len(expected.samples)
 
 
 def test_an_unreadable_file_is_named(ravdess, tmp_path):
