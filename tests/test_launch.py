@@ -132,14 +132,20 @@ def chunk_message(samples, sample_rate_hz, stamp_ns):
     )
 
 
+def put_ros2_in_path(folder, monkeypatch, command):
+    """A `ros2` that runs a command of the shell, as rosbag2 is on ROS machines only."""
+    ros2 = folder / "ros2"
+    ros2.write_text(f"#!/bin/sh\n{command}\n")
+    ros2.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
 @pytest.mark.parametrize("composed", ["true", "false"])
 def test_bag_becomes_states_in_its_own_time_and_its_end_ends_the_launch(
     graph, launch, generated_clip, tiny_bundle, tmp_path, monkeypatch, composed
 ):
-    ros2 = tmp_path / "ros2"
-    ros2.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("bag_player.py")} "$@"\n')
-    ros2.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    bag_player = Path(__file__).with_name("bag_player.py")
+    put_ros2_in_path(tmp_path, monkeypatch, f'exec {sys.executable} {bag_player} "$@"')
     states = graph.listen(EmotionState, "/emotion/state")
     bag = launch(
         *("bag.launch.py", f"bag:={write_bag(tmp_path / 'talk', generated_clip)}", f"model:={tiny_bundle}"),
@@ -151,6 +157,15 @@ def test_bag_becomes_states_in_its_own_time_and_its_end_ends_the_launch(
     assert not bag.has_processes()
     assert any(state.modalities == BOTH for state in states)
     assert all(0 <= state.header.stamp.sec - BAG_START_NS // 10**9 <= 3 for state in judged(states))
+
+
+def test_a_bag_that_cannot_be_played_fails_the_launch(graph, launch, tiny_bundle, tmp_path, monkeypatch):
+    put_ros2_in_path(tmp_path, monkeypatch, "echo no such bag; exit 2")
+    bag = launch("bag.launch.py", "bag:=/nowhere", f"model:={tiny_bundle}")
+    graph.wait_for(bag.process.has_ended, "the end of the launch")
+    assert bag.process.end() == 1
+    assert "no such bag" in bag.process.output
+    assert "ros2 bag play failed with status 2; the lines that it wrote say why." in bag.process.output
 
 
 @pytest.mark.parametrize("composed", ["true", "false"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory, get_packages_with_prefixes
 from launch import LaunchContext, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch_ros.actions import Node
@@ -25,6 +25,10 @@ RESPAWN_DELAY_S = 0.1  # not 0: a launch that has just decided to end could not 
 FACES = {"camera": "face_crop_node", "hri": "hri_faces_node"}
 EXTRAS = {"hri": "hri_bridge_node", "overlay": "overlay_node"}
 BOOLEAN = ("true", "false")
+ROBOT_IS_NOT_HEARD = (
+    "audio_common_msgs is not installed: only emotion_msgs/AudioChunk is heard, not the robot's own microphone; "
+    "sudo apt install ros-$ROS_DISTRO-audio-common-msgs"
+)
 # Fast DDS of Humble and of Jazzy reads it, other middleware does not.
 FAST_DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 # Arguments that set the parameter of the same name wherever a node has it, when they are not empty.
@@ -187,6 +191,8 @@ def _start(
     else:
         processes = [process(name, "--start", ends=False) for name in chain]
         later = [*(process(name, "--start", ends=name in played) for name in sources), *then]
+    if arguments.get("audio_source") == TOPIC == robot_audio_source():
+        processes = [LogInfo(msg=ROBOT_IS_NOT_HEARD), *processes]
     if not later:
         return processes
     gate = Node(executable="wait_until_active", arguments=chain, **common)

@@ -1,7 +1,8 @@
 """The suite on a rosbag2, in the bag's own time; its end is the end of all."""
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 
 from emotion_bringup.launching import fast_dds_environment, graph, graph_arguments, robot_audio_source, sensor_arguments
@@ -16,7 +17,7 @@ def generate_launch_description() -> LaunchDescription:
         cmd=["ros2", "bag", "play", LaunchConfiguration("bag"), "--clock", "--delay", str(DISCOVERY_S)],
         output="screen",
         additional_env=fast_dds_environment(),
-        on_exit=Shutdown(reason="the bag has been played"),
+        on_exit=_played,
     )
     return LaunchDescription(
         [
@@ -26,3 +27,9 @@ def generate_launch_description() -> LaunchDescription:
             graph(then=[play]),
         ]
     )
+
+
+def _played(event: ProcessExited, context: LaunchContext) -> Shutdown:
+    if event.returncode and not context.is_shutdown:
+        raise RuntimeError(f"ros2 bag play failed with status {event.returncode}; the lines that it wrote say why.")
+    return Shutdown(reason="the bag has been played")

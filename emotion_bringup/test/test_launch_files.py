@@ -11,10 +11,11 @@ launch = pytest.importorskip(
     "launch", reason="launch and launch_ros are not installed: they come with ROS, not from PyPI"
 )
 pytest.importorskip("launch_ros")
-from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable  # noqa: E402
+from launch.actions import IncludeLaunchDescription, LogInfo, SetEnvironmentVariable  # noqa: E402
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions  # noqa: E402
 
+from emotion_bringup import launching  # noqa: E402
 from emotion_bringup.launching import FAST_DDS_PROFILES, fast_dds_environment  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "launch"
@@ -52,6 +53,19 @@ def test_fast_dds_profile_is_the_default_of_every_participant(monkeypatch):
     root = ElementTree.parse(fast_dds_environment()[FAST_DDS_PROFILES]).getroot()
     participants = [element for element in root if element.tag.endswith("participant")]
     assert [participant.get("is_default_profile") for participant in participants] == ["true"]
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_robot_that_cannot_be_heard_is_told_what_to_install(monkeypatch, installed):
+    packages = {"audio_common_msgs": "/opt/ros"} if installed else {}
+    monkeypatch.setattr(launching, "get_packages_with_prefixes", lambda: packages)
+    description = get_launch_description_from_python_launch_file(str(FOLDER / "tiago.launch.py"))
+    context = launch.LaunchContext()
+    for argument in description.get_launch_arguments():
+        argument.execute(context)
+    started = description.entities[-1].execute(context)
+    lines = [perform_substitutions(context, line.msg) for line in started if isinstance(line, LogInfo)]
+    assert lines == ([] if installed else [launching.ROBOT_IS_NOT_HEARD])
 
 
 def test_profiles_of_the_user_prevail(monkeypatch):

@@ -1,8 +1,8 @@
 """What the suite makes of the simulated person, in simulated time: from the drawings, and from Gazebo's own images.
 
-Gazebo Classic 11 runs without a screen in the virtual one of xvfb-run. Where it is installed elsewhere, GZSERVER is a
-command that starts it and that sees this repository and the temporary folder under their names, for example in a
-chroot that has both mounted:
+Gazebo Classic 11 runs without a screen in the virtual one of xvfb-run, which needs xauth. Where it is installed
+elsewhere, GZSERVER is a command that starts it and that sees this repository and the temporary folder under their
+names, for example in a chroot that has both mounted:
 
     GZSERVER="env -u LD_LIBRARY_PATH chroot /srv/bullseye xvfb-run -a gzserver" python -m pytest -s THIS_FILE
 """

@@ -69,6 +69,8 @@ class MediaPlayerNode(PerceptionNode):
         while not self._is_heard() and time.monotonic() < end_s:
             if stop.wait(LOOK_S):
                 return
+        if not self._is_heard():
+            self.get_logger().info("Nobody listens to the states; playing all the same.")
         stop.wait(DISCOVERY_S)
 
     def _is_heard(self) -> bool:

@@ -19,7 +19,7 @@ from emotion_perception.nodes.conversions import (
     to_nanoseconds,
 )
 from emotion_perception.nodes.face_crop_node import TRANSPORTS
-from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.perception_node import OVERLAY_TOPIC, Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 LOOK_PERIOD_S = 0.5  # how often the node looks whether somebody watches
@@ -48,7 +48,7 @@ class OverlayNode(PerceptionNode):
         if transport not in TRANSPORTS:
             raise ValueError(f"image_transport is {transport!r}; expected one of {', '.join(TRANSPORTS)}.")
         self._message_type, self._to_rgb = TRANSPORTS[transport]
-        self._publisher = self.add_publisher(Image, "emotion/image", QoSProfile(depth=1))
+        self._publisher = self.add_publisher(Image, OVERLAY_TOPIC, QoSProfile(depth=1))
 
     def activate(self) -> None:
         self._subscriptions_of_watching: list[Subscription] = []

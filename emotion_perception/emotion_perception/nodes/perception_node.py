@@ -27,6 +27,7 @@ from rclpy.timer import Timer
 DIAGNOSTICS_PERIOD_S = 1.0
 # A source that has been silent for so long is worth a warning.
 SILENCE_LIMIT_S = 2.0
+OVERLAY_TOPIC = "emotion/image"  # the camera's images with faces drawn into them: for people, not for the nodes
 
 
 @dataclass(frozen=True)
@@ -321,9 +322,10 @@ class TopicArrivals(Arrivals):
         if self._type in types:
             return super()._explain_silence()
         found = f"{self._topic} carries {' and '.join(sorted(types))}" if types else f"Nothing publishes {self._topic}"
+        overlay = self._node.resolve_topic_name(OVERLAY_TOPIC)
         topics = (topic for topic, topic_types in self._node.get_topic_names_and_types() if self._type in topic_types)
-        elsewhere = sorted(topic for topic in topics if self._type in self._published_types(topic))
-        there = f"it is published on {', '.join(elsewhere)}" if elsewhere else "nothing publishes that at all"
+        elsewhere = sorted(topic for topic in topics if topic != overlay and self._type in self._published_types(topic))
+        there = f"it is published on {', '.join(elsewhere)}" if elsewhere else "no topic carries that type"
         return f"{found}, expected {self._type}; {there}: check {self._parameters}, and that the sensor is running."
 
     def _published_types(self, topic: str) -> set[str]:

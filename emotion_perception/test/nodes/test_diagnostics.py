@@ -53,7 +53,7 @@ def test_camera_that_nobody_publishes_is_named_with_the_type_and_the_parameters(
     level, message = diagnosis()
     assert level == DiagnosticStatus.WARN
     assert message == (
-        "Nothing publishes /head/image, expected sensor_msgs/msg/Image; nothing publishes that at all: "
+        "Nothing publishes /head/image, expected sensor_msgs/msg/Image; no topic carries that type: "
         "check image_topic and image_transport, and that the sensor is running."
     )
     assert f"[face_crop_node]: {message}" in capfd.readouterr().err
@@ -64,6 +64,12 @@ def test_topic_on_which_such_images_are_published_is_named(graph, diagnosis):
     graph.start(FaceCropNode, image_topic="/head/image")
     assert "Nothing publishes /head/image" in (message := diagnosis()[1])
     assert "it is published on /other/image: " in message
+
+
+def test_the_overlay_is_not_offered_for_a_camera(graph, diagnosis):
+    graph.node.create_publisher(Image, "/emotion/image", 1)
+    graph.start(FaceCropNode, image_topic="/head/image")
+    assert "no topic carries that type: " in diagnosis()[1]
 
 
 def test_publisher_that_is_silent_is_told_from_one_that_is_missing(graph, diagnosis):
