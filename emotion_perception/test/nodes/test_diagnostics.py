@@ -96,7 +96,7 @@ def test_topic_of_another_type_is_named_with_both_types(
 
     level, message = diagnosis()
     assert level == DiagnosticStatus.WARN
-    assert message.startswith(f"/head/sensor carries {name(published)}, expected {name(expected)}; nothing")
+    assert message.startswith(f"/head/sensor carries {name(published)}, expected {name(expected)}; no topic carries")
     assert parameter in message
 
 
