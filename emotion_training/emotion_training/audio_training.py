@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -45,11 +45,19 @@ class AudioClassifier(nn.Module):
         return self.head(self.dropout(self.pool(tokens)))
 
 
-def sampling_weights(clips: Sequence[SpeechClip], balance: float) -> Tensor:
-    """How often each clip comes, in proportion, float64 (N,): less where its class is frequent in its corpus."""
+def sampling_weights(clips: Sequence[SpeechClip], balance: float, shares: Mapping[str, float]) -> Tensor:
+    """How often each clip comes, float64 (N,) that sum to 1: less where its class is frequent in its corpus.
+
+    shares: of corpora, what their clips sum to; those of all others sum to the rest.
+    """
     groups = [(clip.corpus, clip.label) for clip in clips]
     counts = Counter(groups)
-    return torch.tensor([counts[group] ** -balance for group in groups], dtype=torch.float64)
+    weights = torch.tensor([counts[group] ** -balance for group in groups], dtype=torch.float64)
+    sharing = np.array([clip.corpus if clip.corpus in shares else "" for clip in clips])
+    for corpus, share in {"": 1.0 - sum(shares.values()), **shares}.items():
+        of_corpus = torch.from_numpy(sharing == corpus)
+        weights[of_corpus] *= share / weights[of_corpus].sum()
+    return weights
 
 
 def predict_voices(model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32) -> np.ndarray:
@@ -89,7 +97,7 @@ def train_audio_classifier(
             optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
         )
         labels = torch.tensor([clip.label for clip in clips])
-        sampling = sampling_weights(clips, config.balance).to(device)
+        sampling = sampling_weights(clips, config.balance, config.shares).to(device)
         plain_of_validation = views[0, features.places(validation)].float()
         validation_labels = np.array([clip.label for clip in validation])
         history = []

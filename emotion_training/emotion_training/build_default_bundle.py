@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from .bundle_report import fold_figures, write_bundle_report
@@ -58,8 +59,7 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
         "data": TRAINING_DATA,
         "counts": {
             "faces": {part: len(getattr(faces, part)) for part in PARTS},
-            "clips": len(clips),
-            "speakers": len({clip.speaker_id for clip in clips}),
+            "voices": {corpus: _voice_counts(clips, corpus) for corpus in dict.fromkeys(clip.corpus for clip in clips)},
         },
         "configuration": dataclasses.asdict(config),
         "networks": {"fusion": fusion_network(config.fusion)},
@@ -89,10 +89,16 @@ def read_faces(data: Path, config: BundleConfig) -> FaceSplits:
 
 
 def read_voices(data: Path, config: BundleConfig) -> tuple[SpeechClip, ...]:
-    """RAVDESS and EmoDB."""
-    ravdess = read_corpus("ravdess", data / "ravdess", classes=7)
-    emodb = read_corpus("emodb", data / "emodb", boredom=config.audio_training.emodb_boredom)
-    return load_voices([*ravdess, *emodb], config.audio_encoder.sample_rate_hz)
+    """Of the corpora that are judged, and of those that are only learnt from."""
+    options = {"ravdess": {"classes": 7}, "emodb": {"boredom": config.audio_training.emodb_boredom}}
+    corpora = [*config.splits, *config.audio_training.shares]
+    clips = [clip for name in corpora for clip in read_corpus(name, data / name, **options.get(name, {}))]
+    return load_voices(clips, config.audio_encoder.sample_rate_hz)
+
+
+def _voice_counts(clips: Sequence[SpeechClip], corpus: str) -> dict[str, int]:
+    speakers = [clip.speaker_id for clip in clips if clip.corpus == corpus]
+    return {"clips": len(speakers), "speakers": len(set(speakers))}
 
 
 def code_commit() -> str:
@@ -114,7 +120,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status, as of `run_command`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder with fer2013.zip, fer2013new.csv, ravdess/, emodb/"
+        "--data",
+        type=Path,
+        required=True,
+        help="folder with fer2013.zip, fer2013new.csv, ravdess/, emodb/, nemo/ and what the networks start from",
     )
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
     parser.add_argument(

@@ -31,10 +31,12 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
     ]
     counts, folds, pairs = training["counts"], training["metrics"]["folds"], training["metrics"][PAIRS]
     speakers = [speaker for fold in folds for speaker in fold["test"]]
+    corpora = " and ".join(config.splits)
+    voices = {corpus: of["clips"] for corpus, of in counts["voices"].items()}
     parts = [
         Heading(f"How {config.model_id} was made", 1),
         Text(
-            f"The networks that ship learnt from the voices of all {counts['speakers']} speakers at hand, so that none "
+            f"The networks that ship learnt from the voices of all {len(speakers)} speakers of {corpora}, so that none "
             f"of these can tell how good they are. {len(folds)} folds tell it: the same configuration trains voice "
             "encoder and fusion anew, and each speaker is judged by the fold that neither learnt from that person nor "
             "was calibrated by that person. The face encoder is one for all, and the faces of the figures are those of "
@@ -50,7 +52,7 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
         Picture(CURVES, "Loss and validation figures of each stage, epoch by epoch"),
         Table(["stage", "epochs", "minutes", "at the end"], stages),
         Text(
-            f"Faces: {_counts(counts['faces'])}. Voice clips: {counts['clips']}. Seed {config.seed}, "
+            f"Faces: {_counts(counts['faces'])}. Voice clips: {_counts(voices)}. Seed {config.seed}, "
             f"{config.threads} threads, commit `{training['commit']}`; the configuration is "
             "`emotion_training/config/default_bundle.yaml` and, as it was, in `model.json`. Minutes are those of the "
             "machine as it was, with other work on it."

@@ -86,6 +86,7 @@ class AudioEncoderConfig:
 class AudioTrainingConfig:
     emodb_boredom: bool  # whether EmoDB's boredom joins neutral; it is left out otherwise
     balance: float  # 0: all clips come equally often, 1: all classes of all corpora do
+    shares: dict[str, float]  # by corpus of which nobody is judged: how much of what comes is of it
     views: int  # windows of each clip that are learnt from
     epochs: int
     batch: int
@@ -97,6 +98,13 @@ class AudioTrainingConfig:
     bfloat16: bool
     augmentation: VoiceAugmentation
     robot_augmentation: RobotVoiceAugmentation
+
+    def __post_init__(self) -> None:
+        numbers = all(isinstance(share, float) and share > 0.0 for share in self.shares.values())
+        if not (numbers and sum(self.shares.values()) < 1.0):
+            raise ConfigError(
+                f"audio_training.shares is {self.shares}; expected corpora with numbers above 0, together below 1"
+            )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ TRAINING_DATA = [
     "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
     "RAVDESS emotional speech, voice only, actors 1-20 (Livingstone & Russo 2018), CC BY-NC-SA 4.0",
     "Berlin EmoDB without boredom, speakers 03 and 08 to 14 (Burkhardt et al. 2005), research use",
+    "nEMO, emotional speech in Polish (Christop 2024), for the voice encoder alone, CC BY-NC-SA 4.0",
     "VGGFace2 (Cao et al. 2018), by the weights that one face network starts from (HSE-FaceRes, Savchenko 2019, as "
     "npm's @vladmandic/human ships them under MIT)",
     "Speech of the web in many languages, and of turns in conversations in 23, by the weights that the voice encoder "
@@ -16,7 +17,7 @@ TRAINING_DATA = [
     "PyPI's pipecat-ai ships it)",
 ]
 LICENCE = (
-    "The weights inherit the non-commercial terms of their training data (RAVDESS CC BY-NC-SA 4.0; FER2013 "
+    "The weights inherit the non-commercial terms of their training data (RAVDESS and nEMO CC BY-NC-SA 4.0; FER2013 "
     "and EmoDB for research): research and other non-commercial use only, share alike, with attribution. The "
     "weights that two networks began with are under MIT and BSD 2-Clause, whose notices are in NOTICE of the default "
     "bundle. The code that made them is Apache-2.0."
@@ -95,6 +96,9 @@ hold has no influence, not even NaN. With nothing present the weights are 0 and 
 def _data(config: BundleConfig, training: dict) -> str:
     counts = training["counts"]
     rows = "\n".join(f"- {item}" for item in training["data"])
+    voices = ", ".join(
+        f"{of['clips']} clips of {of['speakers']} speakers of {corpus}" for corpus, of in counts["voices"].items()
+    )
     return f"""## Data
 
 {rows}
@@ -102,8 +106,8 @@ def _data(config: BundleConfig, training: dict) -> str:
 Faces: {counts["faces"]["train"]} to learn from, {counts["faces"]["validation"]} to choose by,
 {counts["faces"]["test"]} to measure on (PublicTest). FER2013 holds many pictures twice, also across its
 parts: copies of test pictures were taken out of the training part, other copies merged. Votes for contempt,
-unknown and "not a face" were dropped. Voices: {counts["clips"]} clips of {counts["speakers"]} speakers, all to learn
-from; they are measured in {len(training["metrics"]["folds"])} folds of the speakers, see below. Calm joins neutral.
+unknown and "not a face" were dropped. Voices, all to learn from: {voices}; those of {" and ".join(config.splits)}
+are measured in {len(training["metrics"]["folds"])} folds of the speakers, see below. Calm joins neutral.
 Fusion: **synthetic label-matched pairs** of these faces and voices: nobody in them was seen and heard at
 once. A face whose annotators agreed more than is usual for its class gets no voice of normal intensity, any other
 face no strong one: on the true pairs of RAVDESS, voices with facial action units, the errors of both go together a
@@ -142,7 +146,7 @@ def _figures(metrics: dict, config: BundleConfig) -> str:
 
 Measured on people and pictures that were not learnt from; these parts of public corpora, nothing else.
 **Faces**: the files that ship, on pictures of PublicTest; intervals by bootstrap ({config.bootstrap_samples} draws)
-over pictures. **Voices and pairs**: not the files that ship, which learnt from all {speakers} speakers, but
+over pictures. **Voices and pairs**: not the files that ship, which learnt from all these {speakers} speakers, but
 {len(folds)} folds of the same configuration: voice encoder and fusion trained anew, and each speaker judged by the fold
 that left that person out; intervals over speakers. *Plain* pairs: one picture in all bins, one window that ends after
 the voice. *Perturbed* pairs: bins lost, other pictures of the class and neutral ones among them, augmented pictures
@@ -206,8 +210,8 @@ The mean of these coordinates under the class probabilities. {VALENCE_AROUSAL_SO
 def _limits() -> str:
     return """## Limits
 
-- Voices are acted, English and German, in studios, by few speakers. Spontaneous or French speech, and real rooms and
-  noise, were not measured: the noise in the figures is made.
+- Voices are acted, in studios, by few speakers: English and German ones, who are measured, and Polish ones, who are
+  not. Spontaneous or French speech, and real rooms and noise, were not measured: the noise in the figures is made.
 - To try it on voices that it does not know, take other people of these corpora: RAVDESS's actors 21 to 24, EmoDB's
   speakers 15 and 16.
 - EmoDB has no surprise: a voice that sounds like EmoDB is hardly ever called surprised.

@@ -146,6 +146,7 @@ def tiny_config() -> BundleConfig:
         audio_training=AudioTrainingConfig(
             emodb_boredom=False,
             balance=0.5,
+            shares={},
             epochs=6,
             batch=14,
             learning_rate=0.01,

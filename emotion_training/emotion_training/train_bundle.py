@@ -214,11 +214,13 @@ def _train(
     started = time.perf_counter()
     # From here on faces are seen and voices heard as the robot will.
     face_graph = _face_graph(config, face, faces, cache)
-    audio_graph = quantise_voice(audio, window_samples(config.audio_encoder), validation or clips)
+    # A corpus of which nobody is judged teaches the voice encoder alone, as it may lack a class.
+    paired = tuple(clip for clip in clips if clip.corpus not in config.audio_training.shares)
+    audio_graph = quantise_voice(audio, window_samples(config.audio_encoder), validation or paired)
     shipped_face, shipped_audio = face_as_shipped(face, face_graph), voice_as_shipped(audio, audio_graph)
     face_views = FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
     voice_views = VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
-    voices = learnt_voices(audio, features, clips)
+    voices = learnt_voices(audio, features, paired)
     torch.manual_seed(config.seed)
     fusion = make_fusion(config, shipped_face, shipped_audio)
     pairs: dict[str, Pairs] = {}

@@ -109,6 +109,27 @@ def test_the_bundle_learns_from_everybody_and_a_fold_from_its_training_people(
     assert seen.value.args == (SPEAKERS if everybody else SPEAKERS[:2])
 
 
+@pytest.mark.parametrize("by, corpora", [("train_audio_classifier", {"tones", "hums"}), ("learnt_voices", {"tones"})])
+def test_a_corpus_of_which_nobody_is_judged_teaches_the_voice_encoder_alone(tiny, tmp_path, monkeypatch, by, corpora):
+    class SeenError(Exception):
+        pass
+
+    def see(*arguments):
+        (clips,) = (argument for argument in arguments if isinstance(argument, tuple) and argument)
+        raise SeenError({clip.corpus for clip in clips})
+
+    tones, hums = generated_clips(CONFIG, 0), generated_clips(CONFIG, 1)
+    clips = (*tones, *(replace(clip, corpus="hums", speaker_id=f"hum-{clip.speaker_id}") for clip in hums))
+    config = replace(CONFIG, audio_training=replace(CONFIG.audio_training, shares={"hums": 0.3}))
+    features = voice_features(config, clips, speech_folds({"tones": SPLIT}, clips), Path(), StageCache(None))
+    monkeypatch.setattr(f"emotion_training.train_bundle.{by}", see)
+    with pytest.raises(SeenError) as seen:
+        train_bundle(
+            config, generated_faces(CONFIG, 0), clips, features, judgements_of(tiny), tmp_path, StageCache(None)
+        )
+    assert seen.value.args == (corpora,)
+
+
 def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path, features):
     first, second = CONFIG.face_encoder.members
     encoder = replace(CONFIG.face_encoder, members=(replace(first, ships=False), second))
@@ -135,7 +156,7 @@ def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypat
 
 def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch, features):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
-    options = {"blocks": 1, "embedding": 16, "dropout": 0.0}
+    options = {"blocks": 1, "hidden": 24, "embedding": 16, "dropout": 0.0}
     encoder = replace(CONFIG.audio_encoder, name="whisper_tiny", options=options, start_from="turn.onnx")
     config = replace(CONFIG, audio_encoder=encoder)
     with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
@@ -283,7 +304,7 @@ def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
 def test_the_model_card_says_what_the_figures_are(tiny):
     training = {
         "data": TRAINING_DATA,
-        "counts": {"faces": {"train": 1, "validation": 1, "test": 1}, "clips": 3, "speakers": 2},
+        "counts": {"faces": {"train": 1, "validation": 1, "test": 1}, "voices": {"tones": {"clips": 3, "speakers": 2}}},
         "commit": "abc",
         "seed": 0,
         "metrics": read_metrics(tiny)
@@ -298,12 +319,12 @@ def test_the_model_card_says_what_the_figures_are(tiny):
     card = render_model_card(CONFIG, training, tiny.trained.calibration)
     assert "synthetic label-matched pairs" in card and LICENCE in card and "CC BY-NC-SA 4.0" in card
     assert "uint8 (B, 48, 48, 3)" in card and "float32 (B, 40)" in card and "derived" in card
-    assert "`compact_cnn` and `mobilenet` per face crop" in card
+    assert "`compact_cnn` and `mobilenet` per face crop" in card and "3 clips of 2 speakers of tones" in card
 
 
 def test_the_report_tells_how_it_went(tiny, tmp_path):
     training = {
-        "counts": {"faces": {"train": 1, "validation": 2, "test": 3}, "clips": 4, "speakers": 5},
+        "counts": {"faces": {"train": 1, "validation": 2, "test": 3}, "voices": {"tones": {"clips": 4, "speakers": 5}}},
         "metrics": read_metrics(tiny),
         "seconds": tiny.trained.networks.durations_s,
         "commit": "abc",
@@ -317,7 +338,7 @@ def test_the_report_tells_how_it_went(tiny, tmp_path):
         "fusion": CONFIG.fusion_training.epochs,
     }
     report = (tmp_path / "report.md").read_text()
-    assert "1 train, 2 validation, 3 test" in report and "commit `abc`" in report
+    assert "1 train, 2 validation, 3 test" in report and "Voice clips: 4 tones." in report and "commit `abc`" in report
     assert cv2.imread(str(tmp_path / "figures" / "learning_curves.png")).std() > 1.0
 
 

@@ -25,6 +25,13 @@ def test_the_shipped_configuration_loads():
     assert config.fusion.width % config.fusion.heads == 0
 
 
+@pytest.mark.parametrize("shares", [{"nemo": 0.0}, {"nemo": 0.5, "savee": 0.5}, {"nemo": "half"}])
+def test_shares_that_leave_nothing_for_the_others_are_refused(tmp_path, tree, shares):
+    tree["audio_training"]["shares"] = shares
+    with pytest.raises(ConfigError, match="audio_training.shares is .*; expected corpora with numbers above 0"):
+        load(tmp_path, tree)
+
+
 def test_an_unknown_key_fails_with_the_known_ones(tmp_path, tree):
     tree["fusion"]["widht"] = tree["fusion"].pop("width")
     with pytest.raises(

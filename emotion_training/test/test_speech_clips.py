@@ -146,6 +146,14 @@ def test_the_voice_is_found_between_silences():
 def test_a_class_that_is_rare_in_its_corpus_comes_more_often(balance, shares):
     groups = [("a", 0)] * 4 + [("a", 1), ("b", 0)]
     clips = [SpeechClip("", corpus, "", label, np.zeros(1, np.int16), 0, 1) for corpus, label in groups]
-    weights = sampling_weights(clips, balance)
+    weights = sampling_weights(clips, balance, {})
     found = [weights[:4].sum(), weights[4], weights[5]]
     np.testing.assert_allclose(np.divide(found, found[1]), shares)
+
+
+def test_a_corpus_with_a_share_comes_so_often():
+    groups = [("a", 0)] * 4 + [("b", 0)] * 2 + [("c", 0)] * 8 + [("c", 1)] * 2
+    clips = [SpeechClip("", corpus, "", label, np.zeros(1, np.int16), 0, 1) for corpus, label in groups]
+    weights = sampling_weights(clips, 1.0, {"c": 0.3})
+    found = [weights[:4].sum(), weights[4:6].sum(), weights[6:14].sum(), weights[14:].sum()]
+    np.testing.assert_allclose(found, [0.35, 0.35, 0.15, 0.15])

@@ -251,7 +251,7 @@ def voice_tree(folder, start_from):
     """On the sound, by Whisper-tiny."""
     encoder = {
         "name": "whisper_tiny",
-        "options": {"blocks": 1, "embedding": 8, "dropout": 0.0},
+        "options": {"blocks": 1, "hidden": 12, "embedding": 8, "dropout": 0.0},
         "start_from": start_from,
     }
     voice = {"model.audio_encoder": encoder, "trainer.max_epochs": 1}

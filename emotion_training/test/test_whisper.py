@@ -26,7 +26,9 @@ from emotion_training.voice_features import start_audio_encoder, voice_features
 
 SAMPLES = 48000
 CONFIG = tiny_config()
-ENCODER = AudioEncoderConfig(16000, 3.0, "whisper_tiny", {"blocks": 1, "embedding": 16, "dropout": 0.0}, "turn.onnx")
+ENCODER = AudioEncoderConfig(
+    16000, 3.0, "whisper_tiny", {"blocks": 1, "hidden": 24, "embedding": 16, "dropout": 0.0}, "turn.onnx"
+)
 TRAINING = replace(CONFIG.audio_training, epochs=2)
 
 
@@ -57,7 +59,7 @@ def test_its_spectrogram_is_that_of_librosa_at_every_level():
 
 def test_the_network_starts_from_the_file(whisper, whisper_weights):
     torch.manual_seed(1)
-    encoder = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
+    encoder = WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0)
     encoder.start_from(whisper_weights)
     for name, value in encoder.network.state_dict().items():
         step = whisper.state_dict()[name].abs().max() / 127.0
@@ -80,16 +82,14 @@ def test_the_newest_state_has_the_last_position():
     torch.testing.assert_close(network.blocks[0](states), found)
 
 
-def test_tokens_hold_the_states_after_every_block():
+def test_tokens_are_made_of_the_states_after_every_block():
     torch.manual_seed(0)
-    encoder = WhisperAudioEncoder(16000, blocks=2, embedding=WIDTH, dropout=0.0).eval()
+    encoder = WhisperAudioEncoder(16000, blocks=2, hidden=24, embedding=16, dropout=0.0).eval()
     audio = noise_windows(2, SAMPLES)
-    for block, states in enumerate(encoder.network(encoder.log_mel(audio))):
-        with torch.no_grad():  # a projection that shows the states after this block
-            encoder.project.weight.zero_()[:, block * WIDTH : (block + 1) * WIDTH] = torch.eye(WIDTH)
-            encoder.project.bias.zero_()
-        tokens = states.unflatten(1, (-1, 8)).mean(dim=2)
-        torch.testing.assert_close(encoder(audio), tokens, rtol=1e-4, atol=1e-4)
+    features = encoder.features(audio)
+    for of_block, states in zip(features.split(WIDTH, dim=2), encoder.network(encoder.log_mel(audio)), strict=True):
+        torch.testing.assert_close(of_block, states.unflatten(1, (-1, 8)).mean(dim=2))
+    assert encoder(audio).shape == (2, 19, 16)
 
 
 @pytest.mark.parametrize(
@@ -104,17 +104,17 @@ def test_a_file_that_is_something_else_is_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "turn.onnx").write_bytes(content)
     with pytest.raises(WeightsError, match=message):
-        WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0).start_from(tmp_path / "turn.onnx")
+        WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0).start_from(tmp_path / "turn.onnx")
 
 
 def test_more_blocks_than_the_file_has_are_named(whisper_weights):
     with pytest.raises(WeightsError, match=r"has no tensor 'inner.encoder.layers.1.self_attn_layer_norm.weight'"):
-        WhisperAudioEncoder(16000, blocks=2, embedding=16, dropout=0.0).start_from(whisper_weights)
+        WhisperAudioEncoder(16000, blocks=2, hidden=24, embedding=16, dropout=0.0).start_from(whisper_weights)
 
 
 def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, whisper_weights):
     classifier, history = trained
-    start = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
+    start = WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0)
     start.start_from(whisper_weights)
     for name, value in start.network.state_dict().items():
         assert torch.equal(classifier.encoder.network.state_dict()[name], value)
@@ -131,11 +131,11 @@ def test_an_encoder_that_cannot_start_from_weights_says_so(whisper_weights):
 )
 def test_what_it_has_not_is_refused(rate_hz, blocks, message):
     with pytest.raises(ValueError, match=message):
-        WhisperAudioEncoder(rate_hz, blocks, embedding=16, dropout=0.0)
+        WhisperAudioEncoder(rate_hz, blocks, hidden=24, embedding=16, dropout=0.0)
 
 
 def test_a_window_longer_than_its_positions_is_refused():
-    encoder = WhisperAudioEncoder(16000, blocks=1, embedding=16, dropout=0.0)
+    encoder = WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0)
     assert encoder.token_count(8 * 16000) == 50
     with pytest.raises(ValueError, match="the window has 128001 samples; expected at most 128000"):
         encoder.token_count(8 * 16000 + 1)
@@ -146,7 +146,7 @@ def test_in_integers_it_hears_the_same(trained, tmp_path):
     stored = onnx.load_from_string(graph).graph.initializer
     integers = (TensorProto.INT8, TensorProto.UINT8)
     matrices = [tensor for tensor in stored if tensor.data_type in integers and len(tensor.dims) == 2]
-    assert len(matrices) == 2 + len(LINEAR) + 1 + 1  # convolutions; of the block, with the keys; the projection
+    assert len(matrices) == 2 + len(LINEAR) + 1 + 2  # convolutions; of the block, with the keys; what makes tokens
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "as_run.onnx")
     session = onnxruntime.InferenceSession(graph, options)

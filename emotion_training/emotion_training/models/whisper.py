@@ -87,12 +87,13 @@ class WhisperTiny(nn.Module):
 class WhisperAudioEncoder(SpectrogramEncoder):
     """Its weights, which come by `start_from`, never train: what makes tokens of the states after all its blocks does.
 
-    blocks: of the network, 1 to `BLOCKS`. ValueError for another number, and for another rate than 16 kHz.
+    blocks: of the network, 1 to `BLOCKS`. hidden: neurons between the states and the tokens. ValueError for another
+    number of blocks, and for another rate than 16 kHz.
     """
 
     token_frames = STATE_FRAMES * POOLED_STATES
 
-    def __init__(self, sample_rate_hz: int, blocks: int, embedding: int, dropout: float):
+    def __init__(self, sample_rate_hz: int, blocks: int, hidden: int, embedding: int, dropout: float):
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
         if not 1 <= blocks <= BLOCKS:
@@ -101,7 +102,8 @@ class WhisperAudioEncoder(SpectrogramEncoder):
         self.network = WhisperTiny(blocks).requires_grad_(False)
         self.state_norm = nn.BatchNorm1d(blocks * WIDTH)
         self.dropout = nn.Dropout(dropout)
-        self.project = nn.Linear(blocks * WIDTH, embedding)
+        self.hidden = nn.Linear(blocks * WIDTH, hidden)
+        self.project = nn.Linear(hidden, embedding)
         self.embedding = embedding
 
     def token_count(self, samples: int) -> int:
@@ -118,7 +120,8 @@ class WhisperAudioEncoder(SpectrogramEncoder):
 
     def encode(self, features: Tensor) -> Tensor:
         """(B, Ta, blocks * WIDTH) -> (B, Ta, D)."""
-        return self.project(self.dropout(self.state_norm(features.transpose(1, 2)).transpose(1, 2)))
+        states = self.dropout(self.state_norm(features.transpose(1, 2)).transpose(1, 2))
+        return self.project(self.dropout(gelu(self.hidden(states))))
 
     def start_from(self, weights: Path) -> None:
         """Fills the network from a file, see `read_smart_turn`.
