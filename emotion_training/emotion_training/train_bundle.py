@@ -1,7 +1,6 @@
 """All stages of a model bundle and of its folds, from corpora in memory to calibrated models with their figures."""
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from .judgements import (
     voice_figures,
 )
 from .labels import LABELS
+from .machine import make_reproducible
 from .models.fusion import IntermediateFusion
 from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
 from .quantisation import cost_of_integers
@@ -189,11 +189,7 @@ def _train(
     cache: StageCache,
 ) -> _Trained:
     """Trains on `clips`. taken_for_new: of other new people, where there are none for validation."""
-    torch.set_num_threads(config.threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses to be deterministic
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a guard of debugging that takes a tenth of a training
-    torch.manual_seed(config.seed)
+    make_reproducible(config.seed, config.threads)
     audio = AudioClassifier(start_audio_encoder(config.audio_encoder, weights), config.audio_training.head_dropout)
     members, face_stages = _train_faces(config, faces, weights, cache)
     shipped = zip(members, config.face_encoder.members, strict=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .config import AudioEncoderConfig, BundleConfig, configuration_hash
-from .machine import training_device
+from .machine import make_reproducible, training_device
 from .models.registry import audio_encoders
 from .models.spectrogram_encoder import SpectrogramEncoder
 from .models.start_weights import start
@@ -60,6 +60,7 @@ def voice_features(
     Raises:
         WeightsError: that is missing or does not fit.
     """
+    make_reproducible(config.seed, config.threads)
     encoder = start_audio_encoder(config.audio_encoder, weights)
     groups = together_in_every_fold(clips, folds)
     keys, parts = [], []
