@@ -103,11 +103,9 @@ def _features_of(config: BundleConfig, encoder: SpectrogramEncoder, clips: Seque
         for view in tqdm(range(config.audio_training.views), desc="voices", unit="view"):
             # In a new order each time: the babble of a window is made of those beside it.
             order = torch.randperm(len(clips), generator=generator)
-            made = [
-                encoder.features(
-                    augmented(chosen) if view else plain_windows([clips[i] for i in chosen], augmented.samples)
-                ).half()
-                for chosen in order.split(BATCH)
-            ]
+            made = []
+            for chosen in order.split(BATCH):
+                of_chosen = augmented(chosen) if view else plain_windows([clips[i] for i in chosen], augmented.samples)
+                made.append(encoder.features(of_chosen.to(device)).half())
             views.append(torch.cat(made)[order.argsort()].cpu())
     return {"views": torch.stack(views)}
