@@ -12,7 +12,6 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from .config import AudioTrainingConfig
-from .face_training import update_average
 from .labels import LABELS
 from .machine import training_device
 from .metrics import unweighted_average_recall
@@ -21,6 +20,7 @@ from .models.unimodal_heads import AttentivePooling
 from .speech_clips import SpeechClip
 from .voice_features import VoiceFeatures
 from .voice_windows import plain_windows
+from .weight_average import update_average
 
 
 class AudioClassifier(nn.Module):

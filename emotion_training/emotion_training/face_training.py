@@ -22,6 +22,7 @@ from .models.face_ensemble import FaceEnsemble
 from .models.registry import face_encoders
 from .models.start_weights import WeightsError
 from .robot_face_augmentation import augment_robot_faces
+from .weight_average import update_average
 
 STATISTICS_FACES = 1024  # for the normalisations of an encoder that starts from weights
 BATCHES_AT_ONCE = 8  # are changed together, which keeps a graphics processor busy
@@ -255,19 +256,6 @@ def _train_cycle(
         figures = ", ".join(f"{name} {value:.4f}" for name, value in history[-1].items())
         tqdm.write(f"{member.name} epoch {epoch + 1}: {figures}")
     return averaged, history
-
-
-def update_average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Moves the averaged weights (and the statistics of batch normalisation) towards the model's; faster at
-    first.
-    """
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for mean, value in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
-            if mean.dtype.is_floating_point:
-                mean.lerp_(value, 1.0 - decay)
-            else:
-                mean.copy_(value)
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:

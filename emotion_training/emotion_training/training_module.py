@@ -19,6 +19,7 @@ from .models.audio_visual import AudioVisualModel, FusionOutput, ModelConfig, Ne
 from .models.member_ensemble import MemberEnsemble, per_member
 from .models.modality_dropout import modality_dropout
 from .models.registry import joint_models
+from .weight_average import update_average
 
 WARM_UP_SHARE = 0.15  # of all steps, for the learning rate to rise
 MONITORED = ("validation_uar", "validation_loss")
@@ -229,15 +230,6 @@ class EmotionModule(lightning.LightningModule):
                 batch["face_mask"], batch["audio_mask"], options.modality_dropout, self.generator
             )
         return batch
-
-
-def update_average(averaged: torch.nn.Module, model: torch.nn.Module, decay: float, step: int) -> None:
-    """Moves the averaged weights, and the statistics of normalisation, towards the model's; faster at first."""
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1.0 - decay)
-        for mean, value in zip(averaged.buffers(), model.buffers(), strict=True):
-            mean.copy_(value if not mean.dtype.is_floating_point else torch.lerp(mean, value, 1.0 - decay))
 
 
 def masks(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
