@@ -23,7 +23,7 @@ from .robot_voice_augmentation import BackgroundError
 from .speech_clips import SpeechClip, load_voices, speech_folds
 from .splits import PARTS, SplitError, load_split
 from .stage_cache import StageCache
-from .train_bundle import FaceSplits, TrainedBundle, judge_fold, train_bundle
+from .train_bundle import FaceSplits, TrainedBundle, judge_fold, train_bundle, try_face_weights
 from .voice_features import voice_features
 
 DEFAULT_CONFIG = Path(__file__).parents[1] / "config" / "default_bundle.yaml"
@@ -51,6 +51,7 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
     splits = {corpus: load_split(SPLITS / f"{name}.json") for corpus, name in config.splits.items()}
     faces, clips = read_faces(data, config), read_voices(data, config)
     parts = speech_folds(splits, clips)
+    try_face_weights(config, faces, data)  # before voices are heard for half an hour
     features = voice_features(config, clips, parts, data, cache)
     folds = [judge_fold(config, faces, fold, features, data, cache) for fold in parts]
     bundle = train_bundle(config, faces, clips, features, [fold.judgements for fold in folds], data, cache)

@@ -242,6 +242,17 @@ def _train(
     return _Trained(networks, shipped_face, shipped_audio, face_views, voice_views, voices, pairs)
 
 
+def try_face_weights(config: BundleConfig, faces: FaceSplits, weights: Path) -> None:
+    """Starts each member of the face encoder once, as those before it train for hours.
+
+    Raises:
+        WeightsError: as `train_bundle`.
+    """
+    for member in config.face_encoder.members:
+        if member.start_from is not None:
+            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
+
+
 def _train_faces(
     config: BundleConfig, faces: FaceSplits, weights: Path, cache: StageCache
 ) -> tuple[list[FaceClassifier], dict[str, dict]]:
@@ -250,9 +261,7 @@ def _train_faces(
     Raises:
         WeightsError: as `train_bundle`.
     """
-    for member in config.face_encoder.members:
-        if member.start_from is not None:  # tried now, as the members before it train for hours
-            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
+    try_face_weights(config, faces, weights)
     members, stages = [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
         key = configuration_hash(

@@ -163,6 +163,17 @@ def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_pa
         judge_fold(config, generated_faces(config, 0), generated_folds()[0], features, tmp_path, StageCache(None))
 
 
+def test_absent_weights_of_the_face_are_named_before_a_voice_is_heard(tmp_path, monkeypatch):
+    (first, second), faces, clips = CONFIG.face_encoder.members, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0)
+    encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="weights.json")))
+    read = {"read_faces": faces, "read_voices": clips, "speech_folds": generated_folds(), "voice_features": None}
+    for name, value in read.items():
+        monkeypatch.setattr(build_default_bundle, name, value and (lambda *_, value=value: value))
+    with pytest.raises(WeightsError, match="weights.json does not exist"):
+        config = replace(CONFIG, face_encoder=encoder)
+        build_default_bundle.build(tmp_path, tmp_path / "out", tmp_path / "report", config, StageCache(None))
+
+
 def test_the_tiny_bundle_learnt_its_task(tiny):
     plain = tiny.trained.metrics["synthetic label-matched pairs"]["plain"]
     assert plain["both"]["uar"]["value"] > 0.5

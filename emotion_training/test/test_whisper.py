@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from torch.nn import functional
-from training_fixtures import noise_windows
+from training_fixtures import smart_turn_graph
 
 from emotion_training.audio_training import AudioClassifier, train_audio_classifier
 from emotion_training.config import AudioEncoderConfig
@@ -33,6 +33,21 @@ TRAINING = replace(CONFIG.audio_training, epochs=2)
 
 
 @pytest.fixture(scope="module")
+def whisper():
+    """Of one block, with weights that nobody taught it."""
+    torch.manual_seed(0)
+    return WhisperTiny(1)
+
+
+@pytest.fixture(scope="module")
+def whisper_weights(whisper, tmp_path_factory):
+    """A file in the layout of smart-turn-v3.2-cpu.onnx with the weights of `whisper`."""
+    path = tmp_path_factory.mktemp("weights") / "turn.onnx"
+    onnx.save(smart_turn_graph(whisper), path)
+    return path
+
+
+@pytest.fixture(scope="module")
 def trained(whisper_weights):
     clips = generated_clips(CONFIG, 0)
     torch.manual_seed(0)
@@ -40,6 +55,13 @@ def trained(whisper_weights):
     features = voice_features(config, clips, (), whisper_weights.parent, StageCache(None))
     started = AudioClassifier(start_audio_encoder(ENCODER, whisper_weights.parent), head_dropout=0.0)
     return train_audio_classifier(TRAINING, clips[:28], features, clips[28:42], started, 0)
+
+
+def noise_windows(count, samples):
+    """Float32 (count, samples), every other of which begins in the middle of the window."""
+    audio = 0.1 * torch.randn(count, samples, generator=torch.Generator().manual_seed(0))
+    audio[1::2, : samples // 2] = 0.0
+    return audio
 
 
 def test_its_spectrogram_is_that_of_librosa_at_every_level():

@@ -1,11 +1,10 @@
-"""A small generated corpus as `prepare` writes it, an experiment on it, and what networks of voices hear."""
+"""A small generated corpus as `prepare` writes it, and an experiment on it."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from onnx import helper, numpy_helper
 
 from emotion_training.clip import Clip
@@ -132,10 +131,3 @@ def smart_turn_graph(network: WhisperTiny) -> onnx.ModelProto:
         bias = store(f"{layer}{theirs}.bias", state[f"blocks.0.{own}.bias"])
         product(of, state[f"blocks.0.{own}.weight"], bias)
     return helper.make_model(helper.make_graph(nodes, "turn", [], [], stored))
-
-
-def noise_windows(count: int, samples: int) -> torch.Tensor:
-    """(count, samples) of noise, every other of which begins in the middle of the window."""
-    audio = 0.1 * torch.randn(count, samples, generator=torch.Generator().manual_seed(0))
-    audio[1::2, : samples // 2] = 0.0
-    return audio

@@ -70,7 +70,7 @@ class MediaPlayerNode(PerceptionNode):
             if stop.wait(LOOK_S):
                 return
         if not self._is_heard():
-            self.get_logger().info("Nobody listens to the states; playing all the same.")
+            self.get_logger().info("Not all of the file has a listener, or the states have none; playing all the same.")
         stop.wait(DISCOVERY_S)
 
     def _is_heard(self) -> bool:
