@@ -1,5 +1,6 @@
 """Windows of voices through what never learns of an audio encoder: made once, for all networks that learn from them."""
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from .models.start_weights import start
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
 from .splits import PARTS
 from .stage_cache import StageCache
-from .voice_windows import AugmentedWindows, plain_windows
+from .voice_windows import AugmentedWindows, plain_windows, window_samples
 
 BATCH = 32  # windows
 
@@ -61,14 +62,16 @@ def voice_features(
         WeightsError: that is missing or does not fit.
     """
     make_reproducible(config.seed, config.threads)
-    encoder = start_audio_encoder(config.audio_encoder, weights)
+    encoder = start_audio_encoder(config.audio_encoder, weights).eval()
+    never_learns = _fingerprint(encoder, window_samples(config.audio_encoder))
     groups = together_in_every_fold(clips, folds)
     keys, parts = [], []
     for group in groups:
         training = config.audio_training
         keys.append(
             configuration_hash(
-                config.audio_encoder,
+                never_learns,
+                config.audio_encoder.sample_rate_hz,
                 training.views,
                 training.augmentation,
                 training.robot_augmentation,
@@ -81,6 +84,15 @@ def voice_features(
         parts.append(stage["views"])
     ordered = [clip for group in groups for clip in group]
     return VoiceFeatures(ordered, torch.cat(parts, dim=1), configuration_hash(keys))
+
+
+def _fingerprint(encoder: SpectrogramEncoder, samples: int) -> str:
+    """Of what the encoder makes of some noise: of all that features of N samples depend on, and of nothing that learns
+    from them.
+    """
+    noise = torch.rand(1, samples, generator=torch.Generator().manual_seed(0)) - 0.5
+    with torch.inference_mode():
+        return hashlib.sha256(encoder.features(noise).numpy().tobytes()).hexdigest()
 
 
 def together_in_every_fold(clips: Sequence[SpeechClip], folds: Sequence[SpeechSplits]) -> list[tuple[SpeechClip, ...]]:

@@ -65,6 +65,18 @@ def test_what_was_made_once_is_kept_for_the_next_build(clips, tmp_path, monkeypa
     assert torch.equal(made.views, kept.views) and made.key == kept.key
 
 
+def test_features_are_made_anew_for_another_window_but_not_for_another_dropout(clips):
+    def key(**changed):
+        return features_of(replace(CONFIG, audio_encoder=replace(CONFIG.audio_encoder, **changed)), clips).key
+
+    options = CONFIG.audio_encoder.options
+    assert (
+        key(options=options | {"dropout": 0.5})
+        == key(options=options)
+        != key(window_s=2 * CONFIG.audio_encoder.window_s)
+    )
+
+
 def test_a_loss_that_is_no_number_is_said_with_its_remedy(clips):
     features = features_of(CONFIG, clips)
     features.views[:] = torch.nan
