@@ -10,12 +10,25 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from emotion_perception.core.model_bundle import BundleError, load_bundle
+from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
 
 from .configuration import changed
 from .experiment import Experiment, read_experiment
 
 BATCH = 32  # clips of a step: own corpora are small
+
+
+def corpus_of(bundle: ModelBundle) -> dict[str, Any]:
+    """How clips become what the bundle takes: fields of a `CorpusConfig`, all but where they are."""
+    return {
+        "labels": list(bundle.labels),
+        "face": "crops",
+        "audio": "samples",
+        "window_s": bundle.audio.window_s,
+        "face_bins": bundle.face.bins,
+        "face_bin_s": bundle.face.bin_s,
+        "face_px": bundle.face.size_px,
+    }
 
 
 def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment:
@@ -36,15 +49,7 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
         "trainer": {"accelerator": "cpu"},
         "selection": {"keep": "best", "monitor": "validation_loss"},
         "data": {
-            "corpus": {
-                "labels": list(bundle.labels),
-                "face": "crops",
-                "audio": "samples",
-                "window_s": bundle.audio.window_s,
-                "face_bins": bundle.face.bins,
-                "face_bin_s": bundle.face.bin_s,
-                "face_px": bundle.face.size_px,
-            },
+            "corpus": corpus_of(bundle),
             "batch": BATCH,
         },
         "model": {

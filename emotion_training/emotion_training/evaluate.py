@@ -1,27 +1,39 @@
-"""Figures of a trained model on the test speakers of its fold, and what it stands.
+"""Figures of a trained model on people whom it does not know, and what it stands.
 
     python -m emotion_training.evaluate --checkpoint OUT/best.ckpt --data PREPARED --out EVALUATION
+    python -m emotion_training.evaluate --bundle BUNDLE --data PREPARED --out EVALUATION
 
-Writes evaluation.md, evaluation.html and evaluation.json into --out.
+A checkpoint is judged on the test speakers of its fold. A bundle is judged on everybody in PREPARED, by the code of the
+robot and its own calibration; it is for you to see that it learnt from nobody there. Writes evaluation.md,
+evaluation.html and evaluation.json into --out.
 """
 
 import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emotion_perception.core.model_bundle import ModelBundle, load_bundle
+
+from .adaptation import corpus_of
 from .clip_tensors import ClipTensors
 from .command import run_command
-from .corpus_tensors import load_corpus
-from .data_module import EmotionDataModule
+from .corpus_tensors import CorpusConfig, load_corpus
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .metrics import bootstrap_interval, confusion_counts, unweighted_average_recall
-from .predictions import Predictions, calibrated_temperature, figures, predict, states_of
+from .predictions import (
+    Predictions,
+    calibrated_temperature,
+    figures,
+    predict,
+    predict_by_bundle,
+    states_of,
+)
 from .report_pages import Heading, Part, Table, Text, html_page, markdown
 from .robustness import (
     DROPPED_SHARES,
@@ -33,6 +45,16 @@ from .robustness import (
 
 BOOTSTRAP_SAMPLES = 2000
 SEED = 0  # of the bootstrap, and of what is done to the clips
+CALIBRATED = 1.0  # temperature of what is calibrated already
+COLUMNS = {
+    "uar": "UAR",
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "ece_before": "ECE",
+    "ece": "calibrated ECE",
+    "certain_share": "certain of",
+    "accuracy_of_certain": "right when certain",
+}
 STATE_NAMES = {"both": "as recorded", "face": "voice missing", "audio": "face missing"}
 
 
@@ -43,57 +65,97 @@ def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
     temperatures = {state: calibrated_temperature(predict(model, data.validation, state)) for state in states}
     tests = {state: predict(model, data.test, state) for state in states}
     test, temperature = tests["both"], temperatures["both"]
-    interval = bootstrap_interval(
-        unweighted_average_recall, test.labels, test.predicted, test.speaker_ids, BOOTSTRAP_SAMPLES, SEED
-    )
     # Each state by its own temperature, as a bundle has them.
     conditions = {STATE_NAMES[state]: _rounded(figures(tests[state], temperatures[state])) for state in states}
     if robustness:
-        conditions |= {name: _rounded(figures(predict(model, clips), temperature)) for name, clips in spoilt(data)}
+        corpus = dataclasses.replace(data.corpus, speakers=data.fold.test)
+        for name, clips in spoilt(corpus, data.test):
+            conditions[name] = _rounded(figures(predict(model, clips), temperature))
     return {
         "split": data.split.name,
         "fold": data.fold_number,
-        "speakers": sorted(set(test.speaker_ids.tolist())),
-        "clips": len(test.labels),
         "temperature": temperature,
         "figures": _rounded(figures(test, temperature)),
+    } | _of_people(test, data.shape.labels, conditions)
+
+
+def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[str, Any]:
+    """All figures of everybody in a prepared corpus, as those of `evaluate`; with how often the bundle is certain.
+
+    Raises:
+        CorpusError, DataError: as of any corpus.
+    """
+    corpus = CorpusConfig(root=data, **corpus_of(bundle))
+    clips = load_corpus(corpus)
+    faces, voices = clips.face_mask.any(dim=1), clips.audio_mask  # bool (N,) each
+    # What has nothing to be judged by is not judged.
+    present = {"both": faces | voices}
+    if faces.any() and voices.any():
+        present |= {"face": faces, "audio": voices}
+    tests = {
+        state: predict_by_bundle(bundle, clips.of(np.flatnonzero(usable)), state) for state, usable in present.items()
+    }
+    conditions = {STATE_NAMES[state]: _certain_figures(test) for state, test in tests.items()}
+    if robustness:
+        for name, changed in spoilt(corpus, clips):
+            usable = changed.face_mask.any(dim=1) | changed.audio_mask
+            conditions[name] = _certain_figures(predict_by_bundle(bundle, changed.of(np.flatnonzero(usable))))
+    return {"bundle": bundle.model_id, "figures": conditions[STATE_NAMES["both"]]} | _of_people(
+        tests["both"], bundle.labels, conditions
+    )
+
+
+def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, ClipTensors]]:
+    """The clips of a corpus in every condition that their kind allows, with its name."""
+    if clips.audio is not None and clips.audio_mask.any():
+        for snr_db in SNR_DB:
+            yield f"noise at {snr_db:g} dB", load_corpus(dataclasses.replace(corpus, snr_db=snr_db, views=1))
+    if clips.face is not None and clips.face.ndim == 5 and clips.face_mask.any():
+        for share in OCCLUDED_SHARES:
+            yield f"{100 * share:g} % of the face's side covered", with_occluded_faces(clips, share, SEED)
+        for share in DROPPED_SHARES:
+            yield f"{100 * share:g} % of the pictures dropped", with_dropped_frames(clips, share, SEED)
+
+
+def _of_people(test: Predictions, labels: Sequence[str], conditions: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """What is known of those who were judged, and the figures of every condition."""
+    interval = bootstrap_interval(
+        unweighted_average_recall, test.labels, test.predicted, test.speaker_ids, BOOTSTRAP_SAMPLES, SEED
+    )
+    return {
+        "speakers": sorted(set(test.speaker_ids.tolist())),
+        "clips": len(test.labels),
         "uar_interval": [round(bound, 4) for bound in interval],
         "uar_by_speaker": _by_speaker(test),
-        "labels": list(data.shape.labels),
-        "confusion": confusion_counts(test.labels, test.predicted, len(data.shape.labels)).tolist(),
+        "labels": list(labels),
+        "confusion": confusion_counts(test.labels, test.predicted, len(labels)).tolist(),
         "conditions": conditions,
     }
 
 
-def spoilt(data: EmotionDataModule) -> Iterator[tuple[str, ClipTensors]]:
-    """The test clips in every condition that their kind allows, with its name."""
-    if data.test.audio is not None:
-        for snr_db in SNR_DB:
-            config = dataclasses.replace(data.corpus, snr_db=snr_db, speakers=data.fold.test, views=1)
-            yield f"noise at {snr_db:g} dB", load_corpus(config)
-    if data.test.face is not None and data.test.face.ndim == 5:
-        for share in OCCLUDED_SHARES:
-            yield f"{100 * share:g} % of the face's side covered", with_occluded_faces(data.test, share, SEED)
-        for share in DROPPED_SHARES:
-            yield f"{100 * share:g} % of the pictures dropped", with_dropped_frames(data.test, share, SEED)
+def _certain_figures(test: Predictions) -> dict[str, float]:
+    """Of a bundle, whose probabilities are calibrated; how often it is certain, and right then where it ever is."""
+    values = figures(test, CALIBRATED)
+    del values["ece_before"]
+    values["certain_share"] = float(test.certain.mean())
+    if test.certain.any():
+        values["accuracy_of_certain"] = float((test.predicted == test.labels)[test.certain].mean())
+    return _rounded(values)
 
 
 def report(found: dict[str, Any], title: str) -> list[Part]:
     """The figures as pages."""
-    low, high = found["uar_interval"]
-    names = ("uar", "accuracy", "macro_f1", "ece_before", "ece")
-    rows = [[name, *(f"{values[figure]:.3f}" for figure in names)] for name, values in found["conditions"].items()]
+    columns = {figure: name for figure, name in COLUMNS.items() if figure in found["figures"]}
+    rows = [
+        [name, *(f"{values[figure]:.3f}" if figure in values else "" for figure in columns)]
+        for name, values in found["conditions"].items()
+    ]
     counts = np.array(found["confusion"])
     return [
         Heading(title, 1),
-        Text(
-            f"Fold {found['fold']} of {found['split']}, {found['clips']} clips of {len(found['speakers'])} speakers "
-            f"that were neither learnt from nor chosen by: UAR {found['figures']['uar']:.3f}, 95 % interval {low:.3f} "
-            f"to {high:.3f} (bootstrap over the speakers). Temperature {found['temperature']}, and another where "
-            "a modality is missing, from the validation speakers."
-        ),
+        Text(_protocol(found)),
         Heading("Conditions"),
-        Table(["condition", "UAR", "accuracy", "macro-F1", "ECE", "calibrated ECE"], rows),
+        Table(["condition", *columns.values()], rows),
         Heading("Speakers"),
         Table(["speaker", "UAR"], [[name, f"{value:.3f}"] for name, value in found["uar_by_speaker"].items()]),
         Heading("Confusion: clips of each class (rows) by the predicted one"),
@@ -102,6 +164,25 @@ def report(found: dict[str, Any], title: str) -> list[Part]:
             [[label, *map(str, row)] for label, row in zip(found["labels"], counts, strict=True)],
         ),
     ]
+
+
+def _protocol(found: dict[str, Any]) -> str:
+    """Who was judged, how, and the result."""
+    people = f"{found['clips']} clips of {len(found['speakers'])} speakers"
+    low, high = found["uar_interval"]
+    result = (
+        f"UAR {found['figures']['uar']:.3f}, 95 % interval {low:.3f} to {high:.3f} (bootstrap over the speakers), over "
+        "the classes that occur."
+    )
+    if "bundle" in found:
+        return (
+            f"{people}, judged as on the robot by {found['bundle']}, with its own calibration: {result} *Certain of*: "
+            "the share whose confidence is not below what the bundle calls uncertain."
+        )
+    return (
+        f"Fold {found['fold']} of {found['split']}, {people} that were neither learnt from nor chosen by: {result} "
+        f"Temperature {found['temperature']}, and another where a modality is missing, from the validation speakers."
+    )
 
 
 def _by_speaker(test: Predictions) -> dict[str, float]:
@@ -122,7 +203,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="of `train`")
+    judged = parser.add_mutually_exclusive_group(required=True)
+    judged.add_argument("--checkpoint", type=Path, help="of `train`")
+    judged.add_argument("--bundle", type=Path, help="folder of a bundle, such as the one that ships")
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
     parser.add_argument("--robustness", action="store_true", help="noise, covered faces and dropped pictures too")
@@ -131,9 +214,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(given: argparse.Namespace) -> str:
-    experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
-    found = evaluate(experiment, given.robustness)
-    title = f"Figures of {given.checkpoint.name}"
+    if given.bundle:
+        bundle = load_bundle(given.bundle)
+        found, name = evaluate_bundle(bundle, given.data, given.robustness), bundle.model_id
+    else:
+        experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
+        found, name = evaluate(experiment, given.robustness), given.checkpoint.name
+    title = f"Figures of {name}"
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "evaluation.json").write_text(json.dumps(found, indent=1) + "\n")
     parts = report(found, title)

@@ -75,7 +75,7 @@ SAVEE_CODES = {
     "su": "surprised",
 }
 
-# EmoDB: the sixth letter of a file name (German initials); boredom (L) has no class among the seven.
+# EmoDB: the sixth letter of a file name (German initials).
 EMODB_CODES = {
     "N": "neutral",
     "F": "happy",
@@ -83,8 +83,8 @@ EMODB_CODES = {
     "W": "angry",
     "A": "scared",
     "E": "disgusted",
+    "L": "bored",  # has no class among the seven
 }
-EMODB_CODES_WITH_BOREDOM = EMODB_CODES | {"L": "bored"}
 
 # nEMO: the second field of a file name.
 NEMO_CODES = {
@@ -95,6 +95,9 @@ NEMO_CODES = {
     "fear": "scared",
     "surprised": "surprised",
 }
+
+# URDU: the letter in the third field of a file name.
+URDU_CODES = {"N": "neutral", "H": "happy", "S": "sad", "A": "angry"}
 
 # Mean pleasure and arousal in [-1, 1] that raters gave to the terms "happy", "sad", "angry", "fearful",
 # "disgusted" and "surprised"; neutral is the middle of the scales.

@@ -21,12 +21,15 @@ LEAST_PROBABILITY = 1e-12
 
 @dataclass(frozen=True)
 class Predictions:
-    """clip_ids, speaker_ids: str (N,); labels: int (N,); logits: float64 (N, C)."""
+    """clip_ids, speaker_ids: str (N,); labels: int (N,); logits: float64 (N, C); certain: bool (N,), where a bundle
+    says so.
+    """
 
     clip_ids: np.ndarray
     speaker_ids: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
+    certain: np.ndarray | None = None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -47,15 +50,17 @@ def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Pred
     return Predictions(clips.clip_ids, clips.speaker_ids, clips.labels.numpy(), torch.cat(parts).numpy())
 
 
-def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors) -> Predictions:
+def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors, state: State = "both") -> Predictions:
     """As `predict`, by the code of the robot: crops and samples through the graphs of a bundle, already calibrated."""
     crops = clips.face.flatten(0, 1).numpy()  # (N * Tf, S, S, 3)
     faces = np.concatenate([bundle.encode_faces(part) for part in np.array_split(crops, max(1, len(crops) // BATCH))])
     faces = faces.reshape(*clips.face.shape[:2], -1)  # (N, Tf, D)
     voices = np.stack([bundle.encode_audio(samples) for samples in clips.audio[0].numpy()])  # (N, Ta, D)
-    fused = bundle.fuse(faces, clips.face_mask.numpy(), voices, clips.audio_mask.numpy())
+    face_mask, audio_mask = (mask.numpy() for mask in (clips.face_mask, clips.audio_mask))
+    fused = bundle.fuse(faces, face_mask & (state != "audio"), voices, audio_mask & (state != "face"))
     logits = np.log(np.maximum(fused.probabilities.astype(np.float64), LEAST_PROBABILITY))
-    return Predictions(clips.clip_ids, clips.speaker_ids, clips.labels.numpy(), logits)
+    certain = fused.probabilities.max(axis=1) >= fused.uncertain_below
+    return Predictions(clips.clip_ids, clips.speaker_ids, clips.labels.numpy(), logits, certain)
 
 
 def states_of(clips: ClipTensors) -> tuple[State, ...]:

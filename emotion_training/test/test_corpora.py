@@ -205,14 +205,28 @@ def test_nemo_is_read_by_the_names_of_its_files(tmp_path):
     ]
 
 
+def test_urdu_is_read_by_the_names_of_its_files(tmp_path):
+    make_files(tmp_path, "Sad/SM25_F3_S031.wav", "Happy/SF6_F1_H023.wav")
+    assert [(clip.clip_id, clip.speaker_id, clip.label) for clip in read_corpus("urdu", tmp_path)] == [
+        ("SF6_F1_H023", "urdu-SF6", "happy"),
+        ("SM25_F3_S031", "urdu-SM25", "sad"),
+    ]
+
+
 @pytest.mark.parametrize(
-    "name, message", [("EB0_disgust_1", "EB0_disgust_1.wav is no nEMO name"), (None, r"holds no samples/\*.wav")]
+    "corpus, name, message",
+    [
+        ("nemo", "samples/EB0_disgust_1", "EB0_disgust_1.wav is no nEMO name"),
+        ("nemo", None, r"holds no samples/\*.wav"),
+        ("urdu", "Sad/SM25_F3_X031", "SM25_F3_X031.wav is no URDU name.* with an emotion of N, H, S, A"),
+        ("urdu", None, r"holds no \*/\*.wav"),
+    ],
 )
-def test_what_is_not_of_nemo_is_refused(tmp_path, name, message):
+def test_what_is_not_of_a_corpus_of_voices_is_refused(tmp_path, corpus, name, message):
     if name:
-        make_files(tmp_path, f"samples/{name}.wav")
+        make_files(tmp_path, f"{name}.wav")
     with pytest.raises(CorpusError, match=message):
-        read_corpus("nemo", tmp_path)
+        read_corpus(corpus, tmp_path)
 
 
 # FER2013

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ import torch
 from training_fixtures import experiment_tree, write_corpus, write_split
 
 from emotion_perception.core.model_bundle import load_bundle
-from emotion_training import adapt, export_model
+from emotion_training import adapt, evaluate, export_model
 from emotion_training.adaptation import bundle_experiment
 from emotion_training.configuration import changed
 from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
 from emotion_training.models import bundle_encoders
 from emotion_training.predictions import LEAST_PROBABILITY, calibrated_temperature, predict, predict_by_bundle
+from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 
 ROBOT = {
     "data.corpus.face": "crops",
@@ -186,3 +188,34 @@ def test_what_no_bundle_can_be_adapted_by_is_said(folder, tiny, tmp_path, capsys
     (silent / "model.json").write_text(json.dumps(description))
     assert adapt.main(["--bundle", str(silent), *own_corpus(folder, tmp_path)]) == 1
     assert "does not say of what network the fusion is; export it again" in capsys.readouterr().err
+
+
+def evaluation_of(bundle, data, out, *more):
+    assert evaluate.main(["--bundle", str(bundle), "--data", str(data), "--out", str(out), *more]) == 0
+    return json.loads((out / "evaluation.json").read_text())
+
+
+def test_a_bundle_is_judged_on_everybody_as_on_the_robot(folder, tiny, tmp_path):
+    found = evaluation_of(tiny.directory, folder / "corpus", tmp_path, "--robustness")
+    clips = of_own_corpus(folder, tiny.directory).data
+    assert found["speakers"] == sorted({*clips.fold.train, *clips.fold.validation, *clips.fold.test})
+    expected = predict_by_bundle(load_bundle(tiny.directory), clips.test)
+    of_test = np.mean([found["uar_by_speaker"][speaker] for speaker in clips.fold.test])
+    by_speaker = [
+        (expected.predicted == expected.labels)[expected.speaker_ids == speaker].mean() for speaker in clips.fold.test
+    ]
+    assert of_test == pytest.approx(np.mean(by_speaker), abs=1e-3)  # classes are in equal numbers
+    assert {"as recorded", "voice missing", "face missing", "noise at 0 dB"} < set(found["conditions"])
+    assert found["conditions"]["as recorded"] == found["figures"]
+    text = (tmp_path / "evaluation.md").read_text()
+    assert "certain of" in text and load_bundle(tiny.directory).model_id in text
+
+
+def test_without_any_face_a_bundle_is_judged_by_the_voices(folder, tiny, tmp_path):
+    corpus = PreparedCorpus(folder / "corpus")
+    shutil.copytree(folder / "corpus", tmp_path / "voices")
+    save_clips([replace(clip, video=None) for clip in PreparedCorpus(tmp_path / "voices").clips], tmp_path / "voices")
+    found = evaluation_of(tiny.directory, tmp_path / "voices", tmp_path / "out", "--robustness")
+    assert set(found["conditions"]) == {"as recorded", *(f"noise at {snr} dB" for snr in (20, 10, 5, 0))}
+    both = evaluation_of(tiny.directory, folder / "corpus", tmp_path / "both")
+    assert found["figures"] == both["conditions"]["face missing"] and found["clips"] == len(corpus.clips)

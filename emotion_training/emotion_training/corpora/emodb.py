@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from ..clip import Clip
-from ..labels import EMODB_CODES, EMODB_CODES_WITH_BOREDOM
+from ..labels import EMODB_CODES
+from .named_voices import clips_by_name
 from .table import CorpusError
 
 CORPUS = "emodb"
@@ -20,27 +21,9 @@ def read(root: Path, boredom: bool = False) -> list[Clip]:
         root: the folder of the corpus.
         boredom: keep the clips of boredom, as "bored"; they are left out otherwise.
     """
-    codes = EMODB_CODES_WITH_BOREDOM if boredom else EMODB_CODES
     folder = root / "wav" if (root / "wav").is_dir() else root
-    paths = sorted([*folder.glob("*.wav"), *folder.glob("*.flac")], key=lambda path: path.stem)
+    paths = [*folder.glob("*.wav"), *folder.glob("*.flac")]
     if not paths:
         raise CorpusError(f"{folder} holds no *.wav and no *.flac; give the folder of EmoDB")
-    clips = []
-    for path in paths:
-        fields = NAME.fullmatch(path.stem)
-        if fields is None or fields["emotion"] not in EMODB_CODES_WITH_BOREDOM:
-            raise CorpusError(
-                f"{path} is no EmoDB name; expected one such as 03a01Fa with its sixth letter of "
-                f"{', '.join(EMODB_CODES_WITH_BOREDOM)}"
-            )
-        if fields["emotion"] in codes:
-            clips.append(
-                Clip(
-                    clip_id=path.stem,
-                    corpus=CORPUS,
-                    speaker_id=f"{CORPUS}-{fields['speaker']}",
-                    label=codes[fields["emotion"]],
-                    audio=path,
-                )
-            )
-    return clips
+    clips = clips_by_name(CORPUS, "EmoDB", paths, NAME, EMODB_CODES, "03a01Fa")
+    return [clip for clip in clips if boredom or clip.label != "bored"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..clip import Clip
 from ..labels import NEMO_CODES
+from .named_voices import clips_by_name
 from .table import CorpusError
 
 CORPUS = "nemo"
@@ -15,23 +16,7 @@ NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]+)_\d+")
 
 def read(root: Path) -> list[Clip]:
     """Reads `samples/EB0_anger_1.wav`: speaker, emotion, sentence."""
-    paths = sorted((root / "samples").glob("*.wav"), key=lambda path: path.stem)
+    paths = list((root / "samples").glob("*.wav"))
     if not paths:
         raise CorpusError(f"{root} holds no samples/*.wav; give the folder of nEMO")
-    clips = []
-    for path in paths:
-        fields = NAME.fullmatch(path.stem)
-        if fields is None or fields["emotion"] not in NEMO_CODES:
-            raise CorpusError(
-                f"{path} is no nEMO name; expected one such as EB0_anger_1 with an emotion of {', '.join(NEMO_CODES)}"
-            )
-        clips.append(
-            Clip(
-                clip_id=path.stem,
-                corpus=CORPUS,
-                speaker_id=f"{CORPUS}-{fields['speaker']}",
-                label=NEMO_CODES[fields["emotion"]],
-                audio=path,
-            )
-        )
-    return clips
+    return clips_by_name(CORPUS, "nEMO", paths, NAME, NEMO_CODES, "EB0_anger_1")
