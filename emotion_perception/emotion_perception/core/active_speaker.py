@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
+
 STEP_NS = 100_000_000  # about half a syllable
 WINDOW_NS = 10 * STEP_NS
 MIN_STEPS = 4  # with a voice, before anything is said about a mouth
@@ -118,7 +120,7 @@ class ActiveSpeaker:
             means = {step: sum(openings) / len(openings) for step, openings in by_step.items()}
             changes = [abs(means[step] - means[step - 1]) for step in means if step in voiced and step - 1 in means]
             if len(changes) >= MIN_STEPS:
-                movements[track_id] = sum(changes) / len(changes) * 1e9 / STEP_NS
+                movements[track_id] = sum(changes) / len(changes) * NANOSECONDS_PER_S / STEP_NS
         return movements
 
     def _choose(self, movements: Mapping[str, float], present: Collection[str]) -> str | None:

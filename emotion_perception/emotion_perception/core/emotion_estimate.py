@@ -1,6 +1,5 @@
 """What the stream says about one person."""
 
-import math
 from dataclasses import dataclass
 
 from emotion_perception.core.active_speaker import Speech
@@ -25,10 +24,3 @@ class EmotionEstimate:
     audio_age_s: float  # NaN when no voice was used
     skew_s: float  # capture time of the newest audio minus that of the newest face; NaN unless both were used
     speech: Speech  # whether the person speaks
-
-
-def seconds_between(earlier_ns: int | None, later_ns: int | None) -> float:
-    """NaN unless both are known."""
-    if earlier_ns is None or later_ns is None:
-        return math.nan
-    return (later_ns - earlier_ns) / 1e9

@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, SpeakerSettings, Speech, Verdict
-from emotion_perception.core.emotion_estimate import EmotionEstimate, seconds_between
+from emotion_perception.core.emotion_estimate import EmotionEstimate
 from emotion_perception.core.model_bundle import FloatArray, FusionOutput, ModelBundle
 from emotion_perception.core.person import FaceSample, Person
 from emotion_perception.core.person_in_focus import Bystander, FocusSettings, PersonInFocus
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother, SmoothingSettings
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, TIME_JUMP_NS, seconds_between
 
-NANOSECONDS_PER_S = 1_000_000_000
-# Samples of one stream may come a little late; more than this, and time itself was set back (a bag that
-# starts again, a simulation that was reset).
-TIME_JUMP_NS = NANOSECONDS_PER_S // 2
 # A new speaker is noticed about so long after beginning: what was heard before is the former one's.
 SPEAKER_DELAY_NS = NANOSECONDS_PER_S // 2
 VOICE_ONLY = OFF_SCREEN  # the track id of a voice without a face

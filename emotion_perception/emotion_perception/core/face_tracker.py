@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from emotion_perception.core.face_box import Box, FaceDetection
+from emotion_perception.core.stamps import TIME_JUMP_S
 
 VELOCITY_TIME_S = 0.15  # the velocity is averaged over about this time: the detector's boxes tremble
 MAX_SIZE_RATIO = 2.0  # a face does not double its size between two sightings
-# Images may overtake each other a little; back by more than this, and time itself was set back.
-TIME_JUMP_S = 0.5
 NOT_THE_SAME = 1e3  # cost that the assignment pays only where nothing else is left
 
 

@@ -11,7 +11,8 @@ clock. Stamps are integer nanoseconds.
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 
-NANOSECONDS_PER_S = 1_000_000_000
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
+
 # What a moment waits for its samples, and never longer than until the next moment.
 PATIENCE_NS = NANOSECONDS_PER_S // 10
 # From a sample to the moments that follow it: more than the stamps tremble, so that it surely belongs to its moment.

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_perception.core.audio_resampler import AudioError
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_nanoseconds
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.conversions import to_nanoseconds
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCropArray
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
 
-NANOSECONDS_PER_S = 1_000_000_000
 _BRIDGE = CvBridge()
 # YUV 4:2:2 of webcams and of RealSense; not every cv_bridge knows it. The first name is ROS's older one.
 _YUV422 = {

@@ -21,7 +21,8 @@ from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_
 from emotion_perception.core.moments import SILENCE_NS, Moments, Source
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, ImageError, check_image_size, to_nanoseconds
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
 from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run

@@ -13,8 +13,8 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.scene_cut import SceneCuts
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import (
-    NANOSECONDS_PER_S,
     compressed_to_rgb,
     image_to_rgb,
     rgb_to_image,

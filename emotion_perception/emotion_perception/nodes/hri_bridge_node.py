@@ -10,7 +10,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, ImageError, check_image_size, to_nanoseconds
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
 from emotion_perception.nodes.hri_messages import hri_messages
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run

@@ -10,14 +10,13 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.media_reader import AudioBlock, MediaError, MediaReader, VideoFrame
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, rgb_to_image, to_float_array, to_stamp
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, TIME_JUMP_NS
+from emotion_perception.nodes.conversions import rgb_to_image, to_float_array, to_stamp
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 # How often a waiting player looks at the clock, which a simulation may stop or set back.
 LOOK_S = 0.02
-# A clock may be corrected a little; more than this, and time itself was set back.
-TIME_JUMP_NS = NANOSECONDS_PER_S // 2
 # Where the machine cannot keep up, images so late are left out, as a camera would lose them: what all of them would
 # delay more and more is too old to be judged.
 LATE_NS = NANOSECONDS_PER_S // 5

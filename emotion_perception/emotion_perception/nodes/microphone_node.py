@@ -8,7 +8,8 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
-from emotion_perception.nodes.conversions import NANOSECONDS_PER_S, to_float_array, to_stamp
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.conversions import to_float_array, to_stamp
 from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 

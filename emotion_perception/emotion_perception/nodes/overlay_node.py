@@ -11,8 +11,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCropArray
 from emotion_perception.core.face_box import Box
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import (
-    NANOSECONDS_PER_S,
     ImageError,
     check_image_size,
     rgb_to_image,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from emotion_perception.core.face_box import Box, FaceDetection
-from emotion_perception.core.face_tracker import TIME_JUMP_S, FaceTracker
+from emotion_perception.core.face_tracker import FaceTracker
+from emotion_perception.core.stamps import TIME_JUMP_S
 
 FRAME_S = 1 / 30
 
