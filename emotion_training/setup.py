@@ -26,6 +26,7 @@ setup(
         shared("splits"),
     ],
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # by which `colcon test` knows that pytest runs the tests
     zip_safe=False,
     entry_points={
         "console_scripts": [

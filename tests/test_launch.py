@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.serialization import serialize_message
@@ -89,6 +90,23 @@ def test_file_becomes_states_and_its_end_ends_the_launch(graph, launch, generate
     assert media.process.end() == 0, media.process.output
     assert not media.has_processes()
     assert any(state.modalities == BOTH for state in states)
+
+
+def test_an_argument_prevails_over_every_section_of_the_users_file(
+    graph, launch, generated_clip, tiny_bundle, tmp_path
+):
+    params = tmp_path / "robot.yaml"
+    sections = {"/**": {"mute_tail_s": 0.7}, "/**/emotion_fusion_node": {"model": "/nowhere"}}
+    params.write_text(yaml.safe_dump({name: {"ros__parameters": values} for name, values in sections.items()}))
+    states = graph.listen(EmotionState, "/robot/emotion/state")
+    arguments = (f"path:={generated_clip}", f"params:={params}", "namespace:=robot")
+    refused = launch("media.launch.py", *arguments)
+    graph.wait_for(refused.process.has_ended, "the end of the launch")
+    assert "/nowhere" in refused.process.output and refused.process.end() == 1
+    media = launch("media.launch.py", *arguments, f"model:={tiny_bundle}")
+    graph.wait_for(media.process.has_ended, "the end of the clip")
+    assert media.process.end() == 0, media.process.output
+    assert judged(states)
 
 
 def write_bag(folder, clip):

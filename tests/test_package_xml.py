@@ -52,6 +52,15 @@ def test_what_the_package_imports_is_a_dependency_at_run_time(package):
 
 
 @pytest.mark.parametrize("package", PACKAGES[1:])
+def test_colcon_test_runs_the_tests_by_pytest(package):
+    """It looks for pytest in setup.py, not in package.xml, and else finds no test without saying so."""
+    tree = ast.parse((ROOT / package / "setup.py").read_text(encoding="utf-8"))
+    (setup,) = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "setup")
+    given = {keyword.arg: keyword.value for keyword in setup.keywords}
+    assert "pytest" in ast.literal_eval(given["extras_require"])["test"]
+
+
+@pytest.mark.parametrize("package", PACKAGES[1:])
 def test_what_examples_and_tests_import_is_a_dependency(package):
     needed = imported(*(ROOT / package / folder for folder in (package, "launch", "test")))
     assert keys_of(needed) - {it.text for it in dependencies(package)} == set()

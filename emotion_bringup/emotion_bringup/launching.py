@@ -5,17 +5,20 @@ respawned and works again. Those of the chain can do without each other and star
 are played once, start when the chain is active.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
+import yaml
 from ament_index_python.packages import get_package_share_directory, get_packages_with_prefixes
 from launch import LaunchContext, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
+from launch.logging import launch_config
 from launch_ros.actions import Node
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from emotion_perception.nodes.starting import REFUSED
 
@@ -25,13 +28,14 @@ RESPAWN_DELAY_S = 0.1  # not 0: a launch that has just decided to end could not 
 FACES = {"camera": "face_crop_node", "hri": "hri_faces_node"}
 EXTRAS = {"hri": "hri_bridge_node", "overlay": "overlay_node"}
 BOOLEAN = ("true", "false")
+OPEN = ("", *BOOLEAN)
 ROBOT_IS_NOT_HEARD = (
     "audio_common_msgs is not installed: only emotion_msgs/AudioChunk is heard, not the robot's own microphone; "
     "sudo apt install ros-$ROS_DISTRO-audio-common-msgs"
 )
 # Fast DDS of Humble and of Jazzy reads it, other middleware does not.
 FAST_DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
-# Arguments that set the parameter of the same name wherever a node has it, when they are not empty.
+# Arguments that set the parameter of the same name wherever a node has it; where they are empty the parameters prevail.
 TEXTS = ("image_topic", "image_transport", "audio_topic", "model", "path")
 FLAGS = ("loop", "use_sim_time")
 
@@ -57,7 +61,7 @@ def robot_audio_source() -> str:
     return "audio_in" if "audio_common_msgs" in get_packages_with_prefixes() else TOPIC
 
 
-def graph_arguments(use_sim_time: str = "false") -> list[DeclareLaunchArgument]:
+def graph_arguments(use_sim_time: str = "") -> list[DeclareLaunchArgument]:
     """What every launch file takes."""
     return [
         DeclareLaunchArgument(
@@ -96,7 +100,10 @@ def graph_arguments(use_sim_time: str = "false") -> list[DeclareLaunchArgument]:
             description="Whether all nodes share one process, which copies no image twice, or have one each",
         ),
         DeclareLaunchArgument(
-            "use_sim_time", default_value=use_sim_time, choices=BOOLEAN, description="Whether time is that of /clock"
+            "use_sim_time",
+            default_value=use_sim_time,
+            choices=OPEN,
+            description="Whether time is that of /clock; empty: as the parameters say",
         ),
         DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes and of emotion/..."),
         DeclareLaunchArgument(
@@ -172,7 +179,7 @@ def _start(
         "namespace": arguments["namespace"],
         "output": "screen",
         "additional_env": fast_dds_environment(),
-        "ros_arguments": _ros_arguments(arguments, camera, audio_source),
+        "ros_arguments": _ros_arguments(arguments, camera, audio_source, [*chain, *sources]),
     }
 
     def process(executable: str, *options: str, ends: bool) -> Node:
@@ -200,22 +207,38 @@ def _start(
     return [RegisterEventHandler(start_later), *processes, gate]
 
 
-def _ros_arguments(arguments: Mapping[str, str], camera: str, audio_source: str) -> list[str]:
+def _ros_arguments(arguments: Mapping[str, str], camera: str, audio_source: str, nodes: Sequence[str]) -> list[str]:
     """Parameters from the presets, the user's file and the single arguments; the last one prevails."""
     files = [presets("cameras").get(camera), presets("microphones").get(audio_source)]
     if params := arguments["params"]:
         if not Path(params).is_file():
             raise RuntimeError(f"params is {params!r}, expected a file with parameters; check the path.")
         files.append(Path(params))
-    values = {name: json.dumps(arguments[name]) for name in TEXTS if arguments.get(name)}
-    values |= {name: arguments[name] for name in FLAGS if name in arguments}
+    values: dict[str, str | bool] = {name: arguments[name] for name in TEXTS if arguments.get(name)}
+    values |= {name: arguments[name] == "true" for name in FLAGS if arguments.get(name)}
     if arguments["faces"] == "hri":
-        values["publish_faces"] = "false"  # ROS4HRI has them already
+        values["publish_faces"] = False  # ROS4HRI has them already
+    if values:
+        namespace = prefix_namespace(arguments.get("ros_namespace"), arguments["namespace"])
+        files.append(_argument_file(values, nodes, make_namespace_absolute(namespace)))
     return [
         *("--log-level", arguments["log_level"]),
         *(part for file in files if file for part in ("--params-file", str(file))),
-        *(part for name, value in values.items() for part in ("-p", f"{name}:={value}")),
     ]
+
+
+def _argument_file(values: Mapping[str, str | bool], nodes: Sequence[str], namespace: str) -> Path:
+    """Parameters of these nodes, in the folder of the launch's log.
+
+    Each node has its whole name there: `-p name:=value` belongs to all nodes, as the section /** of a user's file does,
+    and would be overruled by the sections of single nodes that come after it.
+    """
+    sections = {f"{namespace.rstrip('/')}/{node}": {"ros__parameters": dict(values)} for node in nodes}
+    with NamedTemporaryFile(
+        "w", dir=launch_config.log_dir, prefix="emotion_arguments_", suffix=".yaml", delete=False, encoding="utf-8"
+    ) as file:
+        yaml.safe_dump(sections, file)
+    return Path(file.name)
 
 
 def _on_exit(event: ProcessExited, context: LaunchContext, ends: bool) -> Shutdown | None:

@@ -3,7 +3,7 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 
-from emotion_bringup.launching import BOOLEAN, graph, graph_arguments
+from emotion_bringup.launching import OPEN, graph, graph_arguments
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -11,7 +11,10 @@ def generate_launch_description() -> LaunchDescription:
         [
             DeclareLaunchArgument("path", description="The file: anything that FFmpeg reads"),
             DeclareLaunchArgument(
-                "loop", default_value="false", choices=BOOLEAN, description="Whether to start again at the end"
+                "loop",
+                default_value="",
+                choices=OPEN,
+                description="Whether to start again at the end; empty: as the parameters say",
             ),
             *graph_arguments(),
             graph("media_player_node"),

@@ -41,7 +41,7 @@ SERVERS = {}
 @pytest.fixture
 def servers(monkeypatch):
     """A robot that has the packages of TTS and play_motion2, and not that of Nav2."""
-    types = {"TTS": SimpleNamespace(Goal=dict), "PlayMotion2": SimpleNamespace(Goal=dict)}
+    types = {"TTS": SimpleNamespace(Goal=SimpleNamespace), "PlayMotion2": SimpleNamespace(Goal=SimpleNamespace)}
     monkeypatch.setattr(robot_skills, "optional_type", lambda module, name: types.get(name))
     monkeypatch.setattr(robot_skills, "ActionClient", Server)
     SERVERS.clear()
@@ -53,7 +53,7 @@ def test_microphone_is_told_of_the_robots_own_words_from_before_they_begin_to_th
     speaking = graph.listen(Bool, "emotion/robot_speaking")
     skills = RobotSkills(graph.node)
     skills.say("Hello!", "en_US")
-    assert servers["/tts_engine/tts"].goals == [{"input": "Hello!", "locale": "en_US"}]
+    assert servers["/tts_engine/tts"].goals == [SimpleNamespace(input="Hello!", locale="en_US")]
     graph.wait_for(lambda: [message.data for message in speaking] == [True], "the beginning")
     servers["/tts_engine/tts"].respond(accepted=True)
     servers["/tts_engine/tts"].end(status)
@@ -77,6 +77,16 @@ def test_request_that_fails_is_said_and_leaves_nobody_unheard(graph, servers, ca
     getattr(server, at).set_exception(RuntimeError("the server is gone"))
     graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
     assert "/tts_engine/tts could not be asked" in capfd.readouterr().err
+
+
+def test_action_of_other_fields_is_said_and_leaves_nobody_unheard(graph, servers, monkeypatch, capfd):
+    types = {"TTS": SimpleNamespace(Goal=Bool)}  # a message, which knows no `input`
+    monkeypatch.setattr(robot_skills, "optional_type", lambda module, name: types.get(name))
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    RobotSkills(graph.node).say("Hello!", "en_US")
+    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+    assert "/tts_engine/tts could not be asked" in capfd.readouterr().err
+    assert not servers["/tts_engine/tts"].goals
 
 
 def test_speech_server_that_dies_leaves_nobody_unheard_for_ever(graph, servers, monkeypatch):
@@ -126,4 +136,4 @@ def test_happy_person_is_greeted_with_words_and_a_motion(graph, servers):
         return servers["/tts_engine/tts"].goals and servers["/play_motion2"].goals
 
     graph.wait_for(greeted, "the greeting")
-    assert servers["/play_motion2"].goals == [{"motion_name": "wave", "skip_planning": False}]
+    assert servers["/play_motion2"].goals == [SimpleNamespace(motion_name="wave", skip_planning=False)]

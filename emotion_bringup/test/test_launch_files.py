@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import yaml
 
 launch = pytest.importorskip(
     "launch", reason="launch and launch_ros are not installed: they come with ROS, not from PyPI"
@@ -66,6 +67,42 @@ def test_a_robot_that_cannot_be_heard_is_told_what_to_install(monkeypatch, insta
     started = description.entities[-1].execute(context)
     lines = [perform_substitutions(context, line.msg) for line in started if isinstance(line, LogInfo)]
     assert lines == ([] if installed else [launching.ROBOT_IS_NOT_HEARD])
+
+
+@pytest.fixture
+def told(monkeypatch, tmp_path):
+    """What the nodes of media.launch.py are told by its arguments alone, by whole name."""
+    monkeypatch.setattr(launching.launch_config, "_log_dir", str(tmp_path))
+
+    def tell(**values):
+        context = launch.LaunchContext()
+        context.launch_configurations.update(values)
+        for argument in arguments(FOLDER / "media.launch.py").values():
+            argument.execute(context)
+        given = launching._ros_arguments(context.launch_configurations, "topic", "topic", ["face_crop_node"])
+        files = given[given.index("--params-file") + 1 :: 2] if "--params-file" in given else []
+        return [yaml.safe_load(Path(file).read_text()) for file in files]
+
+    return tell
+
+
+def test_what_an_argument_leaves_open_is_left_to_the_parameters(told):
+    assert told(path="") == []
+    only = {"path": "talk.mp4", "use_sim_time": True}
+    assert told(path="talk.mp4", use_sim_time="true") == [{"/face_crop_node": {"ros__parameters": only}}]
+
+
+@pytest.mark.parametrize(
+    ("pushed", "own", "name"),
+    [
+        ("", "robot", "/robot/face_crop_node"),
+        ("/lab", "robot", "/lab/robot/face_crop_node"),
+        ("/lab", "", "/lab/face_crop_node"),
+    ],
+)
+def test_arguments_reach_nodes_in_every_namespace(told, pushed, own, name):
+    (sections,) = told(path="talk.mp4", namespace=own, **({"ros_namespace": pushed} if pushed else {}))
+    assert list(sections) == [name]
 
 
 def test_profiles_of_the_user_prevail(monkeypatch):

@@ -11,6 +11,7 @@ from .bundle_report import fold_figures, write_bundle_report
 from .command import run_command
 from .committed_splits import FOLDER as SPLITS
 from .config import BundleConfig, ConfigError, load_config
+from .configuration import CONFIG_FOLDER
 from .corpora import CorpusError, read_corpus
 from .export import ParityError, export_bundle
 from .face_set import load_faces, split_faces, without_duplicates
@@ -26,7 +27,7 @@ from .stage_cache import StageCache
 from .train_bundle import FaceSplits, TrainedBundle, judge_fold, train_bundle, try_face_weights
 from .voice_features import voice_features
 
-DEFAULT_CONFIG = Path(__file__).parents[1] / "config" / "default_bundle.yaml"
+DEFAULT_CONFIG = CONFIG_FOLDER / "default_bundle.yaml"
 DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
 BUILD_ERRORS = (
     BackgroundError,

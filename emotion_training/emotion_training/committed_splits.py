@@ -1,10 +1,12 @@
-"""Writes the split files of this package again: python -m emotion_training.committed_splits."""
+"""Writes the split files of this package again: python -m emotion_training.committed_splits emotion_training/splits."""
 
+import sys
 from pathlib import Path
 
+from .package_share import package_share
 from .splits import Fold, Split, k_fold, leave_one_speaker_out, save_split
 
-FOLDER = Path(__file__).resolve().parents[1] / "splits"
+FOLDER = package_share("emotion_training") / "splits"
 SEED = 0
 
 EMODB_GENDERS = dict.fromkeys(("03", "10", "11", "12", "15"), "male") | dict.fromkeys(
@@ -50,4 +52,4 @@ def _katerynach() -> Split:
 
 if __name__ == "__main__":
     for split in committed_splits():
-        save_split(split, FOLDER / f"{split.name}.json")
+        save_split(split, Path(sys.argv[1]) / f"{split.name}.json")

@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
-CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config"
+from .package_share import package_share
+
+CONFIG_FOLDER = package_share("emotion_training") / "config"
 
 
 class ConfigurationError(Exception):

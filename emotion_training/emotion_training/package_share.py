@@ -1,4 +1,4 @@
-"""Where the files of the suite's other packages lie."""
+"""Where the files of the suite's packages lie."""
 
 from pathlib import Path
 

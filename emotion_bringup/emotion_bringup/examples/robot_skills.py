@@ -98,11 +98,14 @@ class OptionalAction:
     def send(self, then: Callable[[], None], **goal: Any) -> None:
         """Send a goal, and call `then` when it has ended in whatever way."""
 
+        # A server that goes away, or a goal that its type does not take, must not end the behaviour.
+        def fail(error: BaseException) -> None:
+            self._node.get_logger().warning(f"{self._name} could not be asked for {goal}: {error}")
+            then()
+
         def has_failed(future: Future) -> bool:
-            # A server that goes away, or a goal that its type does not take, must not end the behaviour.
             if error := future.exception():
-                self._node.get_logger().warning(f"{self._name} could not be asked for {goal}: {error}")
-                then()
+                fail(error)
             return error is not None
 
         def on_response(future: Future) -> None:
@@ -123,7 +126,14 @@ class OptionalAction:
                 self._node.get_logger().warning(f"{self._name} did not reach {goal}: status {status} of GoalStatus.")
             then()
 
-        self._client.send_goal_async(self._type.Goal(**goal)).add_done_callback(on_response)
+        request = self._type.Goal()
+        try:
+            for field, value in goal.items():
+                setattr(request, field, value)  # a constructor may take what it does not know, and say nothing
+        except (AssertionError, AttributeError) as error:  # as messages refuse fields and values
+            fail(error)
+            return
+        self._client.send_goal_async(request).add_done_callback(on_response)
 
 
 def optional_type(module: str, name: str) -> Any:

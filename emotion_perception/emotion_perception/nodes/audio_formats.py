@@ -92,14 +92,17 @@ def audio_format(name: str) -> tuple[type, Callable[[Any, Unstamped], Chunk]]:
         raise ValueError(f"audio_type is {name!r}; expected one of {', '.join(_READERS)}.")
     package, message = name.split("/")
     try:
-        return getattr(import_module(f"{package}.msg"), message), _READERS[name]
+        message_type = getattr(import_module(f"{package}.msg"), message)
+        if message == "AudioData":
+            _ = message_type.data  # both packages have one, of other fields
+        return message_type, _READERS[name]
     except ModuleNotFoundError:
         raise ValueError(
             f"audio_type is {name} but {package} is not installed; install ros-$ROS_DISTRO-audio-common-msgs."
         ) from None
     except AttributeError:
         raise ValueError(
-            f"audio_type is {name} but the {package} installed here has no {message}; it is the other of the two "
+            f"audio_type is {name} but the {package} installed here has no such {message}; it is the other of the two "
             "packages of that name: choose the type that your microphone's node publishes (ros2 topic type)."
         ) from None
 

@@ -72,6 +72,7 @@ class HriBridgeNode(PerceptionNode):
     def activate(self) -> None:
         self._expressions = 0
         self._refusal = ""
+        self._ahead_ns = 0
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
         self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE)
         self.add_timer(LOOK_PERIOD_S, self._on_look)
@@ -98,6 +99,8 @@ class HriBridgeNode(PerceptionNode):
             self._refusal = f"emotion/faces: {error}"
             return
         stamp_ns = to_nanoseconds(message.header.stamp)
+        # The clock of another computer's camera may be far from ours, and faces are unseen by the time of the images.
+        self._ahead_ns = stamp_ns - self.get_clock().now().nanoseconds
         for face in message.faces:
             if face.track_id not in self._faces:
                 try:
@@ -121,7 +124,7 @@ class HriBridgeNode(PerceptionNode):
 
     def _on_look(self) -> None:
         now = self.get_clock().now()
-        if self._lose_unseen(now.nanoseconds):
+        if self._lose_unseen(now.nanoseconds + self._ahead_ns):
             self._publish_tracked(Header(stamp=now.to_msg()))
 
     def _make_face(self, track_id: str) -> HriFace:

@@ -26,7 +26,7 @@ def installed(monkeypatch):
     def install(*names):
         module = ModuleType("audio_common_msgs.msg")
         for name in names:
-            setattr(module, name, type(name, (), {}))
+            setattr(module, name, type(name, (), {"data": None}))
         monkeypatch.setitem(sys.modules, "audio_common_msgs", ModuleType("audio_common_msgs"))
         monkeypatch.setitem(sys.modules, "audio_common_msgs.msg", module)
 
@@ -96,8 +96,15 @@ def test_package_that_is_not_installed_is_named(monkeypatch):
 
 def test_other_package_of_the_same_name_is_told_apart(installed):
     installed("AudioStamped")
-    with pytest.raises(ValueError, match="has no AudioDataStamped; it is the other of the two"):
+    with pytest.raises(ValueError, match="has no such AudioDataStamped; it is the other of the two"):
         audio_format("audio_common_msgs/AudioDataStamped")
+
+
+def test_audio_data_of_the_other_package_is_told_apart(installed):
+    installed("AudioData", "AudioStamped")
+    del sys.modules["audio_common_msgs.msg"].AudioData.data
+    with pytest.raises(ValueError, match="has no such AudioData; it is the other of the two"):
+        audio_format("audio_common_msgs/AudioData")
 
 
 @pytest.mark.parametrize(("samples", "channels"), [([0.1, 0.2, 0.3], 2), ([0.1], 0)])

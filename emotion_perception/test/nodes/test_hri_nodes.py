@@ -116,6 +116,14 @@ def test_lost_face_leaves_no_id_and_no_topic_behind(graph):
     assert not [publisher for publisher in node.publishers if "face_1" in publisher.topic_name]
 
 
+def test_face_of_a_camera_with_another_clock_is_not_lost_between_two_images(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=5.0)
+    node._on_faces(faces(now_s(graph) - 100.0, "face_1"))
+    before = set(node.publishers)
+    node._on_look()
+    assert set(node.publishers) == before and any("face_1" in publisher.topic_name for publisher in before)
+
+
 @pytest.mark.parametrize("track_id", ["", "person-1", "3a", "x" * 300])
 def test_track_id_that_makes_no_topic_is_said_and_the_others_are_published(graph, track_id):
     node = graph.start(HriBridgeNode, max_lost_s=60.0)
