@@ -12,8 +12,10 @@ from emotion_perception.core.capture_clock import CaptureClock
 from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity
 
-# A stamp that is off by more than this is not jitter: chunks were lost, or the stamps were set anew.
+# A stamp of capture that is off by more than this is not jitter: chunks were lost, or the stamps were set anew.
 MAX_JITTER_S = 0.03
+# One of reception may be as much later: whoever had to wait for the processor got the chunk late, and lost nothing.
+MAX_DELAY_S = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,9 @@ class AudioWindower:
         self._last_stamp_s = 0.0  # of the chunk before
         self._chunk_was_refused = False
 
-    def add(self, samples: NDArray[np.float32], sample_rate_hz: int, stamp_s: float) -> list[Window]:
+    def add(
+        self, samples: NDArray[np.float32], sample_rate_hz: int, stamp_s: float, jitter_s: float = MAX_JITTER_S
+    ) -> list[Window]:
         """Hear the next chunk.
 
         Lost chunks are filled with silence, and the windows that would end in it left out; a loss longer than
@@ -83,6 +87,7 @@ class AudioWindower:
             samples: (N, channels) in [-1, 1]; the channels are averaged.
             sample_rate_hz: of `samples`.
             stamp_s: capture time of the first sample.
+            jitter_s: by how much that may be off though no chunk was lost.
 
         Returns:
             The windows that the chunk completed, oldest first.
@@ -97,7 +102,7 @@ class AudioWindower:
             raise
         if len(samples) == 0:
             return []
-        windows = self._bridge(stamp_s)
+        windows = self._bridge(stamp_s, jitter_s)
         self._chunk_was_refused = False
         self._last_stamp_s = stamp_s
         channels = samples.shape[1]
@@ -121,21 +126,24 @@ class AudioWindower:
             return self._stream_samples / SAMPLE_RATE_HZ
         return self._piece_start_samples / SAMPLE_RATE_HZ + self._resampler.received_s
 
-    def _bridge(self, stamp_s: float) -> list[Window]:
+    def _bridge(self, stamp_s: float, jitter_s: float) -> list[Window]:
         """Settle what lies between the sound so far and a chunk captured at `stamp_s`."""
         if self._clock is None:
             return []
         received_s = self._received_s()
         lateness_s = stamp_s - self._clock.stamp_s(received_s)
-        if stamp_s < self._last_stamp_s - MAX_JITTER_S or lateness_s > self._max_gap_s:
+        is_set_back = stamp_s < self._last_stamp_s - jitter_s
+        if is_set_back and self._robot_speech:
+            self._robot_speech.forget_future(stamp_s)
+        if is_set_back or lateness_s > self._max_gap_s:
             self.reset()
             return []
-        if lateness_s > (0.0 if self._chunk_was_refused else MAX_JITTER_S):
+        if lateness_s > (0.0 if self._chunk_was_refused else jitter_s):
             windows = self._finish_piece()
             self._append(np.zeros(round(lateness_s * SAMPLE_RATE_HZ), np.float32), is_captured=False)
             self._clock.shift(self._received_s(), stamp_s)
             return windows
-        if lateness_s < -MAX_JITTER_S:  # the chunk before was stamped late
+        if lateness_s < -jitter_s:  # the chunk before was stamped late
             self._clock.shift(received_s, stamp_s)
         return []
 

@@ -5,7 +5,7 @@ over the embeddings that are kept. Stamps are integer nanoseconds, as ROS carrie
 estimate is exactly the stamp of a sample.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -29,7 +29,7 @@ VOICE_ONLY = OFF_SCREEN  # the track id of a voice without a face
 class StreamSettings:
     """What a user decides about the stream."""
 
-    face_limit_s: float  # an older face is not used
+    face_limit_s: float  # an older face is not used, nor one that is older than what the model looks at
     audio_limit_s: float  # an older voice is not used
     min_contrast: float  # deviation of a crop's grey levels from which the face is used
     min_voice_activity: float  # share of the window with voice from which the window is used
@@ -60,7 +60,7 @@ class EmotionStream:
         self.bundle = bundle
         self.counts = StreamCounts()
         self._settings = settings
-        self._face_window_ns = round(bundle.face.bins * bundle.face.bin_s * NANOSECONDS_PER_S)
+        self._face_window_ns = round(bundle.face.window_s * NANOSECONDS_PER_S)
         self._face_limit_ns = round(settings.face_limit_s * NANOSECONDS_PER_S)
         self._audio_limit_ns = round(settings.audio_limit_s * NANOSECONDS_PER_S)
         self.reset()
@@ -76,6 +76,8 @@ class EmotionStream:
         self._somebody_speaks = False  # at the end of the newest audio window
         self._voice_of: str | None = None  # the last of whom it was known
         self._voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
+        self._heard_of: str | None = None  # the last track id to which the voice was given
+        self._heard_ns = 0  # when
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
         self._estimated_ns: int | None = None
 
@@ -141,14 +143,21 @@ class EmotionStream:
             self._speaker.hear_nothing()
             return
         self._speaker.hear(stamp_ns, speaking)
-        if voice_activity < self._settings.min_voice_activity:
+        newest = samples[-audio.window_samples :]
+        own_samples = len(newest)
+        if self._voice_since_ns is not None:
+            own_samples = min(
+                own_samples, max(stamp_ns - self._voice_since_ns, 0) * sample_rate_hz // NANOSECONDS_PER_S
+            )
+        # Of the voice as little may be in the own part of the window as the others' part leaves over.
+        own_voice = voice_activity * len(newest) - (len(newest) - own_samples)
+        if own_samples == 0 or own_voice < self._settings.min_voice_activity * len(newest):
+            return
+        # The share is of all that came: where the model looks at less of it, there must be a voice at its end.
+        if len(newest) < len(samples) and not speaking:
             return
         window = np.zeros(audio.window_samples, np.float32)
-        newest = samples[-len(window) :]
-        window[len(window) - len(newest) :] = newest
-        if self._voice_since_ns is not None:
-            own_samples = max(stamp_ns - self._voice_since_ns, 0) * sample_rate_hz // NANOSECONDS_PER_S
-            window[: max(len(window) - own_samples, 0)] = 0.0
+        window[-own_samples:] = newest[-own_samples:]
         self._audio_embeddings = self.bundle.encode_audio(window)
         self.counts.audio_windows_encoded += 1
 
@@ -177,6 +186,8 @@ class EmotionStream:
         )
         track_ids = sorted(present, key=lambda track_id: (track_id != focus, -present[track_id].area))
         voice_of = _owner(voice, verdict, focus)
+        if voice_of in present and not self._may_hear(voice_of, present, now_ns):
+            voice = voice_of = None
         if voice_of == VOICE_ONLY:
             track_ids.append(VOICE_ONLY)
         else:
@@ -234,6 +245,17 @@ class EmotionStream:
             self._voice_since_ns = now_ns - SPEAKER_DELAY_NS
             self._audio_embeddings = None  # until the next window
         self._voice_of = voice_of
+
+    def _may_hear(self, track_id: str, present: Collection[str], now_ns: int) -> bool:
+        """Whether what is in the window may be this one's; the words of one who has left are kept out of it."""
+        former, former_ns = self._heard_of, self._heard_ns
+        self._heard_of, self._heard_ns = track_id, now_ns
+        window_ns = round(self.bundle.audio.window_s * NANOSECONDS_PER_S)
+        if former in (None, track_id) or former in present or now_ns - former_ns > window_ns:
+            return True
+        self._voice_since_ns = now_ns
+        self._audio_embeddings = None  # until there is a window with enough of the new one's voice
+        return False
 
     def _usable_voice(self, now_ns: int) -> FloatArray | None:
         if self._audio_embeddings is None or self._audio_stamp_ns is None:

@@ -99,6 +99,8 @@ class FaceTracker:
             track = track_of.get(index) or self._new_track(detection.box, stamp_s)
             track.follow(detection.box, stamp_s)
             faces.append(TrackedFace(track.track_id, detection.box, detection.score))
+        if stamp_s == self._last_stamp_s:  # as of images without stamps: nothing is ever lost by its age
+            self._tracks = [track for track in self._tracks if track.track_id in {face.track_id for face in faces}]
         self._last_stamp_s = stamp_s
         return faces
 

@@ -38,6 +38,11 @@ class FaceInput:
     bins: int
     bin_s: float
 
+    @property
+    def window_s(self) -> float:
+        """How far back it looks."""
+        return self.bins * self.bin_s
+
 
 @dataclass(frozen=True)
 class AudioInput:

@@ -37,16 +37,25 @@ class RobotSpeech:
             raise ValueError(f"mute_limit_s is {limit_s}, expected seconds, more than 0.")
         self._tail_s = tail_s
         self._limit_s = limit_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was told."""
         self._utterances: list[_Utterance] = []
         self._current: dict[str, _Utterance] = {}  # of each source that last said that the robot speaks
 
+    def forget_future(self, now_s: float) -> None:
+        """Time was set back to `now_s`: forget what begins later."""
+        self._utterances = [it for it in self._utterances if it.start_s <= now_s]
+        self._current = {source: it for source, it in self._current.items() if it.start_s <= now_s}
+
     def tell(self, source: str, is_speaking: bool, now_s: float) -> None:
         """Take the word of a source; its own last word does not count any more."""
-        # Time that went backwards left utterances in the future.
-        self._utterances = [it for it in self._utterances if it.start_s <= now_s and it.end_s > now_s - REMEMBERED_S]
+        self.forget_future(now_s)
+        self._utterances = [it for it in self._utterances if it.end_s > now_s - REMEMBERED_S]
         current = self._current.get(source)
-        if current is not None and not current.start_s <= now_s <= current.end_s:
-            current = None  # no longer believed, or of another time
+        if current is not None and now_s > current.end_s:
+            current = None  # no longer believed
         if is_speaking:
             if current is None:
                 current = _Utterance(now_s, now_s)

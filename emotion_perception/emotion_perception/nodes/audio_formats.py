@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_perception.core.audio_resampler import AudioError
+from emotion_perception.core.audio_windows import MAX_DELAY_S, MAX_JITTER_S
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import to_nanoseconds
 
@@ -34,6 +35,7 @@ class Chunk:
     sample_rate_hz: int
     stamp_ns: int  # capture time of the first sample
     frame_id: str
+    jitter_s: float = MAX_JITTER_S  # by how much the stamp may be off
 
 
 def _audio_chunk(message: Any, _: Unstamped) -> Chunk:
@@ -44,7 +46,7 @@ def _audio_chunk(message: Any, _: Unstamped) -> Chunk:
 def _audio_data(message: Any, unstamped: Unstamped) -> Chunk:
     samples = _signed_16_bit(message.data, unstamped.channels)
     stamp_ns = unstamped.now_ns - _duration_ns(samples, unstamped.sample_rate_hz)
-    return Chunk(samples, unstamped.sample_rate_hz, stamp_ns, "")
+    return Chunk(samples, unstamped.sample_rate_hz, stamp_ns, "", MAX_DELAY_S)
 
 
 def _audio_data_stamped(message: Any, unstamped: Unstamped) -> Chunk:

@@ -47,7 +47,7 @@ class AudioWindowNode(PerceptionNode):
         ),
         Parameter("unstamped_channels", "Channels of AudioData and AudioDataStamped, which do not say it", 1, 32),
         Parameter("window_s", "Length of a window, in seconds", 0.1, 30.0),
-        Parameter("hop_s", "Time from one window to the next, in seconds", 0.01, 10.0),
+        Parameter("hop_s", "Time from one window to the next, in seconds", 0.01, 0.4),
         Parameter("voice_enter", "Probability of voice from which somebody speaks", 0.0, 1.0),
         Parameter("voice_leave", "Probability of voice below which nobody speaks any more", 0.0, 1.0),
         Parameter("voice_min_silence_s", "Silence that ends an utterance, in seconds", 0.0, 5.0),
@@ -88,6 +88,7 @@ class AudioWindowNode(PerceptionNode):
         topic = self.value("audio_topic")
         self._arrivals = TopicArrivals(self, self._message_type, topic, "audio_topic and audio_type")
         self._windower.reset()
+        self._robot_speech.reset()  # whoever said meanwhile that it ended was not heard
         # No chunk of sound is made worthless by the next one: the queue holds some seconds, and one that was lost
         # is sent again where the publisher is sure to do so, as the nodes of this suite are.
         is_ours = self._message_type is AudioChunk
@@ -130,7 +131,8 @@ class AudioWindowNode(PerceptionNode):
             chunk = self._read(message, Unstamped(self.get_clock().now().nanoseconds, self._rate_hz, self._channels))
             if len(chunk.samples) == 0:
                 raise AudioError("The audio message holds no samples, expected some; check what publishes it.")
-            windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, chunk.stamp_ns / NANOSECONDS_PER_S)
+            stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
+            windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, chunk.jitter_s)
         except AudioError as error:
             self._arrivals.refuse(str(error))
             return

@@ -168,6 +168,11 @@ class EmotionFusionNode(PerceptionNode):
         self._forget()
         self._model_publisher.publish(to_model_info(bundle, self._settings, self.get_clock().now().to_msg()))
         self.get_logger().info(f"Model {bundle.model_id}: {', '.join(bundle.labels)}")
+        if self._settings.face_limit_s > bundle.face.window_s:
+            self.get_logger().warning(
+                f"face_limit_s is {self._settings.face_limit_s:g}, but the model looks at the last "
+                f"{bundle.face.window_s:g} s of a face: older ones are not used; set it to that or less."
+            )
 
     def _forget(self) -> None:
         """Begin as if nothing had come."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_perception.core.audio_resampler import AudioError
-from emotion_perception.core.audio_windows import AudioWindower
+from emotion_perception.core.audio_windows import MAX_DELAY_S, AudioWindower
 from emotion_perception.core.media_reader import AudioBlock, MediaReader
 from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity
@@ -126,6 +126,15 @@ def test_short_gap_is_silence_that_was_not_captured(windower):
     assert windows[-1].captured_s == 1.0
 
 
+def test_sound_that_is_only_late_leaves_no_hole(windower):
+    """Whoever stamps by the time of reception stamps what waited for the processor later than it was captured."""
+    for chunk in range(200):
+        delay_s = 0.15 if chunk % 50 == 49 else 0.0
+        windows = windower.add(ones(CHUNK_S), 16_000, START_S + chunk * CHUNK_S + delay_s, jitter_s=MAX_DELAY_S)
+    assert windows[-1].captured_s == 1.0 and windows[-1].samples.all()
+    assert newest_s(windows)[-1] == pytest.approx(200 * CHUNK_S, abs=0.03)
+
+
 def test_gap_after_resampled_sound_keeps_the_times(windower):
     hear(windower, ones(2.0, 48_000), 48_000)
     windows = hear(windower, ones(1.0, 48_000), 48_000, start_s=START_S + 2.4)
@@ -229,6 +238,13 @@ def test_nothing_of_what_the_robot_said_is_in_any_window(robot_speech, sample_ra
         assert window.muted_s == pytest.approx(np.count_nonzero(is_robot) / 16_000, abs=2e-4)
         assert window.muted == is_robot[-1]
     assert windows[-1].muted_s == 0.0 and windows[-1].captured_s == 1.0
+
+
+def test_what_the_robot_said_before_time_went_back_mutes_nobody(robot_speech):
+    windower = AudioWindower(1.0, 0.1, LoudnessInsteadOfVoice(), robot_speech)
+    assert any(window.muted for window in hear(windower, ones(2.0)))
+    again = hear(windower, ones(3.0), start_s=START_S)
+    assert len(again) == 30 and not any(window.muted for window in again)
 
 
 def test_voice_of_the_robot_is_no_voice_activity(robot_speech):

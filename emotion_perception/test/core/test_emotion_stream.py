@@ -240,6 +240,14 @@ def test_short_window_is_filled_with_silence_and_long_one_is_cut_to_its_newest_p
     assert stream.estimate(at(0.1))[0].probabilities[2] > half
 
 
+def test_of_a_longer_window_the_end_must_hold_a_voice(stream):
+    long = np.concatenate([LOUD] * 4 + [np.zeros(WINDOW_SAMPLES, np.float32)])
+    hear(stream, 0, long, speaking=False)
+    assert stream.estimate(at(0)) == []
+    hear(stream, 0.1, np.concatenate([LOUD] * 5), speaking=True)
+    assert [estimate.track_id for estimate in stream.estimate(at(0.1))] == [VOICE_ONLY]
+
+
 def test_audio_of_another_rate_is_refused(stream):
     with pytest.raises(ValueError, match="8000 Hz and the model wants 16000 Hz"):
         hear(stream, 0, sample_rate_hz=8000)
@@ -334,6 +342,34 @@ def test_voice_of_one_who_left_is_given_to_nobody_else(stream):
     hear(stream, 1.95, speaking=False)
     estimates = {estimate.track_id: estimate for estimate in stream.estimate(at(1.96))}
     assert list(estimates) == ["b", VOICE_ONLY] and with_voice(estimates) == [VOICE_ONLY]
+
+
+def weights_of_voice(stream, seconds):
+    """By track id, of the estimates at that time."""
+    return {estimate.track_id: estimate.audio_weight for estimate in stream.estimate(at(seconds))}
+
+
+def test_words_of_one_who_left_are_not_those_of_the_next_face(stream):
+    """Also where no mouth is measured, so that the voice goes to the one in focus. The model's window is 0.1 s long."""
+    stream.add_faces(at(0), [face(GREEN, "a")])
+    hear(stream, 0.45)
+    assert weights_of_voice(stream, 0.49)["a"] > 0, "is there, though not seen for a while"
+    stream.add_faces(at(0.52), [face(GREEN, "b")])
+    hear(stream, 0.52)
+    assert weights_of_voice(stream, 0.52) == {"b": 0}
+    hear(stream, 0.55, voice_activity=0.8)
+    assert weights_of_voice(stream, 0.55) == {"b": 0}, "of 0.08 s of voice 0.07 s may be of the former one"
+    hear(stream, 0.6)
+    assert weights_of_voice(stream, 0.6)["b"] > 0
+
+
+def test_one_who_left_long_ago_takes_no_words_from_the_next_face(stream):
+    stream.add_faces(at(0), [face(GREEN, "a")])
+    hear(stream, 0)
+    assert weights_of_voice(stream, 0)["a"] > 0
+    stream.add_faces(at(0.55), [face(GREEN, "b")])
+    hear(stream, 0.55)
+    assert weights_of_voice(stream, 0.55)["b"] > 0
 
 
 def judged_over_lagging_ways(bundle, settings, seed):

@@ -128,6 +128,13 @@ def test_an_image_that_was_overtaken_is_left_out_and_changes_no_id(late_s):
     assert ids(tracker, [face(100)], 10.0 + FRAME_S) == ["face_1"]
 
 
+def test_images_without_stamps_leave_no_track_behind():
+    tracker = make_tracker()
+    for place in range(100):
+        tracker.update([face(1000 * place)], 0.0)
+    assert len(tracker._tracks) == 1
+
+
 def test_an_image_with_the_same_stamp_changes_no_id():
     tracker = make_tracker()
     assert ids(tracker, [face(100)], 1.0) == ids(tracker, [face(101)], 1.0) == ["face_1"]

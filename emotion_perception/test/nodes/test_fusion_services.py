@@ -191,6 +191,11 @@ def test_reset_forgets_everybody(robot):
     assert robot.node._stream._people.get("face_1") is not person, "or another, of an image that was still to come"
 
 
+def test_a_face_limit_beyond_what_the_model_looks_at_is_said(graph, bundle, capfd):
+    Robot(graph, bundle, face_limit_s=2.0)
+    assert "face_limit_s is 2, but the model looks at the last 1 s of a face" in capfd.readouterr().err
+
+
 def test_reset_tells_nobody_that_the_person_has_left(graph, bundle):
     robot = Robot(graph, bundle, face_limit_s=2.0)
     clock = robot.node.get_clock()
