@@ -1,5 +1,7 @@
 """One temperature per modality state, so that a confidence means what it says, and when it is too low to act upon."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
@@ -8,8 +10,9 @@ from .metrics import softmax
 TEMPERATURE_RANGE = (0.2, 5.0)
 CERTAIN_ACCURACY = 0.8  # of what is not called uncertain: right four times of five
 CERTAIN_ABOVE = 0.5  # what is more likely wrong than right is uncertain, however often the rest is right
-FEWEST_CERTAIN = 50  # of whom that accuracy is measured
+FEWEST = 50  # clips: of whom that accuracy is measured, and whose confidence a temperature is fitted to
 NEVER_CERTAIN = 1.0  # a threshold that no confidence reaches
+UNCALIBRATED = {"temperature": 1.0, "uncertain_below": NEVER_CERTAIN}
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -19,15 +22,16 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(found.x)), 4)
 
 
-def calibrate(logits: np.ndarray, labels: np.ndarray, usual: float = NEVER_CERTAIN) -> dict[str, float]:
+def calibrate(logits: np.ndarray, labels: np.ndarray, usual: Mapping[str, float] = UNCALIBRATED) -> dict[str, float]:
     """What model.json says of a modality state; logits (N, C) and labels int (N,) of validation people.
 
-    usual: the confidence below which it is uncertain where these people are too few to measure that.
+    usual: what it says where there are too few clips: a temperature that a dozen right ones lead to makes the model
+    certain of everything.
     """
+    if len(labels) < FEWEST:
+        return dict(usual)
     temperature = fit_temperature(logits, labels)
-    enough = len(labels) >= FEWEST_CERTAIN
-    below = uncertain_below(softmax(logits / temperature), labels) if enough else usual
-    return {"temperature": temperature, "uncertain_below": below}
+    return {"temperature": temperature, "uncertain_below": uncertain_below(softmax(logits / temperature), labels)}
 
 
 def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -39,7 +43,7 @@ def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:
     order = np.argsort(-confidence, kind="stable")
     right = (probabilities.argmax(axis=1) == labels)[order]
     reached = right.cumsum() / np.arange(1, len(right) + 1) >= CERTAIN_ACCURACY
-    reached[: FEWEST_CERTAIN - 1] = False
+    reached[: FEWEST - 1] = False
     if not reached.any():
         return NEVER_CERTAIN
     return round(max(CERTAIN_ABOVE, float(confidence[order][np.flatnonzero(reached)[-1]])), 3)

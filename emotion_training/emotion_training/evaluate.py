@@ -12,7 +12,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ STATE_NAMES = {"both": "as recorded", "face": "voice missing", "audio": "face mi
 def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
     """All figures as plain values: of the test part, by speaker, by class, and in every condition."""
     model, data = experiment.module.evaluated, experiment.data
-    states = states_of(data.test)
+    validation = states_of(data.validation)
+    states = [state for state in states_of(data.test) if state in validation]
     temperatures = {state: calibrated_temperature(predict(model, data.validation, state)) for state in states}
     tests = {state: predict(model, data.test, state) for state in states}
     test, temperature = tests["both"], temperatures["both"]
@@ -87,22 +88,19 @@ def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[s
     """
     corpus = CorpusConfig(root=data, **corpus_of(bundle))
     clips = load_corpus(corpus)
-    faces, voices = clips.face_mask.any(dim=1), clips.audio_mask  # bool (N,) each
-    # What has nothing to be judged by is not judged.
-    present = {"both": faces | voices}
-    if faces.any() and voices.any():
-        present |= {"face": faces, "audio": voices}
-    tests = {
-        state: predict_by_bundle(bundle, clips.of(np.flatnonzero(usable)), state) for state, usable in present.items()
-    }
+    tests = {state: predict_by_bundle(bundle, _seen_or_heard(clips), state) for state in states_of(clips)}
     conditions = {STATE_NAMES[state]: _certain_figures(test) for state, test in tests.items()}
     if robustness:
         for name, changed in spoilt(corpus, clips):
-            usable = changed.face_mask.any(dim=1) | changed.audio_mask
-            conditions[name] = _certain_figures(predict_by_bundle(bundle, changed.of(np.flatnonzero(usable))))
+            conditions[name] = _certain_figures(predict_by_bundle(bundle, _seen_or_heard(changed)))
     return {"bundle": bundle.model_id, "figures": conditions[STATE_NAMES["both"]]} | _of_people(
         tests["both"], bundle.labels, conditions
     )
+
+
+def _seen_or_heard(clips: ClipTensors) -> ClipTensors:
+    """What has nothing to be judged by is not judged."""
+    return clips.of(np.flatnonzero(clips.face_mask.any(dim=1) | clips.audio_mask))
 
 
 def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, ClipTensors]]:
@@ -119,13 +117,17 @@ def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, Clip
 
 def _of_people(test: Predictions, labels: Sequence[str], conditions: dict[str, dict[str, float]]) -> dict[str, Any]:
     """What is known of those who were judged, and the figures of every condition."""
-    interval = bootstrap_interval(
-        unweighted_average_recall, test.labels, test.predicted, test.speaker_ids, BOOTSTRAP_SAMPLES, SEED
-    )
+    speakers = sorted(set(test.speaker_ids.tolist()))
+    interval = None  # one speaker says nothing of others
+    if len(speakers) > 1:
+        bounds = bootstrap_interval(
+            unweighted_average_recall, test.labels, test.predicted, test.speaker_ids, BOOTSTRAP_SAMPLES, SEED
+        )
+        interval = [round(bound, 4) for bound in bounds]
     return {
-        "speakers": sorted(set(test.speaker_ids.tolist())),
+        "speakers": speakers,
         "clips": len(test.labels),
-        "uar_interval": [round(bound, 4) for bound in interval],
+        "uar_interval": interval,
         "uar_by_speaker": _by_speaker(test),
         "labels": list(labels),
         "confusion": confusion_counts(test.labels, test.predicted, len(labels)).tolist(),
@@ -166,14 +168,24 @@ def report(found: dict[str, Any], title: str) -> list[Part]:
     ]
 
 
+def speakers(found: Mapping[str, Any]) -> str:
+    """How many were judged."""
+    count = len(found["speakers"])
+    return "one speaker" if count == 1 else f"{count} speakers"
+
+
+def interval(found: Mapping[str, Any]) -> str:
+    """Of the UAR, over the speakers."""
+    if found["uar_interval"] is None:
+        return "no interval, as there is one speaker"
+    low, high = found["uar_interval"]
+    return f"95 % interval over {speakers(found)}: {low:.3f} to {high:.3f} (bootstrap)"
+
+
 def _protocol(found: dict[str, Any]) -> str:
     """Who was judged, how, and the result."""
-    people = f"{found['clips']} clips of {len(found['speakers'])} speakers"
-    low, high = found["uar_interval"]
-    result = (
-        f"UAR {found['figures']['uar']:.3f}, 95 % interval {low:.3f} to {high:.3f} (bootstrap over the speakers), over "
-        "the classes that occur."
-    )
+    people = f"{found['clips']} clips of {speakers(found)}"
+    result = f"UAR {found['figures']['uar']:.3f}, {interval(found)}, over the classes that occur."
     if "bundle" in found:
         return (
             f"{people}, judged as on the robot by {found['bundle']}, with its own calibration: {result} *Certain of*: "

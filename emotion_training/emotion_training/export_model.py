@@ -16,7 +16,7 @@ from typing import Any
 from emotion_perception.core.model_bundle import load_bundle
 
 from .build_default_bundle import code_commit
-from .calibration import NEVER_CERTAIN, calibrate
+from .calibration import UNCALIBRATED, calibrate
 from .command import run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
@@ -24,7 +24,7 @@ from .export import BundleModels, BundleShape, ParityError, write_bundle
 from .labels import VALENCE_AROUSAL
 from .models import AudioVisualModel
 from .models.bundle_encoders import BundleEncoder
-from .predictions import STATES, figures, predict, predict_by_bundle
+from .predictions import STATES, figures, in_state, predict, predict_by_bundle
 from .quantisation import quantise_encoders
 from .run_card import render_run_card
 
@@ -58,10 +58,12 @@ def export(
     """
     _check(experiment)
     data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
-    validation = {state: predict(model, data.validation, state) for state in STATES}
     start = next((encoder.bundle for encoder in _bundle_encoders(model)), None)
-    usual = dict.fromkeys(STATES, NEVER_CERTAIN) if start is None else start.uncertain_below
-    calibration = {state: calibrate(said.logits, said.labels, usual[state]) for state, said in validation.items()}
+    calibration = {}
+    for state in STATES:
+        said = predict(model, in_state(data.validation, state), state)
+        usual = UNCALIBRATED if start is None else start.calibration[state]
+        calibration[state] = calibrate(said.logits, said.labels, usual)
     corpus = experiment.configuration["data"]["corpus"]
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],

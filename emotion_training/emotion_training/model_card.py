@@ -191,7 +191,8 @@ speakers. `both` with classes in equal numbers, `face` and `audio` with classes 
 emotions are rarer than that, as in daily life, the confidence in them is too high. *Uncertain below*: the lowest
 confidence, not below {CERTAIN_ABOVE}, from which on {100 * CERTAIN_ACCURACY:.0f} % were right on the same. The figures
 are of each fold by the temperature and the threshold that all others give: expected calibration error (15 bins), the
-mean of the folds and from the least to the greatest; what is certain then, and how often it is right.
+mean of the folds and from the least to the greatest; what is certain then, and how often it is right. The pictures
+are the same in all folds, and so is their encoder: the row of `face` is of the pictures that gave its temperature.
 
 {table}"""
 

@@ -36,12 +36,25 @@ class Predictions:
         return self.logits.argmax(axis=1)
 
 
+def in_state(clips: ClipTensors, state: State) -> ClipTensors:
+    """Those that a robot would judge in this state: that have both modalities, or the one."""
+    nothing = torch.zeros(len(clips), dtype=torch.bool)
+    faces = nothing if clips.face_mask is None else clips.face_mask.any(dim=1)
+    voices = nothing if clips.audio_mask is None else clips.audio_mask
+    usable = {"both": faces & voices, "face": faces, "audio": voices}[state]  # (N,)
+    return clips.of(np.flatnonzero(usable))
+
+
 def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Predictions:
-    """Predictions from the unchanged view of every clip; in the states `face` and `audio` the other one is hidden."""
+    """Predictions from the unchanged view of every clip; in the states `face` and `audio` the other one is hidden, and
+    clips are left out that have nothing else.
+    """
+    if state != "both":
+        clips = in_state(clips, state)
     model.eval()
-    parts = []
+    parts = [torch.zeros(0, clips.target.shape[1], dtype=torch.float64)]
     with torch.inference_mode():
-        for rows in torch.arange(len(clips)).split(BATCH):
+        for rows in torch.arange(len(clips)).split(BATCH) if len(clips) else ():
             batch = clips.batch(Rows.plain(rows))
             for name, hidden_in in (("face_mask", "audio"), ("audio_mask", "face")):
                 if state == hidden_in and name in batch:
@@ -52,6 +65,8 @@ def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Pred
 
 def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors, state: State = "both") -> Predictions:
     """As `predict`, by the code of the robot: crops and samples through the graphs of a bundle, already calibrated."""
+    if state != "both":
+        clips = in_state(clips, state)
     crops = clips.face.flatten(0, 1).numpy()  # (N * Tf, S, S, 3)
     faces = np.concatenate([bundle.encode_faces(part) for part in np.array_split(crops, max(1, len(crops) // BATCH))])
     faces = faces.reshape(*clips.face.shape[:2], -1)  # (N, Tf, D)
@@ -64,8 +79,8 @@ def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors, state: State = "b
 
 
 def states_of(clips: ClipTensors) -> tuple[State, ...]:
-    """The states that clips can be seen in: all three with both modalities, else `both` alone."""
-    return STATES if clips.face is not None and clips.audio is not None else STATES[:1]
+    """The states that clips can be seen in: all three where both modalities occur, else `both` alone."""
+    return STATES if len(in_state(clips, "face")) and len(in_state(clips, "audio")) else STATES[:1]
 
 
 def calibrated_temperature(validation: Predictions) -> float:

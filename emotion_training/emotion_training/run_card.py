@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .calibration import FEWEST_CERTAIN
+from .calibration import FEWEST
+from .evaluate import interval
 from .labels import VALENCE_AROUSAL_SOURCE
 from .report_pages import Heading, Table, Text, markdown
 
@@ -11,7 +12,7 @@ from .report_pages import Heading, Table, Text, markdown
 def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping[str, Any], licence: str) -> str:
     """Markdown from what model.json holds under `training` and `calibration`."""
     found, networks = training["metrics"], training["networks"]
-    figures, (low, high) = found["figures"], found["uar_interval"]
+    figures = found["figures"]
     kinds = ", ".join(
         f"{kind.replace('_', ' ')} {network['options'].get('bundle') or network['name']}"
         for kind, network in networks.items()
@@ -35,17 +36,16 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         ),
         Heading("Figures"),
         Text(
-            f"UAR {figures['uar']:.3f} (95 % interval over {len(found['speakers'])} speakers: {low:.3f} to "
-            f"{high:.3f}), accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}, "
-            f"ECE {figures['ece']:.3f}."
+            f"UAR {figures['uar']:.3f} ({interval(found)}), accuracy {figures['accuracy']:.3f}, "
+            f"macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}."
         ),
         Table(["condition", "UAR", "accuracy", "calibrated ECE"], conditions),
         *_quantisation(training),
         *_adaptation(training),
         Heading("Calibration"),
         Text(
-            "Below the last column a state is uncertain; 1.0 is always. It is measured on the validation clips where "
-            f"there are {FEWEST_CERTAIN} at least; with fewer, that of the model that was adapted holds, or 1.0."
+            "Below the last column a state is uncertain; 1.0 is always. Both are measured on the validation clips of "
+            f"the state where there are {FEWEST} at least; with fewer, those of the adapted model hold, or 1.0."
         ),
         Table(
             ["state", "temperature", "uncertain below"],

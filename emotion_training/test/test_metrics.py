@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emotion_training.calibration import CERTAIN_ACCURACY, FEWEST_CERTAIN, calibrate, fit_temperature, uncertain_below
+from emotion_training.calibration import CERTAIN_ACCURACY, FEWEST, calibrate, fit_temperature, uncertain_below
 from emotion_training.metrics import (
     accuracy,
     bootstrap_interval,
@@ -70,9 +70,10 @@ def test_what_is_more_likely_wrong_than_right_is_uncertain():
     assert uncertain_below(probabilities, np.zeros(100, np.int64)) == 0.5
 
 
-def test_too_few_people_to_measure_leave_the_usual_threshold():
-    logits, labels = np.tile([2.0, 0.0], (FEWEST_CERTAIN - 1, 1)), np.zeros(FEWEST_CERTAIN - 1, np.int64)
-    assert calibrate(logits, labels, usual=0.6)["uncertain_below"] == 0.6
-    assert calibrate(logits, labels)["uncertain_below"] == 1.0
+def test_too_few_clips_to_measure_leave_the_usual_calibration():
+    usual = {"temperature": 0.8, "uncertain_below": 0.6}
+    logits, labels = np.tile([2.0, 0.0], (FEWEST - 1, 1)), np.zeros(FEWEST - 1, np.int64)
+    assert calibrate(logits, labels, usual) == usual
+    assert calibrate(logits, labels) == {"temperature": 1.0, "uncertain_below": 1.0}
     more = np.vstack([logits, logits[:1]]), np.append(labels, 0)
-    assert calibrate(*more, usual=0.6)["uncertain_below"] > 0.6  # all say the same, with more confidence
+    assert calibrate(*more, usual)["temperature"] < 0.8  # all are right, with more confidence

@@ -15,7 +15,7 @@ from emotion_training.adaptation import bundle_experiment
 from emotion_training.configuration import changed
 from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
 from emotion_training.models import bundle_encoders
-from emotion_training.predictions import LEAST_PROBABILITY, calibrated_temperature, predict, predict_by_bundle
+from emotion_training.predictions import LEAST_PROBABILITY, predict, predict_by_bundle
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 
 ROBOT = {
@@ -60,7 +60,7 @@ def test_the_bundle_says_what_the_model_says(folder, checkpoint, tmp_path):
     bundle = load_bundle(tmp_path / "bundle")
     experiment = restore_experiment(checkpoint, {})
     model, data = experiment.module.evaluated, experiment.data
-    expected = predict(model, data.test).logits / calibrated_temperature(predict(model, data.validation))
+    expected = predict(model, data.test).logits / bundle.calibration["both"]["temperature"]
     found = predict_by_bundle(bundle, data.test).logits
     assert np.allclose(found, torch.from_numpy(expected).log_softmax(dim=1).numpy(), atol=1e-3)
     text = (tmp_path / "bundle" / "model.json").read_text()
@@ -154,7 +154,7 @@ def test_a_bundle_is_adapted_by_its_fusion_and_keeps_its_encoders(folder, tiny, 
     assert "face encoder emotion-av-tiny, audio encoder emotion-av-tiny" in card
     assert "emotion-av-tiny: generated stripes and tones" in card
     assert "Adapted from emotion-av-tiny" in card
-    assert load_bundle(adapted).uncertain_below == load_bundle(tiny.directory).uncertain_below  # of 9 clips, none new
+    assert load_bundle(adapted).calibration == load_bundle(tiny.directory).calibration  # of 9 clips, none new
     assert "Its terms hold for these weights, too: Apache-2.0, for tests only" in card
 
 
@@ -211,11 +211,37 @@ def test_a_bundle_is_judged_on_everybody_as_on_the_robot(folder, tiny, tmp_path)
     assert "certain of" in text and load_bundle(tiny.directory).model_id in text
 
 
-def test_without_any_face_a_bundle_is_judged_by_the_voices(folder, tiny, tmp_path):
-    corpus = PreparedCorpus(folder / "corpus")
-    shutil.copytree(folder / "corpus", tmp_path / "voices")
-    save_clips([replace(clip, video=None) for clip in PreparedCorpus(tmp_path / "voices").clips], tmp_path / "voices")
-    found = evaluation_of(tiny.directory, tmp_path / "voices", tmp_path / "out", "--robustness")
+@pytest.fixture(scope="module")
+def voices(folder):
+    """A folder with the corpus and its split, without any face."""
+    shutil.copytree(folder / "corpus", folder / "voices" / "corpus")
+    shutil.copy(folder / "split.json", folder / "voices")
+    clips = PreparedCorpus(folder / "voices" / "corpus").clips
+    save_clips([replace(clip, video=None) for clip in clips], folder / "voices" / "corpus")
+    return folder / "voices"
+
+
+def test_without_any_face_a_bundle_is_judged_by_the_voices(folder, voices, tiny, tmp_path):
+    found = evaluation_of(tiny.directory, voices / "corpus", tmp_path / "out", "--robustness")
     assert set(found["conditions"]) == {"as recorded", *(f"noise at {snr} dB" for snr in (20, 10, 5, 0))}
     both = evaluation_of(tiny.directory, folder / "corpus", tmp_path / "both")
-    assert found["figures"] == both["conditions"]["face missing"] and found["clips"] == len(corpus.clips)
+    assert found["figures"] == both["conditions"]["face missing"]
+    assert found["clips"] == len(PreparedCorpus(folder / "corpus").clips)
+
+
+def test_adapted_to_voices_a_bundle_knows_faces_as_before(voices, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_training.calibration.FEWEST", 3)
+    out = ["--epochs", "1", "--name", "voices-1", "--licence", "for tests"]
+    assert adapt.main(["--bundle", str(tiny.directory), *own_corpus(voices, tmp_path, *out)]) == 0
+    before, after = load_bundle(tiny.directory).calibration, load_bundle(tmp_path / "bundle").calibration
+    assert [before[state] == after[state] for state in ("both", "face", "audio")] == [True, True, False]
+    assert "voice missing" not in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+
+
+def test_one_speaker_gives_no_interval(folder, tiny, tmp_path):
+    shutil.copytree(folder / "corpus", tmp_path / "one")
+    clips = PreparedCorpus(tmp_path / "one").clips
+    save_clips([clip for clip in clips if clip.speaker_id == clips[0].speaker_id], tmp_path / "one")
+    assert evaluation_of(tiny.directory, tmp_path / "one", tmp_path / "out")["uar_interval"] is None
+    assert "clips of one speaker" in (tmp_path / "out" / "evaluation.md").read_text()
+    assert "no interval, as there is one speaker" in (tmp_path / "out" / "evaluation.md").read_text()

@@ -86,8 +86,9 @@ class ModelBundle:
         coordinates = description["valence_arousal"]["coordinates"]
         self.coordinates: FloatArray = np.array([coordinates[label] for label in self.labels], np.float32)  # (C, 2)
         calibration = description["calibration"]
-        self.uncertain_below: dict[str, float] = {state: calibration[state]["uncertain_below"] for state in STATES}
-        self._temperatures = _by_modalities({state: calibration[state]["temperature"] for state in STATES})
+        self.calibration: dict[str, dict[str, float]] = {state: calibration[state] for state in STATES}
+        self.uncertain_below = {state: of["uncertain_below"] for state, of in self.calibration.items()}
+        self._temperatures = _by_modalities({state: of["temperature"] for state, of in self.calibration.items()})
         self._uncertain_below = _by_modalities(self.uncertain_below)
         self._face_encoder, self._audio_encoder, self._fusion = (sessions[name] for name in GRAPHS)
 
