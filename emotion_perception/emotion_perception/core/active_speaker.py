@@ -41,8 +41,8 @@ class SpeakerSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.movement_leave <= self.movement_enter:
             raise ValueError(
-                f"movement_enter is {self.movement_enter} and movement_leave is {self.movement_leave}; "
-                "they must hold 0 <= movement_leave <= movement_enter."
+                f"mouth_movement_enter is {self.movement_enter} and mouth_movement_leave is {self.movement_leave}; "
+                "they must hold 0 <= mouth_movement_leave <= mouth_movement_enter."
             )
 
 

@@ -15,7 +15,7 @@ class FocusSettings:
     def __post_init__(self) -> None:
         for name, ratio in vars(self).items():
             if not ratio >= 1:
-                raise ValueError(f"{name} is {ratio}; it must be 1 or more.")
+                raise ValueError(f"focus_{name} is {ratio}; it must be 1 or more.")
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ class SmoothingSettings:
 
     def __post_init__(self) -> None:
         if self.time_constant_s < 0:
-            raise ValueError(f"time_constant_s is {self.time_constant_s}; it must be 0 or more.")
+            raise ValueError(f"smoothing_time_constant_s is {self.time_constant_s}; it must be 0 or more.")
         if not 0 <= self.leave <= self.enter <= 1:
             raise ValueError(
-                f"enter is {self.enter} and leave is {self.leave}; they must hold 0 <= leave <= enter <= 1."
+                f"label_enter is {self.enter} and label_leave is {self.leave}; "
+                "they must hold 0 <= label_leave <= label_enter <= 1."
             )
 
 

@@ -87,11 +87,11 @@ class VoiceActivity:
         """
         if not 0.0 <= leave_threshold <= enter_threshold <= 1.0:
             raise ValueError(
-                f"leave_threshold is {leave_threshold} and enter_threshold {enter_threshold}, "
-                "expected 0 <= leave_threshold <= enter_threshold <= 1."
+                f"voice_leave is {leave_threshold} and voice_enter {enter_threshold}, "
+                "expected 0 <= voice_leave <= voice_enter <= 1."
             )
         if not (min_silence_s >= 0.0 and math.isfinite(min_silence_s)):
-            raise ValueError(f"min_silence_s is {min_silence_s}, expected seconds, 0 or more.")
+            raise ValueError(f"voice_min_silence_s is {min_silence_s}, expected seconds, 0 or more.")
         self._session = _open_model(model_path)
         min_silence_frames = round(min_silence_s * SAMPLE_RATE_HZ / FRAME_SAMPLES)
         self._gate = SpeechGate(enter_threshold, leave_threshold, min_silence_frames)

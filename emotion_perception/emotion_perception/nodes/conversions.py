@@ -21,9 +21,17 @@ _YUV422 = {
     "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
     "yuyv": cv2.COLOR_YUV2RGB_YUY2,
 }
+# ROS names a Bayer pattern by its first two rows, OpenCV by the second and third pixel of the second and third row. Not
+# every cv_bridge knows all four.
+_BAYER = {
+    "bayer_rggb8": cv2.COLOR_BayerBG2RGB,
+    "bayer_bggr8": cv2.COLOR_BayerRG2RGB,
+    "bayer_gbrg8": cv2.COLOR_BayerGR2RGB,
+    "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
+}
 _BYTES_PER_PIXEL = {
     **{"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1},
-    **{"bayer_rggb8": 1, "bayer_bggr8": 1, "bayer_gbrg8": 1, "bayer_grbg8": 1},
+    **dict.fromkeys(_BAYER, 1),
     **dict.fromkeys(_YUV422, 2),
 }
 
@@ -73,6 +81,8 @@ def image_to_rgb(image: Image) -> NDArray[np.uint8]:
                 "share their colour."
             )
         return cv2.cvtColor(rows.reshape(image.height, image.width, 2), _YUV422[image.encoding])
+    if image.encoding in _BAYER:
+        return cv2.cvtColor(rows, _BAYER[image.encoding])
     if image.encoding == "rgb8":
         return rows.reshape(image.height, image.width, 3)
     if image.step != row_bytes:  # cv_bridge of the wheels takes no padded rows

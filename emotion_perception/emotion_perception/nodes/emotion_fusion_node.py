@@ -24,7 +24,7 @@ from emotion_perception.core.probability_smoothing import SmoothingSettings
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
 from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
-from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, share_directory
+from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
 
 QUEUE = QoSProfile(depth=10)
@@ -116,7 +116,12 @@ class EmotionFusionNode(PerceptionNode):
         self._camera_frame_id = self._microphone_frame_id = ""
         self._states_published = 0
         self._is_paused = self._is_muted = False
-        self._refusal = ""
+        # Of either: one of the two may be missing for good.
+        self._arrivals = Arrivals(
+            " and ".join(TOPICS.values()),
+            "check that face_crop_node (or hri_faces_node) and audio_window_node are active, and what they say in "
+            "/diagnostics.",
+        )
         self._delays_s: dict[Source, float] = {}  # of the newest samples since the last diagnosis, from capture to here
         self.add_subscription(FaceCropArray, TOPICS[Source.FACE], self._on_faces, QUEUE)
         self.add_subscription(AudioWindow, TOPICS[Source.AUDIO], self._on_audio_window, QUEUE)
@@ -135,13 +140,15 @@ class EmotionFusionNode(PerceptionNode):
             **asdict(self._stream.counts),
             **{f"{source.name.lower()}_delay_s": delay_s for source, delay_s in delays_s.items()},
         }
-        refusal, self._refusal = self._refusal, ""
-        if refusal:
-            return Diagnosis(DiagnosticStatus.ERROR, refusal, values)
+        diagnosis = self._arrivals.diagnose(**values)
+        if diagnosis.level == DiagnosticStatus.ERROR:
+            return diagnosis
+        if self._is_paused:
+            return Diagnosis(message="paused", values=diagnosis.values)
         complaint = self._complain_of_stamps(delays_s) if self.is_wanted() else ""
         if complaint:
-            return Diagnosis(DiagnosticStatus.WARN, complaint, values)
-        return Diagnosis(message="paused" if self._is_paused else "ok", values=values)
+            return Diagnosis(DiagnosticStatus.WARN, complaint, diagnosis.values)
+        return diagnosis
 
     def _complain_of_stamps(self, delays_s: dict[Source, float]) -> str:
         """Why samples that came after such times are not used; empty if they are."""
@@ -219,6 +226,7 @@ class EmotionFusionNode(PerceptionNode):
         self._take(Source.AUDIO, message.header.stamp, partial(self._use_audio, message))
 
     def _take(self, source: Source, stamp: Time, use: Callable[[], None]) -> None:
+        self._arrivals.receive()
         if self.is_wanted():
             stamp_ns, now_ns = to_nanoseconds(stamp), self.get_clock().now().nanoseconds
             self._delays_s[source] = round((now_ns - stamp_ns) / NANOSECONDS_PER_S, 3)
@@ -230,14 +238,14 @@ class EmotionFusionNode(PerceptionNode):
             if message.faces:
                 check_image_size(message)
         except ImageError as error:
-            self._refusal = f"{TOPICS[Source.FACE]}: {error}"
+            self._arrivals.refuse(f"{TOPICS[Source.FACE]}: {error}")
             return
         samples = []
         for face in message.faces:
             try:
                 samples.append(to_sample(face, message))
             except ValueError as error:  # an ImageError, or a box that is none: the others are still there
-                self._refusal = f"{TOPICS[Source.FACE]}: {error}"
+                self._arrivals.refuse(f"{TOPICS[Source.FACE]}: {error}")
         self._camera_frame_id = message.header.frame_id
         self._stream.add_faces(to_nanoseconds(message.header.stamp), samples)
 
@@ -254,7 +262,7 @@ class EmotionFusionNode(PerceptionNode):
                 message.muted,
             )
         except ValueError as error:
-            self._refusal = f"{TOPICS[Source.AUDIO]}: {error}"
+            self._arrivals.refuse(f"{TOPICS[Source.AUDIO]}: {error}")
 
     def _judge(self) -> None:
         """Publish the states that are due."""

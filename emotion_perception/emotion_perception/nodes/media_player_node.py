@@ -49,6 +49,8 @@ class MediaPlayerNode(PerceptionNode):
         self._stop = threading.Event()
 
     def configure(self) -> None:
+        if not self.value("path"):
+            raise ValueError("path is empty; expected the file to play, anything that FFmpeg reads.")
         self._path = Path(self.value("path"))
         with MediaReader(self._path) as reader:  # refuses a file that cannot be played, before anything starts
             streams = [name for name, there in (("video", reader.has_video), ("sound", reader.has_audio)) if there]
@@ -105,6 +107,10 @@ class MediaPlayerNode(PerceptionNode):
                 pass
         except MediaError as error:
             self.get_logger().error(str(error))
+        except Exception as error:  # would end this thread only, and nobody would ever hear of an end
+            self.get_logger().fatal(f"Cannot play {self._path}, which is a bug of ours: {error!r}")
+            self.fail(error)
+            return
         if not self._stop.is_set():
             self.on_end()
 

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import cv2
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -60,7 +61,10 @@ class OverlayNode(PerceptionNode):
 
     def diagnose(self) -> Diagnosis:
         refusal, self._refusal = self._refusal, ""
-        return Diagnosis(values={"images": self._drawn, "refused": refusal})
+        values = {"images": self._drawn}
+        if refusal:
+            return Diagnosis(DiagnosticStatus.ERROR, refusal, values)
+        return Diagnosis(values=values)
 
     def _on_look(self) -> None:
         is_watched = bool(self._publisher.get_subscription_count())

@@ -19,7 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
@@ -27,6 +27,8 @@ from rclpy.timer import Timer
 DIAGNOSTICS_PERIOD_S = 1.0
 # A source that has been silent for so long is worth a warning.
 SILENCE_LIMIT_S = 2.0
+TOPIC_SUFFIX = "_topic"  # a parameter so named is the name of a topic
+OPTIONAL_TOPICS = ("tts_status_topic",)  # parameters which may be empty, for no topic
 OVERLAY_TOPIC = "emotion/image"  # the camera's images with faces drawn into them: for people, not for the nodes
 
 
@@ -66,6 +68,7 @@ class PerceptionNode(LifecycleNode):
     Publishers and services are added in `configure` and destroyed at cleanup; subscriptions and timers are added in
     `activate` and destroyed at deactivation. A ValueError in `configure` or `activate` is the user's to mend: it is
     logged as one sentence and the transition fails. No callback may raise: each catches the errors its input can cause.
+    A parameter whose name ends in `_topic` is the name of a topic, which is seen to before `configure`.
     """
 
     PARAMETERS: Sequence[Parameter] = ()
@@ -145,6 +148,14 @@ class PerceptionNode(LifecycleNode):
     def wait_before_start(self, stop: threading.Event) -> None:
         """Wait for what an activation that nobody asks for by hand should wait for, at most until `stop` is set."""
 
+    def fail(self, error: Exception) -> None:
+        """End the process for an error that nobody expected in a thread of the node, as one of a callback does."""
+
+        def raise_error() -> None:
+            raise error
+
+        self.create_guard_condition(raise_error).trigger()
+
     def configure(self) -> None:
         """Read the parameters, load what is heavy, add publishers."""
 
@@ -162,14 +173,14 @@ class PerceptionNode(LifecycleNode):
         return Diagnosis()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._configured = self._attempt(self.configure)
+        self._configured = self._attempt("configure", self._check_topics, self.configure)
         if not self._configured:
             self._undo_configure()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        if not self._attempt(self.activate):
+        if not self._attempt("activate", self.activate):
             self._undo_activate()
             return TransitionCallbackReturn.FAILURE
         return super().on_activate(state)
@@ -198,18 +209,32 @@ class PerceptionNode(LifecycleNode):
     def is_active(self) -> bool:
         return bool(self._state_machine.current_state[1] == "active")
 
-    def _attempt(self, step: Callable[[], None]) -> bool:
+    def _attempt(self, transition: str, *steps: Callable[[], None]) -> bool:
         try:
-            step()
+            for step in steps:
+                step()
         except ValueError as error:
-            self._transition_refusal = f"Cannot {step.__name__}: {error}"
+            self._transition_refusal = f"Cannot {transition}: {error}"
         except Exception:  # rclpy would swallow it without a word
-            self._transition_refusal = f"Cannot {step.__name__}, which is a bug of ours:\n{traceback.format_exc()}"
+            self._transition_refusal = f"Cannot {transition}, which is a bug of ours:\n{traceback.format_exc()}"
         else:
             self._transition_refusal = ""
             return True
         self.get_logger().fatal(self._transition_refusal)
         return False
+
+    def _check_topics(self) -> None:
+        """Raise ValueError unless topics can have the names that the parameters give them."""
+        for name in (parameter.name for parameter in self.PARAMETERS if parameter.name.endswith(TOPIC_SUFFIX)):
+            topic = self.value(name)
+            if not topic and name in OPTIONAL_TOPICS:
+                continue
+            try:
+                self.resolve_topic_name(topic)
+            except rclpy_implementation.RCLError:
+                raise ValueError(
+                    f"{name} is {topic!r}; expected the name of a topic, of letters, digits, _ and /."
+                ) from None
 
     def _undo_activate(self) -> None:
         self.deactivate()
@@ -320,13 +345,30 @@ class TopicArrivals(Arrivals):
     def _explain_silence(self) -> str:
         types = self._published_types(self._topic)
         if self._type in types:
-            return super()._explain_silence()
+            return self._explain_reliability() or super()._explain_silence()
         found = f"{self._topic} carries {' and '.join(sorted(types))}" if types else f"Nothing publishes {self._topic}"
         overlay = self._node.resolve_topic_name(OVERLAY_TOPIC)
         topics = (topic for topic, topic_types in self._node.get_topic_names_and_types() if self._type in topic_types)
         elsewhere = sorted(topic for topic in topics if topic != overlay and self._type in self._published_types(topic))
         there = f"it is published on {', '.join(elsewhere)}" if elsewhere else "no topic carries that type"
         return f"{found}, expected {self._type}; {there}: check {self._parameters}, and that the sensor is running."
+
+    def _explain_reliability(self) -> str:
+        """Why DDS does not connect publishers to the node; empty if it does."""
+        asked = {own.qos_profile.reliability for own in self._node.subscriptions if own.topic_name == self._topic}
+        unheard = {
+            f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+            for publisher in self._node.get_publishers_info_by_topic(self._topic)
+            if publisher.topic_type == self._type
+            and publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+            and ReliabilityPolicy.RELIABLE in asked
+        }
+        if not unheard:
+            return ""
+        return (
+            f"{self._topic} is published best effort; expected reliable, else nothing of it comes here: give the "
+            f"publisher of {' and '.join(sorted(unheard))} a reliable QoS."
+        )
 
     def _published_types(self, topic: str) -> set[str]:
         """Types of what others publish; those of subscriptions do not count."""

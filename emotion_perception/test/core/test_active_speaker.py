@@ -123,7 +123,7 @@ def test_old_sound_and_old_mouths_are_forgotten(scene):
 
 
 def test_thresholds_that_contradict_each_other_are_refused():
-    with pytest.raises(ValueError, match="movement_leave <= movement_enter"):
+    with pytest.raises(ValueError, match="mouth_movement_leave <= mouth_movement_enter"):
         SpeakerSettings(movement_enter=0.1, movement_leave=0.2)
 
 

@@ -57,5 +57,5 @@ def test_focus_passes_on_when_the_person_leaves(focus):
 
 @pytest.mark.parametrize("name", ["takeover_ratio", "speaking_ratio", "center_ratio"])
 def test_ratio_below_one_is_refused(name):
-    with pytest.raises(ValueError, match=f"{name} is 0.5"):
+    with pytest.raises(ValueError, match=f"focus_{name} is 0.5"):
         FocusSettings(**{"takeover_ratio": 1.5, "speaking_ratio": 4.0, "center_ratio": 2.0, name: 0.5})

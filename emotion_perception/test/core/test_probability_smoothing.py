@@ -47,8 +47,14 @@ def test_smoothed_probabilities_still_sum_to_one():
 
 
 @pytest.mark.parametrize(
-    "bad", [dict(enter=0.3, leave=0.6), dict(enter=1.2), dict(leave=-0.1), dict(time_constant_s=-1)]
+    ("bad", "message"),
+    [
+        (dict(enter=0.3, leave=0.6), "label_enter is 0.3 and label_leave is 0.6; they must hold"),
+        (dict(enter=1.2), "label_enter is 1.2"),
+        (dict(leave=-0.1), "label_leave is -0.1"),
+        (dict(time_constant_s=-1), "smoothing_time_constant_s is -1; it must be 0 or more"),
+    ],
 )
-def test_impossible_settings_are_refused(bad):
-    with pytest.raises(ValueError, match="must"):
+def test_impossible_settings_are_refused(bad, message):
+    with pytest.raises(ValueError, match=message):
         smoother(**bad)

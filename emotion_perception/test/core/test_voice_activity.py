@@ -86,9 +86,9 @@ def test_refuses_a_file_that_is_no_model(tmp_path, content):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ((0.3, 0.5, 0.1), "leave_threshold is 0.5"),
+        ((0.3, 0.5, 0.1), "voice_leave is 0.5"),
         ((1.5, 0.5, 0.1), "1.5"),
-        ((0.5, 0.3, -1.0), "min_silence_s is -1"),
+        ((0.5, 0.3, -1.0), "voice_min_silence_s is -1"),
     ],
 )
 def test_refuses_impossible_settings(voice_model_path, settings, message):

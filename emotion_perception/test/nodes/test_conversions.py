@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.nodes.conversions import (
+    _BYTES_PER_PIXEL,
     ImageError,
     check_image_size,
     compressed_to_rgb,
@@ -68,13 +69,19 @@ def test_two_pixels_of_one_colour_need_an_even_width(encoding):
         image_to_rgb(Image(height=1, width=3, encoding=encoding, step=6, data=array.array("B", bytes(6))))
 
 
-def test_bayer_pattern_is_understood():
-    raw = np.zeros((16, 20), np.uint8)
-    raw[0::2, 0::2] = 200  # red
-    raw[0::2, 1::2] = raw[1::2, 0::2] = 100  # green
-    raw[1::2, 1::2] = 50  # blue
-    pixels = image_to_rgb(image(raw, "bayer_rggb8"))
-    np.testing.assert_array_equal(pixels[4:-4, 4:-4], RGB[4:-4, 4:-4])
+@pytest.mark.parametrize("padding", [0, 12])
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_patterns_give_the_colours_that_their_names_say(pattern, padding):
+    values = dict(zip("rgb", RGB[0, 0], strict=True))
+    tile = np.array([values[colour] for colour in pattern], np.uint8).reshape(2, 2)
+    pixels = image_to_rgb(image(np.tile(tile, (8, 10)), f"bayer_{pattern}8", padding))
+    np.testing.assert_array_equal(pixels, RGB)
+
+
+@pytest.mark.parametrize("encoding", sorted(_BYTES_PER_PIXEL))
+def test_every_encoding_that_is_said_to_be_known_is_understood(encoding):
+    pixels = image_to_rgb(image(np.zeros((16, 20 * _BYTES_PER_PIXEL[encoding]), np.uint8), encoding))
+    assert pixels.shape == RGB.shape and pixels.dtype == np.uint8
 
 
 def test_unknown_encoding_is_named_with_the_known_ones():

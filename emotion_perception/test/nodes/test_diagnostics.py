@@ -6,14 +6,16 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.context import Context
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from emotion_msgs.msg import AudioChunk
+from emotion_msgs.msg import AudioChunk, AudioWindow, EmotionState, FaceCropArray
 from emotion_perception.nodes import perception_node
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode
+from emotion_perception.testing.tiny_bundle import write_tiny_bundle
 
 
 @pytest.fixture
@@ -76,6 +78,57 @@ def test_publisher_that_is_silent_is_told_from_one_that_is_missing(graph, diagno
     graph.node.create_publisher(Image, "/head/image", 1)
     graph.start(FaceCropNode, image_topic="/head/image")
     assert diagnosis()[1].startswith("Nothing came from /head/image for more than")
+
+
+def test_publisher_that_a_reliable_subscription_never_hears_is_named(graph, diagnosis):
+    graph.node.create_publisher(AudioChunk, "/head/sound", qos_profile_sensor_data)
+    graph.start(AudioWindowNode, audio_topic="/head/sound")
+    level, message = diagnosis()
+    assert level == DiagnosticStatus.WARN
+    assert message == (
+        "/head/sound is published best effort; expected reliable, else nothing of it comes here: "
+        "give the publisher of /test a reliable QoS."
+    )
+
+
+def test_best_effort_is_no_fault_where_it_is_asked_for(graph, diagnosis):
+    graph.node.create_publisher(Image, "/head/image", qos_profile_sensor_data)
+    graph.start(FaceCropNode, image_topic="/head/image")
+    assert diagnosis()[1].startswith("Nothing came from /head/image for more than")
+
+
+@pytest.mark.parametrize("is_simulated", [False, True])
+@pytest.mark.parametrize("is_wanted", [False, True])
+def test_fusion_that_gets_neither_faces_nor_sound_says_what_to_look_at(
+    graph, diagnosis, tmp_path, is_wanted, is_simulated
+):
+    if is_wanted:
+        graph.listen(EmotionState, "/emotion/state")
+    graph.start(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)), use_sim_time=is_simulated)
+    level, message = diagnosis()
+    assert level == DiagnosticStatus.WARN
+    assert message.startswith("Nothing came from emotion/faces and emotion/audio_window for more than")
+    assert "check that face_crop_node (or hri_faces_node) and audio_window_node are active" in message
+
+
+@pytest.mark.parametrize("message_type, topic", [(FaceCropArray, "faces"), (AudioWindow, "audio_window")])
+def test_fusion_that_gets_one_of_the_two_is_well_until_that_falls_silent_as_well(
+    graph, diagnosis, tmp_path, message_type, topic
+):
+    node = graph.start(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)))
+    source = graph.speak(message_type, f"/emotion/{topic}", 10)
+    last = node._last_diagnosis
+    diagnoses = []
+
+    def have_come():
+        source.publish(message_type())
+        if node._last_diagnosis is not last and node._arrivals._received:
+            diagnoses.append(node._last_diagnosis)
+        return len({id(each) for each in diagnoses}) > 3
+
+    graph.wait_for(have_come, "some diagnoses")
+    assert node._last_diagnosis.level == DiagnosticStatus.OK
+    graph.wait_for(lambda: node._last_diagnosis.level == DiagnosticStatus.WARN, "the silence")
 
 
 @pytest.mark.parametrize(

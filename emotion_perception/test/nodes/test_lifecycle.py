@@ -1,5 +1,6 @@
 """Nodes go round their life cycle; what is wrong stops them at configure, with one sentence."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,23 @@ def test_bundle_whose_labels_do_not_match_is_refused(graph, tmp_path, capfd):
     assert "2 labels" in refusal(graph.add(EmotionFusionNode, model=str(tmp_path)), capfd)
 
 
-def test_thresholds_that_contradict_each_other_are_refused(graph, tmp_path, capfd):
-    node = graph.add(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)), label_enter=0.2, label_leave=0.6)
-    assert "leave <= enter" in refusal(node, capfd)
+@pytest.mark.parametrize(
+    "node_class, name",
+    [(EmotionFusionNode, "label"), (EmotionFusionNode, "mouth_movement"), (AudioWindowNode, "voice")],
+)
+def test_thresholds_that_contradict_each_other_are_refused_by_their_names(graph, capfd, node_class, name):
+    line = refusal(graph.add(node_class, **{f"{name}_enter": 0.2, f"{name}_leave": 0.6}), capfd)
+    assert re.search(rf"\b{name}_leave (is )?0\.6\b", line) and re.search(rf"\b{name}_enter (is )?0\.2\b", line)
+    assert f" 0 <= {name}_leave <= {name}_enter" in line
 
 
 def test_file_that_does_not_exist_is_refused(graph, tmp_path, capfd):
     assert "clip.mp4 is not a file" in refusal(graph.add(MediaPlayerNode, path=str(tmp_path / "clip.mp4")), capfd)
+
+
+def test_no_file_at_all_is_refused(graph, capfd):
+    line = refusal(graph.add(MediaPlayerNode), capfd)
+    assert line.endswith("Cannot configure: path is empty; expected the file to play, anything that FFmpeg reads.")
 
 
 def test_file_that_is_no_media_is_refused(graph, tmp_path, capfd):

@@ -106,6 +106,29 @@ def test_images_that_the_machine_comes_too_late_for_are_left_out_and_sound_is_no
     assert counts["frames"] == 5 + (shown_s[0] < 0.01)
 
 
+def test_error_that_nobody_expected_is_logged_and_ends_the_process_as_one_of_a_callback(
+    simulation, graph, spoken, monkeypatch, capfd
+):
+    def publish(player, block, stamp_ns):
+        raise KeyError("of a bug")
+
+    monkeypatch.setattr(MediaPlayerNode, "_publish_block", publish)
+    simulation.start(spoken)
+    ends = []
+    simulation.player.on_end = lambda: ends.append("as if all were well")
+
+    def play():
+        simulation.show(100.0)
+        simulation.wait_for_start(100.0)
+        simulation.show(101.0)
+        graph.wait_for(lambda: False, "the error")
+
+    with pytest.raises(KeyError, match="of a bug"):  # what an executor raises ends the process with that error
+        play()
+    assert "voice.wav, which is a bug of ours: KeyError('of a bug')" in capfd.readouterr().err
+    assert not ends
+
+
 def test_images_do_not_wait_for_the_end_of_a_long_block_of_sound(simulation, graph, tmp_path):
     path = tmp_path / "clip.mkv"
     sound = voice(1.0, 4000)[:, np.newaxis]  # in blocks of 1024, which take 0.256 s

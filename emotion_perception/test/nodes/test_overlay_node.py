@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -74,6 +75,31 @@ def test_image_is_drawn_with_its_own_faces_while_somebody_watches(graph):
     graph.node.destroy_subscription(watching)
     graph.wait_for(lambda: not list(node.subscriptions), "the end of all work")
     assert not node._images and not node._states
+
+
+def test_images_that_cannot_be_drawn_over_are_said_and_the_next_one_is_drawn(graph):
+    graph.start(OverlayNode)
+    images = graph.listen(Image, "/emotion/image", 1)
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    camera = graph.speak(Image, "/emotion/camera/image")
+    detector = graph.speak(FaceCropArray, "/emotion/faces")
+
+    def show(image):
+        camera.publish(image)
+        detector.publish(faces(200, 100))
+
+    def error():
+        show(Image(header=HEADER, height=1, width=1, step=2, encoding="16UC1", data=[0, 0]))
+        return [s.message for array in diagnostics for s in array.status if s.level == DiagnosticStatus.ERROR]
+
+    assert "'16UC1'; expected one of" in graph.wait_for(error, "the diagnosis")[0]
+    assert not images
+
+    def has_come():
+        show(rgb_to_image(BLACK, HEADER))
+        return images
+
+    graph.wait_for(has_come, "the overlay")
 
 
 @pytest.mark.parametrize(("state_s", "is_shown"), [(4, True), (3, False), (6, True), (7, False)])

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
@@ -45,6 +46,47 @@ def test_every_parameter_has_a_description_and_every_number_a_range(graph, node_
         assert descriptor.description
         if type(node.value(parameter.name)) in (int, float):
             assert len(descriptor.integer_range) + len(descriptor.floating_point_range) == 1
+
+
+TOPICS = [
+    (node_class, parameter.name)
+    for node_class in NODES
+    for parameter in node_class.PARAMETERS
+    if "topic" in parameter.name
+]
+
+
+def test_all_parameters_that_are_topics_are_known():
+    assert len(TOPICS) == 10
+
+
+@pytest.mark.parametrize(
+    "node_class, parameter, topic",
+    [
+        (*each, topic)
+        for each in TOPICS
+        for topic in ("", "a b", "/head camera/image", "/head//image", "/head/", "/1/image", "x" * 300)
+        if topic or each[1] != "tts_status_topic"  # where it stands for none
+    ],
+)
+def test_name_that_no_topic_can_have_is_refused_in_one_sentence(graph, capfd, node_class, parameter, topic):
+    node = graph.add(node_class, **{parameter: topic})
+    capfd.readouterr()
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.endswith(
+        f"Cannot configure: {parameter} is {topic!r}; expected the name of a topic, of letters, digits, _ and /."
+    )
+
+
+@pytest.mark.parametrize("topic", ["image", "/head/image", "~/image", "{node}/image_2"])
+def test_every_form_of_a_topic_name_is_taken(graph, topic):
+    graph.start(FaceCropNode, image_topic=topic)
+
+
+def test_status_of_speech_may_have_no_topic(graph):
+    node = graph.start(AudioWindowNode, tts_status_topic="")
+    assert not [s for s in node.subscriptions if s.topic_name.endswith("status")]
 
 
 def test_value_out_of_range_is_refused(graph):
