@@ -4,8 +4,8 @@
     python -m emotion_training.evaluate --bundle BUNDLE --data PREPARED --out EVALUATION
 
 A checkpoint is judged on the test speakers of its fold. A bundle is judged on everybody in PREPARED, by the code of the
-robot and its own calibration; it is for you to see that it learnt from nobody there. Writes evaluation.md,
-evaluation.html and evaluation.json into --out.
+robot and its own calibration, one window of each clip; it is for you to see that it learnt from nobody there. Writes
+evaluation.md, evaluation.html and evaluation.json into --out.
 """
 
 import argparse
@@ -188,8 +188,9 @@ def _protocol(found: dict[str, Any]) -> str:
     result = f"UAR {found['figures']['uar']:.3f}, {interval(found)}, over the classes that occur."
     if "bundle" in found:
         return (
-            f"{people}, judged as on the robot by {found['bundle']}, with its own calibration: {result} *Certain of*: "
-            "the share whose confidence is not below what the bundle calls uncertain."
+            f"{people}, judged by the code of the robot and the calibration of {found['bundle']}: {result} Of each "
+            "clip the loudest window of the voice is heard, also of a quiet one, and the middle of the pictures seen. "
+            "*Certain of*: the share whose confidence is not below what the bundle calls uncertain."
         )
     return (
         f"Fold {found['fold']} of {found['split']}, {people} that were neither learnt from nor chosen by: {result} "

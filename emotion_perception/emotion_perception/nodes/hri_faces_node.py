@@ -56,7 +56,9 @@ class HriFacesNode(PerceptionNode):
             try:
                 self._subscriptions_of[face_id] = self._subscribe(face_id)
             except InvalidTopicNameException:
-                self._arrivals.refuse(f"The face id {face_id!r} makes no topic name; expected letters, digits and _.")
+                self._arrivals.refuse(
+                    f"The face id {face_id!r} makes no topic name; expected letters, digits and _, no digit first."
+                )
         if not message.ids:
             self._publish()
             self._publisher.publish(FaceCropArray(header=message.header, image_width_px=1, image_height_px=1))
