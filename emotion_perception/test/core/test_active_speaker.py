@@ -127,9 +127,9 @@ def test_thresholds_that_contradict_each_other_are_refused():
         SpeakerSettings(movement_enter=0.1, movement_leave=0.2)
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("side, images_hz", [("left", 15), ("right", 15), ("left", 5)])
 def test_voice_of_an_actor_is_that_of_the_half_of_the_image_in_which_he_talks(
-    speaker, voice_model_path, ravdess_clip, side
+    speaker, voice_model_path, ravdess_clip, side, images_hz
 ):
     """The other half holds his first image, in which he waits to begin."""
     windower = AudioWindower(3.0, 0.1, VoiceActivity(voice_model_path, 0.5, 0.35, 0.1))
@@ -144,7 +144,7 @@ def test_voice_of_an_actor_is_that_of_the_half_of_the_image_in_which_he_talks(
                         verdicts.append(speaker.decide(stamp_ns, ["left", "right"]).voice_of)
                 continue
             images += 1
-            if images % 2 == 0:  # as face_crop_node does
+            if images % (30 // images_hz) != 1:  # as face_crop_node does, or a slow computer
                 continue
             talking = cv2.resize(item.image_rgb, (512, 288), interpolation=cv2.INTER_AREA)
             waiting = talking if waiting is None else waiting
