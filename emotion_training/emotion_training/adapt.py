@@ -10,14 +10,15 @@ ADAPTED/bundle.
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from .adaptation import bundle_experiment
-from .command import run_command
+from .command import make_out, run_command
 from .evaluate import evaluate
-from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
+from .experiment import BEST, EXPERIMENT_ERRORS, LAST, Experiment, restore_experiment
 from .export import ParityError
 from .export_model import ExportError, export
 from .predictions import calibrated_temperature, figures, predict
@@ -62,12 +63,23 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.name and not given.licence:
         parser.error("--name needs --licence, the terms of the new weights")
+    if given.licence and not given.name:
+        parser.error("--licence needs --name, the id of the new bundle")
+    if given.epochs < 1:
+        parser.error("--epochs must be 1 or more")
+    if not 0.0 < given.learning_rate < math.inf:
+        parser.error("--learning-rate must be positive and finite")
     if given.bundle and given.train_encoders:
         parser.error("--train-encoders needs --checkpoint; the encoders of a bundle are finished graphs")
-    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError))
+    interrupted = (
+        f"interrupted; {given.out / BEST} holds the best of the epochs that were finished, and {LAST} the last of "
+        "them; the same command begins anew"
+    )
+    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError), interrupted)
 
 
 def _write(given: argparse.Namespace) -> str:
+    make_out(given.out)
     changes = {
         "data.corpus.root": str(given.data),
         "data.split": str(given.split),

@@ -97,13 +97,13 @@ def class_targets(clips: Sequence[Clip], labels: Sequence[str], votes: bool) -> 
     """Class probabilities float32 (N, C): the shares of the votes where asked for and given, else the label alone.
 
     Raises:
-        DataError: a clip without a label, or with one out of `labels`.
+        DataError: a clip with a label out of `labels`, whatever its votes, or with neither label nor votes.
     """
     return torch.stack([_class_target(clip, labels, votes) for clip in clips])
 
 
 def _class_target(clip: Clip, labels: Sequence[str], votes: bool) -> Tensor:
-    if votes and clip.votes:
+    if votes and clip.votes and clip.label in (None, *labels):
         counts = torch.tensor([float(clip.votes.get(label, 0.0)) for label in labels])
         if counts.sum() > 0.0:
             return counts / counts.sum()

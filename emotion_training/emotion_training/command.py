@@ -1,7 +1,20 @@
-"""How every command of this package ends: with one sentence and an exit status."""
+"""How every command of this package begins and ends: with a folder for its results, one sentence, an exit status."""
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+
+class OutputError(OSError):
+    """A folder of results that cannot be made; the message names it."""
+
+
+def make_out(out: Path) -> None:
+    """The folder of --out, made before the work, which would be lost without it; OutputError if it cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made ({error.strerror}); give another folder with --out") from None
 
 
 def run_command(

@@ -3,7 +3,8 @@
     python -m emotion_training.compare --config CONFIG.yaml --data PREPARED --out OUT
 
 Every cell of the grid (model, fold, seed) is a file under OUT/cells; what is finished is not done again, so a run that
-was stopped goes on. Writes OUT/report.md, OUT/report.html, OUT/results.json and OUT/figures/.
+was stopped goes on. Writes OUT/report.md, OUT/report.html, OUT/results.json and OUT/figures/. Where there is an
+OUT/notes.yaml, a list of texts, the report begins with what it says of these figures.
 """
 
 import argparse
@@ -24,8 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .clip import Clip
-from .command import run_command
+from .command import make_out, run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
 from .configuration import changed, load_tree
@@ -34,7 +34,7 @@ from .experiment import EXPERIMENT_ERRORS, read_experiment
 from .machine import machine
 from .predictions import calibrated_temperature, figures, predict, states_of
 from .prepared_corpus import PreparedCorpus
-from .report import write_report
+from .report import load_notes, write_report
 from .splits import Split, load_split
 
 FORMAT = 1  # of the cells; another number makes them again
@@ -72,9 +72,15 @@ class Cell:
         return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def data_hash(clips: Sequence[Clip], split: Split) -> str:
-    """Another one where a clip, what is known of it, or the part of a speaker is another."""
-    rows = [[clip.clip_id, clip.speaker_id, clip.label, clip.votes, clip.face_features] for clip in clips]
+def data_hash(corpus: PreparedCorpus, split: Split) -> str:
+    """Another one where a clip, its face or sound, what is known of it, or the part of a speaker is another."""
+    rows = [
+        [
+            *(clip.clip_id, clip.speaker_id, clip.label, clip.votes, clip.valence, clip.arousal, clip.face_features),
+            *(clip.video is not None, clip.audio is not None, corpus.checksums(clip)),
+        ]
+        for clip in corpus.clips
+    ]
     return hashlib.sha256(json.dumps([rows, asdict(split)], default=dict).encode()).hexdigest()[:16]
 
 
@@ -225,8 +231,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status, as of `run_command`."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.workers < 1:
-        parser.error("--workers must be 1 or more")
+    if given.workers < 1 or (given.epochs is not None and given.epochs < 1):
+        parser.error("--workers and --epochs must be 1 or more")
     errors = (*EXPERIMENT_ERRORS, ComparisonError)
     return run_command(lambda: compare(given), errors, f"interrupted; finished cells are kept, {GO_ON}")
 
@@ -241,9 +247,13 @@ def compare(given: argparse.Namespace) -> str:
     if given.epochs is not None:
         experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
     whole_split = load_split(find_split(Path(experiment["data"]["split"])))
-    clips = PreparedCorpus(given.data).clips
-    split = whole_split.among({clip.speaker_id for clip in clips})
-    cells = grid(config, experiment, split, data_hash(clips, split), given)
+    notes = load_notes(given.out)
+    make_out(given.out)
+    corpus = PreparedCorpus(given.data)
+    split = whole_split.among({clip.speaker_id for clip in corpus.clips}, given.folds)
+    for fold in given.folds or ():
+        split.fold(fold)  # refuses one that cannot be run before the data are read
+    cells = grid(config, experiment, split, data_hash(corpus, split), given)
     contents = {cell.name: finished(cell) for cell in cells}
     missing = [cell for cell in cells if contents[cell.name] is None and not given.finished]
     with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="compare", unit="cell") as progress:
@@ -254,7 +264,7 @@ def compare(given: argparse.Namespace) -> str:
     kept = whole_runs([content for content in contents.values() if content is not None])
     if not kept:
         raise ComparisonError(f"{given.out / 'cells'} has no seed with all folds finished; run without --finished")
-    write_report(given.out, config, split, kept, given.config)
+    write_report(given.out, config, split, kept, given.config, notes)
     return f"{given.out / 'report.md'}: {len(kept)} cells"
 
 

@@ -27,15 +27,14 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """What is compared, and what is told of it.
+    """What is compared; what its author says of the figures stands with them, see `report.load_notes`.
 
     In the file `like` may name another comparison beside it, whose keys stand where this one says nothing.
 
     title: of the report. experiment: a file beside this one, as `train` takes it. models: by name, in the order of
     the report. seeds: of the trainings. ours: the model that the report tests against the late fusions. changes: of
-    the experiment, for all models; see `ModelEntry`. notes: what a reader has to know before the figures. contrasts:
-    pairs of models to be tested beside those against late fusion. chosen: by name, models between which every fold
-    chooses by its validation speakers.
+    the experiment, for all models; see `ModelEntry`. contrasts: pairs of models to be tested beside those
+    against late fusion. chosen: by name, models between which every fold chooses by its validation speakers.
     """
 
     title: str
@@ -44,7 +43,6 @@ class ComparisonConfig:
     seeds: tuple[int, ...]
     ours: str
     changes: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
     contrasts: tuple[tuple[str, str], ...] = ()
     chosen: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -107,7 +107,7 @@ class EmotionDataModule(lightning.LightningDataModule):
         self.fold_number = fold
         whole_split = load_split(find_split(split))
         self.clips = load_corpus(corpus)
-        self.split = whole_split.among(self.clips.speaker_ids)
+        self.split = whole_split.among(self.clips.speaker_ids, [fold])
         self.seed = 0
         self._check()
         self.validation = self.clips.of_speakers(self.fold.validation)

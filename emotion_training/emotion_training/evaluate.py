@@ -22,7 +22,7 @@ from emotion_perception.core.model_bundle import ModelBundle, load_bundle
 
 from .adaptation import corpus_of
 from .clip_tensors import ClipTensors
-from .command import run_command
+from .command import make_out, run_command
 from .corpus_tensors import CorpusConfig, load_corpus
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .metrics import bootstrap_interval, confusion_counts, unweighted_average_recall
@@ -227,6 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(given: argparse.Namespace) -> str:
+    make_out(given.out)
     if given.bundle:
         bundle = load_bundle(given.bundle)
         found, name = evaluate_bundle(bundle, given.data, given.robustness), bundle.model_id
@@ -234,7 +235,6 @@ def _write(given: argparse.Namespace) -> str:
         experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
         found, name = evaluate(experiment, given.robustness), given.checkpoint.name
     title = f"Figures of {name}"
-    given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "evaluation.json").write_text(json.dumps(found, indent=1) + "\n")
     parts = report(found, title)
     (given.out / "evaluation.md").write_text(markdown(parts))

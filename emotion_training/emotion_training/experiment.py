@@ -1,6 +1,7 @@
 """One training from its configuration: reading it, running it by Lightning, keeping its checkpoints."""
 
 import logging
+import math
 import pickle
 import shutil
 import warnings
@@ -22,6 +23,7 @@ from emotion_perception.core.model_bundle import BundleError
 
 from .balancing import BalancingError
 from .clip_tensors import DataError
+from .command import make_out
 from .configuration import ConfigurationError, changed
 from .corpora import CorpusError
 from .data_module import EmotionDataModule
@@ -33,6 +35,9 @@ from .training_module import EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 GREATEST_IS_BEST = {"validation_uar": True, "validation_loss": False}
+# Numbers that the libraries take in silence, or refuse with a traceback; networks and losses look to their own.
+AT_LEAST_ONE = ("threads", "trainer.max_epochs", "data.batch", "model.members")
+LEARNING_RATE = "model.optimiser.learning_rate"
 PLACES = ("data.split", "data.corpus.root", "data.corpus.cache")
 TRAINER_DEFAULTS = {
     "logger": False,
@@ -153,13 +158,25 @@ class ExperimentCLI(LightningCLI):
         parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
         parser.link_arguments("data.shape", "model.shape", apply_on="instantiate")
 
+    def before_instantiate_classes(self) -> None:
+        """Finds what would otherwise end the work after the data were read."""
+        for key in AT_LEAST_ONE:
+            if (number := self.config.get(key)) is not None and number < 1:
+                raise ConfigurationError(f"{key} is {number}; expected 1 or more")
+        rate = self.config[LEARNING_RATE]
+        if not 0.0 < rate < math.inf:
+            raise ConfigurationError(f"{LEARNING_RATE} is {rate}; expected a finite number above 0")
+        if self.config.out is not None:
+            make_out(self.config.out)
+
 
 def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
     """An experiment from a command line, or from the tree that a YAML file holds.
 
     Raises:
-        ConfigurationError: unknown or missing keys, or values of another type; a command line ends as usual, by usage
-            and exit status 2.
+        ConfigurationError: a number out of its range; unknown or missing keys, or values of another type, for which a
+            command line ends as usual, by usage and exit status 2.
+        OutputError: the folder of the checkpoints cannot be made.
     """
     parsed = list(arguments) if isinstance(arguments, Sequence) else dict(arguments)
     with quiet_lightning():

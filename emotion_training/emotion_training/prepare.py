@@ -11,6 +11,7 @@ are made again.
 import argparse
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -33,13 +34,15 @@ from tqdm import tqdm
 from emotion_perception.core.face_detector import FaceDetector
 
 from .clip import Clip
-from .command import run_command
+from .command import make_out, run_command
 from .corpora import CORPORA, CorpusError, read_corpus
 from .media_clips import MediaClip, Problem, cut_clips, robot_face_parameters
 from .prepared_corpus import FULL_SCALE, save_clips
 
 FORMAT = 1  # of the files; another number makes them again
 CLIPS_FOLDER = "clips"
+UNFINISHED = ".part"  # after the name of a file that is being written
+MAX_NAME = 255 - len(UNFINISHED)  # as file systems have it
 
 
 class PrepareError(Exception):
@@ -81,7 +84,8 @@ def prepare(clips: Sequence[Clip], out: Path, options: PrepareOptions, workers: 
     """Makes the file of every clip that has none or an old one, in `workers` processes; outcomes by clip_id.
 
     Raises:
-        CorpusError: a clip that is a single picture, which needs no preparation.
+        CorpusError: a clip that is a single picture, which needs no preparation, or whose id is too long for a file.
+        OutputError: the folder cannot be made.
         PrepareError: a file cannot be written, or a process died.
     """
     for clip in clips:
@@ -90,10 +94,14 @@ def prepare(clips: Sequence[Clip], out: Path, options: PrepareOptions, workers: 
                 f"clip {clip.clip_id} of {clip.corpus} has neither video nor audio; pictures of faces need no "
                 "preparation, face_images.load_images reads them"
             )
-    try:
-        (out / CLIPS_FOLDER).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PrepareError(f"{out} cannot be made ({error.strerror}); give another folder with --out") from None
+        length = len(clip_path(out, clip).name)
+        if length > MAX_NAME:
+            raise CorpusError(
+                f"clip {clip.clip_id} of {clip.corpus} would have a file name of {length} characters; expected "
+                f"{MAX_NAME} or fewer, so shorten its clip_id"
+            )
+    for folder in (out, out / CLIPS_FOLDER):
+        make_out(folder)
     keys = {clip.clip_id: _key(clip, options) for clip in clips}
     outcomes = {clip.clip_id: _read_outcome(clip_path(out, clip)) for clip in clips}
     outcomes = {name: found for name, found in outcomes.items() if found is not None and found.key == keys[name]}
@@ -175,7 +183,7 @@ def _make(task: Task, detector: FaceDetector) -> dict[str, Outcome]:
 def _write(path: Path, media: MediaClip, outcome: Outcome) -> None:
     """At no moment is there a half-written file under the clip's name."""
     samples = np.clip(np.round(media.audio * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    unfinished = path.with_name(f"{path.name}.part")
+    unfinished = path.with_name(path.name + UNFINISHED)
     try:
         with unfinished.open("wb") as file:
             np.savez(
@@ -307,8 +315,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status, as of `run_command`."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.rate_hz <= 0 or given.crop_px < 1 or given.workers < 1:
-        parser.error("--rate-hz, --crop-px and --workers must be positive")
+    if not 0.0 < given.rate_hz < math.inf or given.crop_px < 1 or given.workers < 1:
+        parser.error("--rate-hz, --crop-px and --workers must be positive and finite")
     interrupted = "interrupted; finished clips are kept, run the same command again to go on"
     return run_command(lambda: _prepare_all(given), (CorpusError, PrepareError), interrupted)
 

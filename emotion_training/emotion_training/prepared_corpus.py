@@ -17,6 +17,7 @@ from .corpora.table import CorpusError
 CLIPS_FILE = "clips.parquet"
 FULL_SCALE = 2**15  # of the stored int16 sound
 PATHS = ("video", "audio", "image")
+MEDIA = ("faces.npy", "times_s.npy", "audio.npy")  # of a clip's file, beside what `prepare` says of itself
 SCHEMA = pyarrow.schema(
     [
         ("clip_id", pyarrow.string()),
@@ -72,6 +73,19 @@ class PreparedCorpus:
             return np.zeros((0, 0, 0, 3), np.uint8), np.zeros(0)
         return _load(clip.video, "faces"), _load(clip.video, "times_s")
 
+    def checksums(self, clip: Clip) -> dict[str, int]:
+        """CRC of each array that the clip's file holds. The file itself lists them, so nothing else of it is read, and
+        a copy of the corpus has the same.
+        """
+        path = clip.video or clip.audio
+        if path is None:
+            return {}
+        try:
+            with zipfile.ZipFile(path) as file:
+                return {item.filename: item.CRC for item in file.infolist() if item.filename in MEDIA}
+        except (OSError, zipfile.BadZipFile) as error:
+            raise _broken(path, error) from None
+
 
 def save_clips(clips: Sequence[Clip], directory: Path) -> None:
     """Writes the list of prepared clips, with paths relative to `directory`; at no moment is it half written."""
@@ -98,4 +112,8 @@ def _load(path: Path, name: str) -> np.ndarray:
         with np.load(path) as arrays:
             return arrays[name]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorpusError(f"{path} cannot be read ({error}); delete it and run `prepare` again") from None
+        raise _broken(path, error) from None
+
+
+def _broken(path: Path, error: Exception) -> CorpusError:
+    return CorpusError(f"{path} cannot be read ({error}); delete it and run `prepare` again")

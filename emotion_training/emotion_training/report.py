@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from .comparison import ModelResult, PairedTest, best, chosen_in_every_fold, model_results, paired_tests
 from .comparison_config import ComparisonConfig
+from .configuration import ConfigurationError
 from .figures import draw_bars, draw_confusions, draw_reliability, draw_speakers
 from .report_pages import Commands, Heading, Part, Picture, Points, Table, Text, html_page, markdown
 from .splits import Split
 
+NOTES = "notes.yaml"
 BARS, CONFUSIONS, SPEAKERS, RELIABILITY = (
     f"figures/{name}.png" for name in ("uar", "confusion", "speakers", "reliability")
 )
@@ -24,6 +27,7 @@ def write_report(
     split: Split,
     contents: Sequence[Mapping[str, Any]],
     config_path: Path,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes `results.json`, `figures/`, `report.md` and `report.html` into `out`.
 
@@ -33,6 +37,7 @@ def write_report(
         split: whose folds were run.
         contents: of the cells, as `compare` keeps them, not all of the grid maybe.
         config_path: of the comparison, for the command that makes it again.
+        notes: what a reader has to know before the figures, see `load_notes`.
     """
     results = model_results(contents)
     rows = [content["row"] for content in contents]
@@ -50,7 +55,7 @@ def write_report(
     parts = [
         Heading(config.title, 1),
         Text(_summary(results, ours, tests)),
-        *_notes(config.notes),
+        *_notes(notes),
         *_figures_of_merit(results),
         *_tests(tests),
         *_contrasts(results, config.contrasts),
@@ -62,6 +67,26 @@ def write_report(
     ]
     (out / "report.md").write_text(markdown(parts))
     (out / "report.html").write_text(html_page(config.title, parts, out))
+
+
+def load_notes(out: Path) -> tuple[str, ...]:
+    """What its author says of a report, from `notes.yaml` beside it; nothing where there is none.
+
+    It is of the figures of one run, so it stands with them and not in the configuration, which others run too.
+
+    Raises:
+        ConfigurationError: the file is no list of texts.
+    """
+    path = out / NOTES
+    if not path.is_file():
+        return ()
+    try:
+        notes = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from None
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ConfigurationError(f"{path} holds {type(notes).__name__}; expected a list of texts, each after a dash")
+    return tuple(notes)
 
 
 def _shown(results: Sequence[ModelResult], ours: ModelResult | None) -> list[ModelResult]:
@@ -260,8 +285,8 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
         Heading("Protocol"),
         Text(
             f"Split {split.name}: {split.protocol}; drawn with seed {split.seed}. Folds run: "
-            f"{', '.join(map(str, folds))} of {len(split.numbers)}. Nobody is in two parts of a fold. Seeds of the "
-            f"trainings: {', '.join(map(str, sorted({row['seed'] for row in rows})))}."
+            f"{_numbered(folds)} ({len(folds)} of {len(split.folds)}). Nobody is in two parts of a fold. Seeds of "
+            f"the trainings: {', '.join(map(str, sorted({row['seed'] for row in rows})))}."
         ),
         Table(["fold", "train: speakers (clips)", "validation", "test"], table),
         Text(
@@ -280,6 +305,10 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
             [[name, f"{r.cells[0]['parameters']:,}", f"{r.mean('seconds'):.1f}"] for name, r in by_model.items()],
         ),
     ]
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    return f"{'number' if len(numbers) == 1 else 'numbers'} {', '.join(map(str, numbers))}"
 
 
 def _selection(experiment: Mapping[str, Any]) -> str:

@@ -38,9 +38,19 @@ class Fold:
         return frozenset(self.train + self.validation + self.test)
 
     def among(self, speakers: Collection[str]) -> "Fold | None":
-        """The fold as far as it concerns `speakers`; None if it tests none of them."""
-        train, validation, test = (tuple(s for s in getattr(self, part) if s in speakers) for part in PARTS)
-        return Fold(train, validation, test) if test else None
+        """The fold as far as it concerns `speakers`; None if it tests none of them, SplitError if they leave another
+        part empty.
+        """
+        kept = {part: tuple(s for s in getattr(self, part) if s in speakers) for part in PARTS}
+        if not kept["test"]:
+            return None
+        for part in PARTS:
+            if not kept[part]:
+                raise SplitError(
+                    f"the speakers of {part}, {', '.join(getattr(self, part))}, have no clip that can be used; "
+                    "expected one of them at least, so complete the corpus or choose other folds"
+                )
+        return Fold(**kept)
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,8 @@ class Split:
         corpus: the corpus whose speakers these are.
         protocol: in words, how it came about.
         seed: what the order of the speakers was drawn with; None where nothing was drawn.
-        folds: each with all speakers, SplitError otherwise; None where a part of the corpus leaves nobody to test.
+        folds: each with all speakers, SplitError otherwise; None where a part of the corpus leaves nobody to test, or
+            where the fold is not wanted and cannot be run.
     """
 
     name: str
@@ -78,11 +89,11 @@ class Split:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Of the folds that test somebody."""
+        """Of the folds that can be run."""
         return tuple(number for number, fold in enumerate(self.folds) if fold is not None)
 
     def fold(self, number: int) -> Fold:
-        """The fold of a number; SplitError for one that there is not, or that has nobody to test."""
+        """The fold of a number; SplitError for one that there is not, or that the speakers at hand leave empty."""
         fold = self.folds[number] if 0 <= number < len(self.folds) else None
         if fold is None:
             raise SplitError(
@@ -91,14 +102,20 @@ class Split:
             )
         return fold
 
-    def among(self, speakers: Iterable[str]) -> "Split":
+    def among(self, speakers: Iterable[str], wanted: Collection[int] | None = None) -> "Split":
         """The split as far as it concerns `speakers`, for a corpus of which only a part is at hand.
 
         Folds keep their numbers; one that loses all that it tests on is None. Figures on it are not those of the
         published protocol, and the protocol says so.
 
+        Args:
+            speakers: those at hand.
+            wanted: numbers of the folds that are to be run, None for all. Another one that is left without training or
+                validation is None, too.
+
         Raises:
-            SplitError: a speaker that the split does not have, or a fold left without training or validation.
+            SplitError: a speaker that the split does not have, a wanted fold left without training or validation, or no
+                fold left.
         """
         present = set(speakers)
         unknown = sorted(present - self.speakers)
@@ -108,9 +125,18 @@ class Split:
             )
         if present == self.speakers:
             return self
-        folds = tuple(None if fold is None else fold.among(present) for fold in self.folds)
+        folds = []
+        for number, fold in enumerate(self.folds):
+            try:
+                folds.append(fold and fold.among(present))
+            except SplitError as error:
+                if wanted is None or number in wanted:
+                    raise SplitError(f"{self.name}, fold {number}: {error}") from None
+                folds.append(None)
         absent = ", ".join(sorted(self.speakers - present))
-        return Split(self.name, self.corpus, f"{self.protocol}; without {absent}", self.seed, folds)
+        if not any(folds):
+            raise SplitError(f"{self.name} has no fold left without {absent}; expected one, so complete the corpus")
+        return Split(self.name, self.corpus, f"{self.protocol}; without {absent}", self.seed, tuple(folds))
 
 
 @dataclass(frozen=True)

@@ -443,6 +443,8 @@ def test_all_problems_of_a_manifest_are_named_at_once(recordings):
     [
         ("clip_id,video", r"manifest.csv:1: the columns \['speaker_id'\] are missing"),
         ("clip_id,speaker_id,emotion", r"manifest.csv:1: the columns \['emotion'\] are unknown"),
+        ("clip_id,speaker_id,label,label", r"manifest.csv:1: the column label stands twice; expected each once, so"),
+        ("clip_id;speaker_id;label", r"manifest.csv:1: .* are separated by semicolons; expected commas, so save"),
     ],
 )
 def test_a_manifest_with_wrong_columns_is_refused(recordings, header, message):

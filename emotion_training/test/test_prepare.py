@@ -250,6 +250,25 @@ def test_an_output_folder_that_cannot_be_made_is_named(ravdess, tmp_path, capsys
     assert "file cannot be made" in capsys.readouterr().err
 
 
+def test_a_clip_id_too_long_for_a_file_is_named_before_the_work(tmp_path, capsys):
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    (tmp_path / "manifest.csv").write_text(f"clip_id,speaker_id,audio\n{'a' * 247},anne,a.wav\n")
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 1
+    said = capsys.readouterr().err
+    assert "would have a file name of 251 characters; expected 250 or fewer, so shorten its clip_id" in said
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "manifest.csv").write_text(f"clip_id,speaker_id,audio\n{'a' * 246},anne,a.wav\n")
+    run(tmp_path, tmp_path / "out", corpus="manifest")
+    assert len(modification_times(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("rate_hz", ["inf", "nan", "0", "-1"])
+def test_a_rate_that_is_none_is_refused(tmp_path, capsys, rate_hz):
+    with pytest.raises(SystemExit):
+        run(tmp_path, tmp_path / "out", "--rate-hz", rate_hz)
+    assert "--rate-hz, --crop-px and --workers must be positive and finite" in capsys.readouterr().err
+
+
 def test_a_full_disk_stops_the_run_and_loses_nothing(ravdess, tmp_path, capsys, monkeypatch):
     save, saved = np.savez, []
 

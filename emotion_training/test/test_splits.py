@@ -167,6 +167,18 @@ def test_a_split_can_be_reduced_to_the_speakers_at_hand():
         split.among({"anna"})
 
 
+def test_a_part_of_a_corpus_that_leaves_a_fold_without_validation_is_refused_where_that_fold_is_wanted():
+    folds = (Fold(("a", "b"), ("c",), ("d",)), Fold(("c", "d"), ("a",), ("b",)))
+    split = Split("x", "test", "", None, folds)
+    with pytest.raises(SplitError, match="x, fold 1: the speakers of validation, a, have no clip .*choose other folds"):
+        split.among("bcd")
+    assert split.among("bcd", [0]).numbers == (0,)
+    with pytest.raises(SplitError, match="x, fold 1: the speakers of validation"):
+        split.among("bcd", [1])
+    with pytest.raises(SplitError, match="x has no fold left without b, d; expected one, so complete the corpus"):
+        split.among("ac")
+
+
 def test_too_few_speakers_are_refused():
     with pytest.raises(SplitError, match="5 folds of 3 speakers"):
         k_fold("x", "test", dict.fromkeys("abc", ""), 5, 0)

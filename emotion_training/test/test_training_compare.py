@@ -3,7 +3,9 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from training_fixtures import SPEAKERS, experiment_tree, write_corpus, write_split
@@ -15,6 +17,8 @@ from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, ch
 from emotion_training.experiment import read_experiment
 from emotion_training.machine import machine
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
+from emotion_training.report import load_notes
+from emotion_training.splits import load_split
 
 ROW = {
     "model",
@@ -34,7 +38,6 @@ COMPARISON = {
     "experiment": "experiment.yaml",
     "seeds": [0],
     "ours": "gated",
-    "notes": ["Tones are no speech."],
     "contrasts": [["gated", "late_product"]],
     "chosen": {"gated_or_late": ["gated", "late_product"]},
     "models": {
@@ -69,6 +72,9 @@ def arguments(folder, out, *more):
 
 def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp_path, monkeypatch, capsys):
     assert compare.main(arguments(folder, tmp_path, "--folds", "0")) == 0
+    first = (tmp_path / "report.md").read_text()
+    assert "Folds run: number 0 (1 of 2)." in first and "Read this before the figures" not in first
+    (tmp_path / "notes.yaml").write_text("- Tones are no speech.\n")
     trained = []
     run_cell = compare.run_cell
     monkeypatch.setattr(compare, "run_cell", lambda cell: trained.append(cell.name) or run_cell(cell))
@@ -86,6 +92,7 @@ def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp
         "## What one change does",
         "| gated_or_late |",
         "two folds",
+        "Folds run: numbers 0, 1 (2 of 2).",
         "seed",
         "torch",
         "--models face_only --folds 0 --seeds 0",
@@ -154,6 +161,61 @@ def test_cells_of_other_labels_or_other_speakers_are_made_again(folder, tmp_path
     assert "without tone-5" in report and "| tone-4 (9) |" in report
 
 
+@pytest.mark.parametrize("change", ["label", "votes", "valence", "arousal", "sound", "face", "times", "no_face"])
+def test_another_recording_or_judgement_of_a_clip_is_other_data(folder, tmp_path, change):
+    split = load_split(folder / "split.json")
+    root = shutil.copytree(folder / "corpus", tmp_path / "copy")
+    before = compare.data_hash(PreparedCorpus(folder / "corpus"), split)
+    assert compare.data_hash(PreparedCorpus(root), split) == before, "a copy is the same data"
+    clip, *others = PreparedCorpus(root).clips
+    known = {"label": "angry", "votes": {"happy": 2.0}, "valence": -1.0, "arousal": -1.0}
+    if change in known:
+        clip = replace(clip, **{change: known[change]})
+    elif change == "no_face":
+        clip = replace(clip, video=None)
+    else:
+        name = {"sound": "audio", "face": "faces", "times": "times_s"}[change]
+        with np.load(clip.audio) as arrays:
+            content = dict(arrays)
+        content[name] = content[name] + 1
+        np.savez(clip.audio, **content)
+    save_clips([clip, *others], root)
+    assert compare.data_hash(PreparedCorpus(root), split) != before
+
+
+def test_notes_that_are_no_list_of_texts_are_refused(folder, tmp_path, capsys):
+    (tmp_path / "notes.yaml").write_text("title: Tones")
+    assert compare.main(arguments(folder, tmp_path)) == 1
+    assert "notes.yaml holds dict; expected a list of texts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("compare_*.yaml")), ids=lambda path: path.stem)
+def test_a_committed_report_has_its_notes_beside_it(path):
+    report = Path(__file__).parents[1] / "reports" / path.stem.removeprefix("compare_")
+    notes = load_notes(report)
+    assert notes and all(f"- {note}\n" in (report / "report.md").read_text() for note in notes)
+
+
+def test_a_fold_that_there_is_not_is_refused_before_the_data_are_read(folder, tmp_path, capsys, monkeypatch):
+    for reading in ("data_hash", "read_experiment"):
+        monkeypatch.delattr(compare, reading)
+    assert compare.main(arguments(folder, tmp_path, "--folds", "0", "9")) == 1
+    assert "fold is 9; expected one of 0, 1, those of tones" in capsys.readouterr().err
+
+
+def test_a_part_of_a_corpus_leaves_the_folds_that_it_can_run(folder, tmp_path, capsys):
+    own = shutil.copytree(folder, tmp_path / "own")
+    kept = [clip for clip in PreparedCorpus(own / "corpus").clips if clip.speaker_id != "tone-2"]
+    save_clips(kept, own / "corpus")
+    assert compare.main(arguments(own, tmp_path / "out", "--models", "face_only")) == 1
+    said = "tones, fold 1: the speakers of validation, tone-2, have no clip that can be used; expected one of them at"
+    assert said in capsys.readouterr().err
+    given = arguments(own, tmp_path / "out", "--models", "face_only", "--folds", "0", "--epochs", "1")
+    assert compare.main(given) == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "without tone-2" in report and "Folds run: number 0 (1 of 2)." in report
+
+
 def test_candidates_without_a_common_seed_are_not_chosen_between(folder, tmp_path):
     given = arguments(folder, tmp_path)
     assert compare.main([*given, "--models", "gated", "--seeds", "0"]) == 0
@@ -198,6 +260,7 @@ def test_a_failing_cell_is_named_and_the_finished_ones_stay(folder, tmp_path, ca
         ({"ours": "mine"}, "ours names 'mine'"),
         ({"contrasts": [["gated", "film"]]}, "contrasts names 'film'"),
         ({"seed": 1}, "seed"),
+        ({"notes": ["Tones are no speech."]}, "notes"),
     ],
 )
 def test_a_comparison_with_an_unknown_key_or_model_is_refused(tmp_path, change, problem):

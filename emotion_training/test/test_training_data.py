@@ -115,9 +115,24 @@ def test_votes_become_shares_and_a_label_all_of_one_class():
     assert class_targets([voted], LABELS, votes=False).tolist() == [[0.0, 1.0, 0.0]]
 
 
-def test_a_label_out_of_the_set_names_the_clip():
+@pytest.mark.parametrize("votes", [None, {"bored": 9.0, "happy": 1.0}])
+def test_a_label_out_of_the_set_names_the_clip_whatever_its_votes(votes):
     with pytest.raises(DataError, match="clip a of c has the label 'bored'; expected one of neutral, happy, angry"):
-        class_targets([Clip("a", "c", "c-1", label="bored")], LABELS, votes=True)
+        class_targets([Clip("a", "c", "c-1", label="bored", votes=votes)], LABELS, votes=True)
+
+
+def test_votes_alone_are_a_target():
+    voted = Clip("a", "c", "c-1", votes={"happy": 1.0, "angry": 3.0, "bored": 9.0})
+    assert class_targets([voted], LABELS, votes=True).tolist() == [[0.0, 0.25, 0.75]]
+
+
+def test_clips_of_other_labels_are_left_out_where_asked_for_whatever_their_votes(tmp_path):
+    first, *others = write_corpus(tmp_path, clips_per_class=1)
+    save_clips([dataclasses.replace(first, label="calm", votes={"calm": 9.0, "happy": 1.0}), *others], tmp_path)
+    with pytest.raises(DataError, match="has the label 'calm'"):
+        load_corpus(CorpusConfig(tmp_path, LABELS, audio="none"))
+    kept = load_corpus(CorpusConfig(tmp_path, LABELS, audio="none", other_labels="drop"))
+    assert set(kept.clip_ids) == {clip.clip_id for clip in others}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +247,13 @@ def test_a_fold_keeps_its_number_where_speakers_are_missing(folder):
     assert set(EmotionDataModule(corpus, folder / "split.json", fold=1).test.speaker_ids) == set(SPEAKERS[:2])
     with pytest.raises(SplitError, match="fold is 0; expected one of 1, those of tones that test somebody"):
         EmotionDataModule(corpus, folder / "split.json", fold=0)
+
+
+def test_a_fold_is_run_where_missing_speakers_leave_another_one_empty(folder):
+    corpus = CorpusConfig(folder / "corpus", LABELS, speakers=[s for s in SPEAKERS if s != "tone-2"])
+    assert EmotionDataModule(corpus, folder / "split.json", fold=0).split.numbers == (0,)
+    with pytest.raises(SplitError, match="tones, fold 1: the speakers of validation, tone-2, have no clip"):
+        EmotionDataModule(corpus, folder / "split.json", fold=1)
 
 
 def test_functionals_of_no_voice_at_all_are_refused(tmp_path):

@@ -2,7 +2,8 @@
 
 import csv
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -124,6 +125,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[Row]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             columns = [name.strip() for name in next(reader, [])]
+            _check_header(path, columns)
             rows = []
             for cells in reader:
                 if not any(cells):
@@ -138,6 +140,21 @@ def _read_csv(path: Path) -> tuple[list[str], list[Row]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path} is no CSV file in UTF-8 ({error}); save it as one") from None
     return columns, rows
+
+
+def _check_header(path: Path, columns: Sequence[str]) -> None:
+    """CorpusError for a header of which no row can be read, or not all of one; columns without a name do no harm."""
+    if len(columns) == 1 and ";" in columns[0]:
+        raise CorpusError(
+            f"{path}:1: the columns {columns[0]} are separated by semicolons; expected commas, so save the table with "
+            "commas"
+        )
+    for column, count in Counter(filter(None, columns)).items():
+        if count > 1:
+            times = "twice" if count == 2 else f"{count} times"
+            raise CorpusError(
+                f"{path}:1: the column {column} stands {times}; expected each once, so delete or rename one"
+            )
 
 
 def _read_parquet(path: Path) -> tuple[list[str], list[Row]]:

@@ -1,0 +1,89 @@
+"""What the commands refuse before they read any data, and what they say when they are interrupted."""
+
+import json
+
+import pytest
+from training_fixtures import experiment_tree
+
+from emotion_training import adapt, compare, train
+from emotion_training.experiment import BEST, LAST
+
+
+def adapt_arguments(folder, out, *more):
+    """No file of these is there."""
+    return [
+        "--bundle",
+        str(folder),
+        "--data",
+        str(folder),
+        "--split",
+        str(folder / "own.json"),
+        "--out",
+        str(out),
+        *more,
+    ]
+
+
+def train_arguments(folder, out, *more):
+    (folder / "config.json").write_text(json.dumps(experiment_tree(folder / "nowhere")))
+    return ["--config", str(folder / "config.json"), "--out", str(out), *more]
+
+
+@pytest.mark.parametrize(
+    "command, options, message",
+    [
+        (adapt, ["--learning-rate", "nan"], "--learning-rate must be positive and finite"),
+        (adapt, ["--learning-rate", "inf"], "--learning-rate must be positive and finite"),
+        (adapt, ["--learning-rate", "-1"], "--learning-rate must be positive and finite"),
+        (adapt, ["--epochs", "0"], "--epochs must be 1 or more"),
+        (adapt, ["--epochs", "-1"], "--epochs must be 1 or more"),
+        (adapt, ["--licence", "foo"], "--licence needs --name"),
+        (compare, ["--epochs", "0"], "--workers and --epochs must be 1 or more"),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused(tmp_path, capsys, command, options, message):
+    given = adapt_arguments(tmp_path, tmp_path / "out") if command is adapt else ["--data", "x", "--out", "y"]
+    with pytest.raises(SystemExit):
+        command.main([*given, *options])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "key, value, expected",
+    [
+        ("trainer.max_epochs", 0, "1 or more"),
+        ("trainer.max_epochs", -1, "1 or more"),
+        ("data.batch", 0, "1 or more"),
+        ("threads", 0, "1 or more"),
+        ("model.members", 0, "1 or more"),
+        ("model.optimiser.learning_rate", -1.0, "a finite number above 0"),
+    ],
+)
+def test_a_number_of_a_configuration_out_of_its_range_is_refused_before_the_data_are_read(
+    tmp_path, capsys, key, value, expected
+):
+    assert train.main(train_arguments(tmp_path, tmp_path / "out", f"--{key}", str(value))) == 1
+    assert capsys.readouterr().err == f"error: {key} is {value}; expected {expected}\n"
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_the_work(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    for work in (
+        lambda: train.main(train_arguments(tmp_path, file)),
+        lambda: adapt.main(adapt_arguments(tmp_path, file)),
+        lambda: compare.main(["--data", str(tmp_path / "nowhere"), "--out", str(file)]),
+    ):
+        assert work() == 1
+        said = f"error: {file} cannot be made (File exists); give another folder with --out\n"
+        assert capsys.readouterr().err == said
+
+
+def test_an_interrupted_adaptation_says_what_is_kept(tmp_path, capsys, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adapt, "bundle_experiment", interrupted)
+    assert adapt.main(adapt_arguments(tmp_path, tmp_path / "out")) == 130
+    said = capsys.readouterr().err
+    assert str(tmp_path / "out" / BEST) in said and LAST in said and "nothing was kept" not in said
