@@ -12,6 +12,7 @@ from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parame
 from emotion_perception.nodes.starting import run
 
 RETRY_S = 0.2  # before a camera that gave no image is asked again
+RETRIES = 10  # until it is opened anew: one that was unplugged gives no image any more when it is back
 
 
 class CameraNode(PerceptionNode):
@@ -37,10 +38,7 @@ class CameraNode(PerceptionNode):
         self._camera = cv2.VideoCapture(device)
         if not self._camera.isOpened():
             raise ValueError(f"Camera {device} does not open; is /dev/video{device} there, readable and not in use?")
-        self._camera.set(cv2.CAP_PROP_FRAME_WIDTH, self.value("width_px"))
-        self._camera.set(cv2.CAP_PROP_FRAME_HEIGHT, self.value("height_px"))
-        self._camera.set(cv2.CAP_PROP_FPS, self.value("rate_hz"))
-        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an image that waits is an image that is late
+        self._set_up(self._camera)
         self._frame_id = self.value("frame_id")
         self._publisher = self.add_publisher(Image, self.value("image_topic"), QoSProfile(depth=2))
 
@@ -64,12 +62,30 @@ class CameraNode(PerceptionNode):
     def diagnose(self) -> Diagnosis:
         return self._arrivals.diagnose()
 
+    def _set_up(self, camera: cv2.VideoCapture) -> None:
+        camera.set(cv2.CAP_PROP_FRAME_WIDTH, self.value("width_px"))
+        camera.set(cv2.CAP_PROP_FRAME_HEIGHT, self.value("height_px"))
+        camera.set(cv2.CAP_PROP_FPS, self.value("rate_hz"))
+        camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an image that waits is an image that is late
+
     def _read(self, camera: cv2.VideoCapture) -> None:
+        try:
+            self._publish_images(camera)
+        except Exception as error:  # would end this thread only, and look like a camera that is not plugged in
+            self.get_logger().fatal(f"Cannot read the camera, which is a bug of ours: {error!r}")
+            self.fail(error)
+
+    def _publish_images(self, camera: cv2.VideoCapture) -> None:
+        missing = 0
         while not self._stop.is_set():
             is_there, pixels = camera.read()
             if not is_there:
+                missing += 1
                 self._stop.wait(RETRY_S)
+                if missing % RETRIES == 0 and camera.open(self.value("device")):
+                    self._set_up(camera)
                 continue
+            missing = 0
             header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id)
             self._arrivals.receive()
             self._publisher.publish(rgb_to_image(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), header))

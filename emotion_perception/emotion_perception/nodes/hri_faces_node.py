@@ -4,6 +4,7 @@ import math
 from functools import partial
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -13,7 +14,7 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.nodes.conversions import ImageError, image_to_rgb, rgb_to_image
 from emotion_perception.nodes.hri_messages import hri_messages
-from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, TopicArrivals
+from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode, TopicArrivals
 from emotion_perception.nodes.starting import run
 
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -37,6 +38,7 @@ class HriFacesNode(PerceptionNode):
 
     def activate(self) -> None:
         self._arrivals = TopicArrivals(self, self._messages.IdsList, f"{self._topic}/tracked", "hri_faces_topic")
+        self._crops: Arrivals | None = None  # while there are faces
         self._subscriptions_of: dict[str, list[Subscription]] = {}
         self._regions: dict[str, Any] = {}  # the newest of each face
         self._gathered: dict[str, FaceCrop] = {}  # of one image
@@ -44,7 +46,11 @@ class HriFacesNode(PerceptionNode):
         self.add_subscription(self._messages.IdsList, f"{self._topic}/tracked", self._on_tracked, NEWEST)
 
     def diagnose(self) -> Diagnosis:
-        return self._arrivals.diagnose(faces=len(self._subscriptions_of))
+        diagnosis = self._arrivals.diagnose(faces=len(self._subscriptions_of))
+        crops = self._crops.diagnose() if self._crops else Diagnosis()
+        if diagnosis.level == DiagnosticStatus.OK != crops.level:
+            return Diagnosis(crops.level, crops.message, diagnosis.values)
+        return diagnosis
 
     def _on_tracked(self, message: Any) -> None:
         self._arrivals.receive()
@@ -59,6 +65,11 @@ class HriFacesNode(PerceptionNode):
                 self._arrivals.refuse(
                     f"The face id {face_id!r} makes no topic name; expected letters, digits and _, no digit first."
                 )
+        if not self._subscriptions_of:
+            self._crops = None
+        elif self._crops is None:
+            topics = f"{self._topic}/<id>/roi and {self._topic}/<id>/cropped of the tracked faces"
+            self._crops = Arrivals(topics, "does hri_face_detect publish both?")
         if not message.ids:
             self._publish()
             self._publisher.publish(FaceCropArray(header=message.header, image_width_px=1, image_height_px=1))
@@ -76,6 +87,8 @@ class HriFacesNode(PerceptionNode):
 
     def _on_cropped(self, face_id: str, image: Image) -> None:
         region = self._regions.get(face_id)
+        if region is not None and self._crops:
+            self._crops.receive()
         if region is None or not self._publisher.get_subscription_count():
             return
         try:

@@ -8,6 +8,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
+from emotion_perception.nodes import perception_node
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
 from emotion_perception.nodes.hri_bridge_node import HriBridgeNode
 from emotion_perception.nodes.hri_faces_node import HriFacesNode
@@ -178,6 +179,20 @@ def test_faces_of_ros4hri_become_those_of_one_image(graph):
     graph.wait_for(lambda: not arrays[-1].faces, "the empty image")
     assert arrays[-1].header == header(3.0)
     graph.wait_for(lambda: not crops[0].get_subscription_count(), "the end of the subscriptions")
+
+
+def test_tracked_faces_without_crops_are_said(graph, monkeypatch):
+    monkeypatch.setattr(perception_node, "SILENCE_LIMIT_S", 0.05)
+    node = graph.start(HriFacesNode)
+    tracked = graph.speak(hri.IdsList, "/humans/faces/tracked", 1)
+
+    def said():
+        tracked.publish(hri.IdsList(header=header(1.0), ids=["one"]))
+        return "/humans/faces/<id>/cropped of the tracked faces" in node.diagnose().message
+
+    graph.wait_for(said, "the diagnosis")
+    node._on_tracked(hri.IdsList(header=header(2.0)))
+    assert "cropped" not in node.diagnose().message
 
 
 def test_face_id_that_makes_no_topic_is_said_and_the_others_are_listened_to(graph):
