@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from emotion_perception.core.model_bundle import ModelBundle
 
@@ -38,11 +38,16 @@ class Predictions:
 
 def in_state(clips: ClipTensors, state: State) -> ClipTensors:
     """Those that a robot would judge in this state: that have both modalities, or the one."""
+    usable = _usable(clips, state)
+    return clips if usable.all() else clips.of(np.flatnonzero(usable))  # which copies them
+
+
+def _usable(clips: ClipTensors, state: State) -> Tensor:
+    """Bool (N,): whether the clip has what the state judges by."""
     nothing = torch.zeros(len(clips), dtype=torch.bool)
     faces = nothing if clips.face_mask is None else clips.face_mask.any(dim=1)
     voices = nothing if clips.audio_mask is None else clips.audio_mask
-    usable = {"both": faces & voices, "face": faces, "audio": voices}[state]  # (N,)
-    return clips.of(np.flatnonzero(usable))
+    return {"both": faces & voices, "face": faces, "audio": voices}[state]
 
 
 def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Predictions:
@@ -80,7 +85,7 @@ def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors, state: State = "b
 
 def states_of(clips: ClipTensors) -> tuple[State, ...]:
     """The states that clips can be seen in: all three where both modalities occur, else `both` alone."""
-    return STATES if len(in_state(clips, "face")) and len(in_state(clips, "audio")) else STATES[:1]
+    return STATES if _usable(clips, "face").any() and _usable(clips, "audio").any() else STATES[:1]
 
 
 def calibrated_temperature(validation: Predictions) -> float:

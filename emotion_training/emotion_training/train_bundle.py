@@ -137,7 +137,7 @@ def train_bundle(
     features: of all clips. weights: folder of the files that encoders start from.
 
     Raises:
-        WeightsError: one of them is missing or does not fit, which is found before hours of training.
+        WeightsError: one of them is missing or does not fit; `try_face_weights` finds it before hours of training.
 
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
@@ -261,7 +261,6 @@ def _train_faces(
     Raises:
         WeightsError: as `train_bundle`.
     """
-    try_face_weights(config, faces, weights)
     members, stages = [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
         key = configuration_hash(

@@ -142,18 +142,6 @@ def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path, featu
     assert not torch.equal(untaught.encoder.project.weight, alone.project.weight)
 
 
-@pytest.mark.parametrize("absent", ["weights.json", "weights.bin"])
-def test_absent_weights_are_named_before_anything_is_trained(tmp_path, monkeypatch, absent, features):
-    monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
-    if absent == "weights.bin":
-        (tmp_path / "weights.json").write_text(json.dumps({"weightsManifest": []}))
-    first, second = CONFIG.face_encoder.members
-    encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="weights.json")))
-    config = replace(CONFIG, face_encoder=encoder)
-    with pytest.raises(WeightsError, match=f"{absent} does not exist; expected the weights out of npm's"):
-        judge_fold(config, generated_faces(config, 0), generated_folds()[0], features, tmp_path, StageCache(None))
-
-
 def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch, features):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
     options = {"blocks": 1, "hidden": 24, "embedding": 16, "dropout": 0.0}
@@ -163,14 +151,17 @@ def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_pa
         judge_fold(config, generated_faces(config, 0), generated_folds()[0], features, tmp_path, StageCache(None))
 
 
-def test_absent_weights_of_the_face_are_named_before_a_voice_is_heard(tmp_path, monkeypatch):
+@pytest.mark.parametrize("absent", ["weights.json", "weights.bin"])
+def test_absent_weights_of_the_face_are_named_before_a_voice_is_heard(tmp_path, monkeypatch, absent):
+    if absent == "weights.bin":
+        (tmp_path / "weights.json").write_text(json.dumps({"weightsManifest": []}))
     (first, second), faces, clips = CONFIG.face_encoder.members, generated_faces(CONFIG, 0), generated_clips(CONFIG, 0)
     encoder = replace(CONFIG.face_encoder, members=(first, replace(second, start_from="weights.json")))
     read = {"read_faces": faces, "read_voices": clips, "speech_folds": generated_folds(), "voice_features": None}
     for name, value in read.items():
         monkeypatch.setattr(build_default_bundle, name, value and (lambda *_, value=value: value))
-    with pytest.raises(WeightsError, match="weights.json does not exist"):
-        config = replace(CONFIG, face_encoder=encoder)
+    config = replace(CONFIG, face_encoder=encoder)
+    with pytest.raises(WeightsError, match=f"{absent} does not exist; expected the weights out of npm's"):
         build_default_bundle.build(tmp_path, tmp_path / "out", tmp_path / "report", config, StageCache(None))
 
 
