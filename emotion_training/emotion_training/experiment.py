@@ -36,7 +36,9 @@ from .training_module import EmotionModule, TrainingError
 BEST, LAST = "best.ckpt", "last.ckpt"
 GREATEST_IS_BEST = {"validation_uar": True, "validation_loss": False}
 # Numbers that the libraries take in silence, or refuse with a traceback; networks and losses look to their own.
-AT_LEAST_ONE = ("threads", "trainer.max_epochs", "data.batch", "model.members")
+AT_LEAST_ONE = ("threads", "trainer.max_epochs", "data.batch", "model.members", "selection.patience")
+AT_LEAST_ZERO = ("data.workers", "model.optimiser.weight_decay")
+EMA_DECAY = "model.optimiser.ema_decay"
 LEARNING_RATE = "model.optimiser.learning_rate"
 PLACES = ("data.split", "data.corpus.root", "data.corpus.cache")
 TRAINER_DEFAULTS = {
@@ -163,6 +165,11 @@ class ExperimentCLI(LightningCLI):
         for key in AT_LEAST_ONE:
             if (number := self.config.get(key)) is not None and number < 1:
                 raise ConfigurationError(f"{key} is {number}; expected 1 or more")
+        for key in AT_LEAST_ZERO:
+            if (number := self.config[key]) < 0:
+                raise ConfigurationError(f"{key} is {number}; expected 0 or more")
+        if not 0.0 <= (decay := self.config[EMA_DECAY]) < 1.0:
+            raise ConfigurationError(f"{EMA_DECAY} is {decay}; expected 0 or more and less than 1")
         rate = self.config[LEARNING_RATE]
         if not 0.0 < rate < math.inf:
             raise ConfigurationError(f"{LEARNING_RATE} is {rate}; expected a finite number above 0")

@@ -24,12 +24,14 @@ SILENT_BELOW = 1e-4  # peak, of full scale: less than four steps of 16-bit sound
 MAX_GAP_S = 0.05  # a longer one between blocks is filled with silence; a shorter one is the file's rounding
 PERIOD_TOLERANCE = 1e-6  # times are sums of fractions; a picture that is due may seem a little early
 SETTLE_S = 0.5  # after a clip's end, for the resampler to give all of its sound
+MAX_MISSING_S = 0.1  # at a clip's end, which people note down by hand; a picture of a slow camera lasts as long
 
 NO_FACE = "no face"
 NO_SOUND = "no sound"
 SILENT = "silent"
 UNREADABLE = "unreadable"
 NOTHING = "nothing in the clip's span"
+CUT_SHORT = "the recording ends before the clip"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def cut_clips(
         crop_px: side of the crops.
     """
     waiting = [_ClipCutter(clip, rate_hz, crop_px) for clip in clips]
-    sound = _Sound()
+    sound, last_image_s = _Sound(), 0.0
     try:
         with ExitStack() as opened:
             for item in _items(clips[0], opened):
@@ -87,9 +89,10 @@ def cut_clips(
                     sound.add(item)
                 else:
                     _add_image(waiting, detector, item)
+                    last_image_s = item.time_s
                 complete = [cutter for cutter in waiting if item.time_s >= cutter.end_s + SETTLE_S]
                 for cutter in complete:
-                    yield cutter.clip, cutter.finish(sound)
+                    yield cutter.clip, cutter.finish(sound, math.inf)
                 waiting = [cutter for cutter in waiting if cutter not in complete]
                 if not waiting:
                     return
@@ -97,7 +100,7 @@ def cut_clips(
                     sound.forget(min(cutter.start_s for cutter in waiting))
         sound.finish()
         for cutter in waiting:
-            yield cutter.clip, cutter.finish(sound)
+            yield cutter.clip, cutter.finish(sound, max(last_image_s, sound.end_s))
     except ValueError as error:  # MediaError, AudioError, or a face that MediaPipe sees outside the picture
         for cutter in waiting:
             yield cutter.clip, unreadable(str(error), crop_px)
@@ -154,6 +157,11 @@ class _Sound:
             silence = np.zeros((round(gap_s * block.sample_rate_hz), channels), np.float32)
             self._pieces.append(self._resampler.add(silence))
         self._pieces.append(self._resampler.add(block.samples))
+
+    @property
+    def end_s(self) -> float:
+        """Of what came so far."""
+        return self._resampler.received_s if self._resampler is not None else 0.0
 
     def finish(self) -> None:
         if self._resampler is not None:
@@ -218,21 +226,24 @@ class _ClipCutter:
     def _periods(self, time_s: float) -> float:
         return (time_s - self.start_s) / self._period_s + PERIOD_TOLERANCE
 
-    def finish(self, sound: _Sound) -> MediaClip:
+    def finish(self, sound: _Sound, ended_s: float) -> MediaClip:
+        """ended_s: where the recording does; inf while it goes on."""
         faces, times_s = np.zeros((0, self._crop_px, self._crop_px, 3), np.uint8), np.zeros(0)
         if self._tracks:
             track = max(self._tracks.values(), key=lambda track: track.area_px2)
             faces, times_s = np.stack(track.crops), np.array(track.times_s)  # (T, S, S, 3), (T,)
         audio = sound.cut(self.start_s, self.end_s)
-        problems = tuple(self._problems(audio, sound.has_blocks))
+        problems = tuple(self._problems(audio, sound.has_blocks, ended_s))
         if any(problem.reason == SILENT for problem in problems):
             audio = audio[:0]
         return MediaClip(faces, times_s, audio, problems)
 
-    def _problems(self, audio: np.ndarray, has_sound: bool) -> Iterator[Problem]:
+    def _problems(self, audio: np.ndarray, has_sound: bool, ended_s: float) -> Iterator[Problem]:
         if self._images == 0 and len(audio) == 0:
             yield Problem(NOTHING, f"{self.start_s:g} s to {self.end_s:g} s")
             return
+        if not math.isinf(self.end_s) and ended_s < self.end_s - MAX_MISSING_S:
+            yield Problem(CUT_SHORT, f"at {ended_s:.2f} s of {self.start_s:g} s to {self.end_s:g} s")
         if self.clip.video and not self._tracks:
             yield Problem(NO_FACE, f"in {self._images} pictures of {self.clip.video.name}")
         source = self.clip.audio or self.clip.video

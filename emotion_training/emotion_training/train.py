@@ -36,7 +36,9 @@ def train(arguments: list[str]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status, as of `run_command`."""
     given = sys.argv[1:] if arguments is None else arguments
-    return run_command(lambda: train(given), EXPERIMENT_ERRORS, "interrupted; go on with --resume")
+    return run_command(
+        lambda: train(given), EXPERIMENT_ERRORS, "interrupted; if --out holds a last.ckpt, --resume goes on from it"
+    )
 
 
 if __name__ == "__main__":

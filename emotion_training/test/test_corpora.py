@@ -403,7 +403,7 @@ def test_a_manifest_says_all_that_a_clip_knows(recordings):
 def test_a_manifest_in_parquet_gives_the_same_clips(recordings):
     write(recordings / "manifest.csv", MANIFEST, "one,anne,s1,happy,0.5,a.mp4,1,2.5,3,1,0.25")
     expected = read_corpus("manifest", recordings / "manifest.csv")
-    row = {"clip_id": "one", "speaker_id": "anne", "session_id": "s1", "label": "happy", "valence": 0.5}
+    row = {"clip_id": "one", "speaker_id": " anne ", "session_id": "s1", "label": "happy", "valence": 0.5}
     row |= {"video": "a.mp4", "start_s": 1.0, "end_s": 2.5, "vote_happy": 3, "vote_sad": 1, "feature_smile": 0.25}
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), recordings / "table.parquet")
     assert read_corpus("manifest", recordings / "table.parquet") == expected

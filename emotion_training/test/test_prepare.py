@@ -173,6 +173,18 @@ def test_segments_are_cut_out_of_one_reading(tmp_path, astronaut):
     assert [(p["clip_id"], p["reason"]) for p in report["problems"]] == [("beyond", "nothing in the clip's span")]
 
 
+def test_a_clip_longer_than_its_recording_is_kept_and_named(tmp_path, astronaut):
+    face_film(tmp_path / "talk.mp4", astronaut, duration_s=3.0)
+    (tmp_path / "manifest.csv").write_text(
+        "clip_id,speaker_id,video,start_s,end_s,label\nrounded,anne,talk.mp4,0,3.05,sad\nlate,anne,talk.mp4,2,9,sad\n"
+    )
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+    (problem,) = json.loads((tmp_path / "out" / "report.json").read_text())["problems"]
+    assert problem["details"].startswith("at 3.0") and problem["details"].endswith("s of 2 s to 9 s")
+    assert (problem["clip_id"], problem["used"]) == ("late", "all")
+    assert problem["reason"] == "the recording ends before the clip"
+
+
 def test_the_larger_of_two_faces_is_the_clips(tmp_path, astronaut):
     small = astronaut[::2, ::2] // 3
     image = np.zeros((256, 400, 3), np.uint8)

@@ -56,6 +56,10 @@ def test_an_option_out_of_its_range_is_refused(tmp_path, capsys, command, option
         ("data.batch", 0, "1 or more"),
         ("threads", 0, "1 or more"),
         ("model.members", 0, "1 or more"),
+        ("selection.patience", 0, "1 or more"),
+        ("data.workers", -1, "0 or more"),
+        ("model.optimiser.weight_decay", -0.1, "0 or more"),
+        ("model.optimiser.ema_decay", 1.0, "0 or more and less than 1"),
         ("model.optimiser.learning_rate", -1.0, "a finite number above 0"),
     ],
 )

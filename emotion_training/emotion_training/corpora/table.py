@@ -163,7 +163,7 @@ def _read_parquet(path: Path) -> tuple[list[str], list[Row]]:
     except (pyarrow.ArrowException, OSError) as error:
         raise CorpusError(f"{path} cannot be read as Parquet ({error}); write it again") from None
     rows = [
-        Row(path, number, {name: "" if value is None else str(value) for name, value in cells.items()})
+        Row(path, number, {name: "" if value is None else str(value).strip() for name, value in cells.items()})
         for number, cells in enumerate(table.to_pylist(), start=1)
     ]
     return table.column_names, rows
