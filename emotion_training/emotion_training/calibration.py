@@ -1,9 +1,11 @@
-"""One temperature per modality state, so that a confidence means what it says, and when it is too low to act upon."""
+"""What a model owes to people whom it did not learn from: how much each of its opinions counts, one temperature per
+modality state, so that a confidence means what it says, and when it is too low to act upon.
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from .metrics import softmax
 
@@ -20,6 +22,25 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     low, high = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(lambda t: _loss(logits / np.exp(t), labels), bounds=(low, high), method="bounded")
     return round(float(np.exp(found.x)), 4)
+
+
+def fit_pool(opinions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How much each of K opinions counts in a logarithmic pool, (K,), none less than 0: with the least negative
+    log-likelihood, which is convex in them.
+
+    opinions: logits (N, C, K); labels: int (N,).
+    """
+    of_label = np.take_along_axis(opinions, labels[:, None, None], axis=1)[:, 0]  # (N, K)
+
+    def loss_and_slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = opinions @ weights  # (N, C)
+        expected = np.einsum("nc,nck->nk", softmax(logits), opinions)
+        return _loss(logits, labels), (expected - of_label).mean(axis=0)
+
+    count = opinions.shape[2]
+    start = np.full(count, 1.0 / count)
+    found = minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * count)
+    return found.x.round(4)
 
 
 def calibrate(logits: np.ndarray, labels: np.ndarray, usual: Mapping[str, float] = UNCALIBRATED) -> dict[str, float]:

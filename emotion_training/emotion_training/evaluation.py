@@ -11,7 +11,7 @@ from .calibration import fit_temperature
 from .config import BundleConfig
 from .face_set import FaceSet
 from .face_training import FaceClassifier, predict_faces
-from .fusion_training import run_fusion, taken_for
+from .fusion_training import run_fusion, run_opinions, taken_for
 from .judgements import (
     BUNDLE,
     ENCODER,
@@ -22,6 +22,7 @@ from .judgements import (
     JudgedVoices,
     Judgements,
     Measure,
+    Opinions,
     StateLogits,
     recalls,
 )
@@ -69,11 +70,8 @@ def judge(
         "perturbed": test.sampler.both(labels, rng),
     } | {name: sampler.both(labels, rng, plain=True) for name, sampler in test.degraded.items()}
     count = len(labels)
-    states = (
-        test.sampler.both(np.arange(count) % len(LABELS), rng),
-        test.sampler.face_only(count, rng),
-        test.sampler.audio_only(count, rng),
-    )
+    both = test.sampler.both(np.arange(count) % len(LABELS), rng)
+    states = (both, test.sampler.face_only(count, rng), test.sampler.audio_only(count, rng))
     return Judgements(
         _judge_voices(config, exact, shipped, fusion, test),
         {name: _judge_pairs(fusion, late_fusion, drawn, test.clips) for name, drawn in pairs.items()},
@@ -81,8 +79,14 @@ def judge(
             state: StateLogits(run_fusion(fusion, drawn)[0], drawn.labels)
             for state, drawn in zip(STATES, states, strict=True)
         },
+        opinions_of(fusion, both),
         taken_for(fusion, test.sampler.voices),
     )
+
+
+def opinions_of(fusion: IntermediateFusion, pairs: Pairs) -> Opinions:
+    """What each part of the fusion says of pairs of a face and a voice."""
+    return Opinions(run_opinions(fusion, pairs), pairs.labels)
 
 
 class LateFusion:

@@ -128,6 +128,17 @@ def run_fusion(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> tu
     return np.concatenate(logits), np.concatenate(weights)
 
 
+def run_opinions(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> np.ndarray:
+    """Logits (B, C, 3) of the joint network, of the face alone and of the voice alone."""
+    fusion.eval()
+    with torch.inference_mode():
+        parts = [
+            fusion.opinions(*(torch.from_numpy(value[start : start + batch]) for value in pairs.inputs))[0]
+            for start in range(0, len(pairs.labels), batch)
+        ]
+    return torch.cat(parts).numpy()
+
+
 def taken_for(fusion: IntermediateFusion, voices: VoiceEmbeddings) -> np.ndarray:
     """How often all views of voices of a class (rows) are taken for one (columns) by the voice head, int (C, C)."""
     tokens = torch.from_numpy(voices.views).flatten(0, 1)  # (V * M, Ta, D)

@@ -21,6 +21,7 @@ from .metrics import (
 )
 
 STATES = ("both", "face", "audio")
+OPINIONS = ("joint", "face", "audio")  # of the fusion, where both are there
 BUNDLE, ENCODER, EXACT_ENCODER = "bundle", "encoder", "encoder in float32"  # who may have said something of a voice
 LATE_FUSION = "late fusion of the same encoders"
 PAIRS = "synthetic label-matched pairs"
@@ -66,12 +67,21 @@ class StateLogits:
     labels: np.ndarray
 
 
-Judged = TypeVar("Judged", JudgedVoices, JudgedPairs, StateLogits)
+@dataclass(frozen=True)
+class Opinions:
+    """Of pairs of a face and a voice. logits: float32 (B, C, 3), of the OPINIONS; labels: int (B,)."""
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+Judged = TypeVar("Judged", JudgedVoices, JudgedPairs, StateLogits, Opinions)
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """Of new people: of the voices alone, of pairs by what they are like, and of perturbed pairs by state.
+    """Of new people: of the voices alone, of pairs by what they are like, and of perturbed pairs by state; and what
+    each part of the fusion said of those of both.
 
     taken_for: how often the encoder takes augmented voices of a class (rows) for one (columns), int (C, C).
     """
@@ -79,6 +89,7 @@ class Judgements:
     voices: JudgedVoices
     pairs: Mapping[str, JudgedPairs]
     states: Mapping[str, StateLogits]
+    opinions: Opinions
     taken_for: np.ndarray
 
 
@@ -88,6 +99,7 @@ def pooled(parts: Sequence[Judgements]) -> Judgements:
         _concatenated([part.voices for part in parts]),
         {name: _concatenated([part.pairs[name] for part in parts]) for name in parts[0].pairs},
         {state: _concatenated([part.states[state] for part in parts]) for state in parts[0].states},
+        _concatenated([part.opinions for part in parts]),
         np.sum([part.taken_for for part in parts], axis=0),
     )
 

@@ -31,7 +31,7 @@ def render_model_card(config: BundleConfig, training: dict, calibration: dict[st
         _tensors(config),
         _data(config, training),
         _figures(training["metrics"], config),
-        _calibration(training["metrics"]["calibration"], calibration),
+        _calibration(training["metrics"], calibration),
         _derived(),
         _limits(),
         f"## Licence\n\n{LICENCE}",
@@ -169,12 +169,13 @@ are in 8-bit integers; its accuracy in the folds is {cost["audio"]["float32_accu
 One core, batch 1, median: {times} ({latency["machine"]}, onnxruntime {latency["onnxruntime"]})."""
 
 
-def _calibration(figures: dict, calibration: dict[str, dict[str, float]]) -> str:
+def _calibration(metrics: dict, calibration: dict[str, dict[str, float]]) -> str:
+    pool = metrics["pool"]
     rows = [
         "| state | temperature | ECE before | ECE after | uncertain below | certain of | right when certain |",
         "|---|---|---|---|---|---|---|",
     ]
-    for state, figure in figures.items():
+    for state, figure in metrics["calibration"].items():
         entry, right = calibration[state], figure["accuracy_of_certain"]
         least, greatest = figure["ece_after_of_folds"]
         right_share = "nothing" if right is None else f"{100 * right:.0f} %"
@@ -194,7 +195,11 @@ are of each fold by the temperature and the threshold that all others give: expe
 mean of the folds and from the least to the greatest; what is certain then, and how often it is right. The pictures
 are the same in all folds, and so is their encoder: the row of `face` is of the pictures that gave its temperature.
 
-{table}"""
+{table}
+
+Where both are there, the logits are a pool of three: {pool["joint"]:.2f} times those of the joint network,
+{pool["face"]:.2f} times those of the face alone, {pool["audio"]:.2f} times those of the voice alone. The weights come
+of the same pairs, by negative log-likelihood; in each fold, of its validation people."""
 
 
 def _derived() -> str:

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from .audio_training import AudioClassifier, train_audio_classifier
-from .calibration import calibrate
+from .calibration import calibrate, fit_pool
 from .config import BundleConfig, configuration_hash
 from .embedding_views import FaceViews, VoiceViews, learnt_voices
-from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge
+from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge, opinions_of
 from .export import BundleModels
 from .face_set import FaceSet, fingerprint_faces
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
@@ -23,6 +23,7 @@ from .fusion_training import make_fusion, taken_for, train_fusion, voice_confusi
 from .judgements import (
     ENCODER,
     EXACT_ENCODER,
+    OPINIONS,
     PAIRS,
     STATES,
     Judgements,
@@ -131,8 +132,9 @@ def train_bundle(
 ) -> TrainedBundle:
     """Trains the encoders, then the fusion on their embeddings, with the voices of all people at hand.
 
-    What takes new people, the calibration and how far the fusion may trust a voice, comes from the folds: networks of
-    the same configuration, each judged on people whom it did not know. So do the figures of voices and of pairs.
+    What takes new people, the calibration, how far the fusion may trust a voice and how much each of its opinions
+    counts, comes from the folds: networks of the same configuration, each judged on people whom it did not know. So do
+    the figures of voices and of pairs.
 
     features: of all clips. weights: folder of the files that encoders start from.
 
@@ -142,7 +144,7 @@ def train_bundle(
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
     new_people, measure = pooled(folds), Measure(config)
-    trained = _train(config, faces, clips, (), features, new_people.taken_for, weights, cache)
+    trained = _train(config, faces, clips, (), features, new_people, weights, cache)
     networks = trained.networks
     states = new_people.states.items()
     every_face = _sampler(config, trained.face_views.of("test", faces.test), trained.voices).every_face()
@@ -159,6 +161,7 @@ def train_bundle(
         },
         PAIRS: {name: pair_figures(measure, pairs) for name, pairs in new_people.pairs.items()},
         "calibration": calibration_figures(folds),
+        "pool": dict(zip(OPINIONS, networks.fusion.pool.numpy().round(4).tolist(), strict=True)),
     }
     return TrainedBundle(
         networks, {state: calibrate(judged.logits, judged.labels) for state, judged in states}, metrics
@@ -184,11 +187,11 @@ def _train(
     clips: Sequence[SpeechClip],
     validation: Sequence[SpeechClip],
     features: VoiceFeatures,
-    taken_for_new: np.ndarray | None,
+    new_people: Judgements | None,
     weights: Path,
     cache: StageCache,
 ) -> _Trained:
-    """Trains on `clips`. taken_for_new: of other new people, where there are none for validation."""
+    """Trains on `clips`. new_people: whom such networks judged, where there are none for validation."""
     make_reproducible(config.seed, config.threads)
     audio = AudioClassifier(start_audio_encoder(config.audio_encoder, weights), config.audio_training.head_dropout)
     members, face_stages = _train_faces(config, faces, weights, cache)
@@ -225,10 +228,12 @@ def _train(
         pairs = _validation_pairs(
             _sampler(config, face_views.of("validation", faces.validation), held_out), config.seed
         )
-        taken_for_new = taken_for(fusion, held_out)
+    taken_for_new = taken_for(fusion, held_out) if validation else new_people.taken_for
     confusion = voice_confusion(taken_for(fusion, voices), taken_for_new, config.fusion_training.voice_confusion)
     sampler = _sampler(config, face_views.of("train", faces.train), voices, confusion)
     fusion_history = train_fusion(fusion, config.fusion_training, sampler, pairs, config.seed)
+    opinions = opinions_of(fusion, pairs["both"]) if validation else new_people.opinions
+    fusion.pool.copy_(torch.from_numpy(fit_pool(opinions.logits, opinions.labels)))
     fusion_seconds = time.perf_counter() - started
     networks = Networks(
         face,

@@ -319,6 +319,8 @@ def test_the_model_card_says_what_the_figures_are(tiny):
         },
     }
     card = render_model_card(CONFIG, training, tiny.trained.calibration)
+    pool = tiny.trained.networks.fusion.pool
+    assert f"{pool[0]:.2f} times those of the joint network" in card
     assert "synthetic label-matched pairs" in card and LICENCE in card and "CC BY-NC-SA 4.0" in card
     assert "uint8 (B, 48, 48, 3)" in card and "float32 (B, 40)" in card and "derived" in card
     assert "`compact_cnn` and `mobilenet` per face crop" in card and "3 clips of 2 speakers of tones" in card

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_training.calibration import calibrate
+from emotion_training.calibration import calibrate, fit_pool
 from emotion_training.judgements import (
     LATE_FUSION,
     STATES,
     JudgedPairs,
     JudgedVoices,
     Judgements,
+    Opinions,
     StateLogits,
     calibration_figures,
     pooled,
@@ -38,6 +39,7 @@ def judgements(speaker, right, sharpness=1.0, seed=0):
         JudgedVoices(labels, {"bundle": labels}, np.array(["tones", "tones"]), speakers),
         {"plain": pairs},
         dict.fromkeys(STATES, state_logits(sharpness, seed)),
+        Opinions(np.zeros((2, len(LABELS), 3)), labels),
         np.eye(len(LABELS), dtype=np.int64),
     )
 
@@ -49,7 +51,17 @@ def test_pooled_judgements_keep_who_said_what_of_whom():
     assert pairs.predicted["both"].tolist() == [0, 1, 1, 0] and pairs.predicted[LATE_FUSION].tolist() == [1, 0, 1, 0]
     assert pairs.gains.tolist() == [1.0, 1.0, 0.0, 0.0]
     assert len(everyone.states["both"].labels) == 4000
+    assert everyone.opinions.logits.shape == (4, len(LABELS), 3) and everyone.opinions.labels.tolist() == [0, 1, 0, 1]
     assert everyone.taken_for.tolist() == (2 * np.eye(len(LABELS))).tolist()
+
+
+def test_a_pool_weighs_opinions_by_what_they_are_worth_and_nobody_below_zero():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0.0, 2.0, (4000, len(LABELS)))  # logits
+    labels = np.array([rng.choice(len(LABELS), p=row) for row in softmax(truth)])
+    half = rng.normal(0.0, 2.0, truth.shape)
+    opinions = np.stack([truth - 0.5 * half, half, -truth], axis=2)  # two that make up the truth, one that denies it
+    assert fit_pool(opinions, labels) == pytest.approx([1.0, 0.5, 0.0], abs=0.08)
 
 
 def test_people_are_calibrated_by_what_was_said_of_others_alone():

@@ -77,6 +77,23 @@ def test_every_parameter_of_the_fusion_learns(fusion, inputs):
     assert_every_parameter_has_a_gradient(fusion, (logits * torch.randn(4, len(LABELS))).sum())
 
 
+def test_the_pool_weighs_the_opinions_where_there_are_both_and_leaves_one_alone_as_it_is(fusion, inputs):
+    face, face_mask, audio, _ = inputs
+    audio_mask, no_face = torch.tensor([True, True, False, False]), torch.zeros_like(face_mask)
+    with torch.inference_mode():
+        opinions, gates = fusion.opinions(face, face_mask, audio, audio_mask)
+        voices, _ = fusion(face, no_face, audio, torch.ones_like(audio_mask))
+        fusion.pool.copy_(torch.tensor([1.5, 0.25, 0.75]))
+        logits, weights = fusion(face, face_mask, audio, audio_mask)
+        torch.testing.assert_close(fusion(face, no_face, audio, torch.ones_like(audio_mask))[0], voices)
+    joint, face_alone, voice_alone = opinions.unbind(dim=2)
+    torch.testing.assert_close(logits[:2], (1.5 * joint + 0.25 * face_alone + 0.75 * voice_alone)[:2])
+    torch.testing.assert_close(voice_alone[:2], voices[:2])
+    torch.testing.assert_close(logits[2:], face_alone[2:])
+    torch.testing.assert_close(weights[:2], (3.0 * gates[:2] + torch.tensor([0.25, 0.75])) / 4.0)
+    assert weights[2:].tolist() == [[1.0, 0.0], [1.0, 0.0]]
+
+
 @pytest.mark.parametrize("face", [0, 127, 255])
 def test_a_flat_picture_gives_finite_embeddings(face):
     encoder = joined([make_member(member) for member in CONFIG.face_encoder.members]).encoder
