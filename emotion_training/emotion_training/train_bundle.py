@@ -161,7 +161,7 @@ def train_bundle(
         },
         PAIRS: {name: pair_figures(measure, pairs) for name, pairs in new_people.pairs.items()},
         "calibration": calibration_figures(folds),
-        "pool": dict(zip(OPINIONS, networks.fusion.pool.numpy().round(4).tolist(), strict=True)),
+        "pool": dict(zip(OPINIONS, networks.fusion.pool.double().numpy().round(4).tolist(), strict=True)),
     }
     return TrainedBundle(
         networks, {state: calibrate(judged.logits, judged.labels) for state, judged in states}, metrics
