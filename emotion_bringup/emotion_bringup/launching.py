@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import yaml
-from ament_index_python.packages import get_package_share_directory, get_packages_with_prefixes
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit
@@ -20,6 +20,7 @@ from launch.logging import launch_config
 from launch_ros.actions import Node
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
+from emotion_perception.nodes.audio_formats import audio_format
 from emotion_perception.nodes.starting import REFUSED
 
 LOCAL = "local"  # the camera or microphone of this computer
@@ -29,10 +30,7 @@ FACES = {"camera": "face_crop_node", "hri": "hri_faces_node"}
 EXTRAS = {"hri": "hri_bridge_node", "overlay": "overlay_node"}
 BOOLEAN = ("true", "false")
 OPEN = ("", *BOOLEAN)
-ROBOT_IS_NOT_HEARD = (
-    "audio_common_msgs is not installed: only emotion_msgs/AudioChunk is heard, not the robot's own microphone; "
-    "sudo apt install ros-$ROS_DISTRO-audio-common-msgs"
-)
+ROBOT_AUDIO = "audio_common_msgs/AudioData"  # of its microphone
 # Fast DDS of Humble and of Jazzy reads it, other middleware does not.
 FAST_DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 # Arguments that set the parameter of the same name wherever a node has it; where they are empty the parameters prevail.
@@ -57,8 +55,17 @@ def _config() -> Path:
 
 
 def robot_audio_source() -> str:
-    """The robot's microphone; without the package of its messages the face alone is still worth a start."""
-    return "audio_in" if "audio_common_msgs" in get_packages_with_prefixes() else TOPIC
+    """The robot's microphone; where its messages cannot be read the face alone is still worth a start."""
+    return TOPIC if _why_robot_is_not_heard() else "audio_in"
+
+
+def _why_robot_is_not_heard() -> str:
+    """Empty if it can be."""
+    try:
+        audio_format(ROBOT_AUDIO)
+    except ValueError as error:
+        return f"Only emotion_msgs/AudioChunk is heard, not the robot's own microphone: {error}"
+    return ""
 
 
 def graph_arguments(use_sim_time: str = "") -> list[DeclareLaunchArgument]:
@@ -198,8 +205,8 @@ def _start(
     else:
         processes = [process(name, "--start", ends=False) for name in chain]
         later = [*(process(name, "--start", ends=name in played) for name in sources), *then]
-    if arguments.get("audio_source") == TOPIC == robot_audio_source():
-        processes = [LogInfo(msg=ROBOT_IS_NOT_HEARD), *processes]
+    if arguments.get("audio_source") == TOPIC and (reason := _why_robot_is_not_heard()):
+        processes = [LogInfo(msg=reason), *processes]
     if not later:
         return processes
     gate = Node(executable="wait_until_active", arguments=chain, **common)

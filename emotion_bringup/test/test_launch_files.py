@@ -2,8 +2,10 @@
 
 import os
 import runpy
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -56,17 +58,27 @@ def test_fast_dds_profile_is_the_default_of_every_participant(monkeypatch):
     assert [participant.get("is_default_profile") for participant in participants] == ["true"]
 
 
-@pytest.mark.parametrize("installed", [False, True])
-def test_a_robot_that_cannot_be_heard_is_told_what_to_install(monkeypatch, installed):
-    packages = {"audio_common_msgs": "/opt/ros"} if installed else {}
-    monkeypatch.setattr(launching, "get_packages_with_prefixes", lambda: packages)
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        (None, "install ros-$ROS_DISTRO-audio-common-msgs."),
+        ({"data": []}, ""),
+        ({"int16_data": []}, "the other of the two packages"),  # mgonzs13's
+    ],
+)
+def test_a_robot_that_cannot_be_heard_starts_with_its_face_and_says_why(monkeypatch, fields, said):
+    for name in ("audio_common_msgs", "audio_common_msgs.msg"):
+        monkeypatch.setitem(sys.modules, name, fields and ModuleType(name))
+    if fields:
+        sys.modules["audio_common_msgs.msg"].AudioData = type("AudioData", (), fields)
     description = get_launch_description_from_python_launch_file(str(FOLDER / "tiago.launch.py"))
     context = launch.LaunchContext()
     for argument in description.get_launch_arguments():
         argument.execute(context)
+    assert context.launch_configurations["audio_source"] == ("topic" if said else "audio_in")
     started = description.entities[-1].execute(context)
     lines = [perform_substitutions(context, line.msg) for line in started if isinstance(line, LogInfo)]
-    assert lines == ([] if installed else [launching.ROBOT_IS_NOT_HEARD])
+    assert len(lines) == bool(said) and all(said in line for line in lines)
 
 
 @pytest.fixture

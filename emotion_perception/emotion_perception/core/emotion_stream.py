@@ -81,6 +81,11 @@ class EmotionStream:
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
         self._estimated_ns: int | None = None
 
+    def forget_sound(self, before_ns: int) -> None:
+        """What was captured before that stamp is nobody's, though windows that come still hold it."""
+        self._voice_since_ns = before_ns
+        self._audio_embeddings = None  # until the next window
+
     def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample]) -> None:
         """Encode the faces of one image, in one batch; those in the dark count as not seen."""
         self.counts.faces += len(faces)
@@ -242,8 +247,7 @@ class EmotionStream:
         if voice_of is None or voice_of == self._voice_of:
             return
         if self._voice_of is not None:
-            self._voice_since_ns = now_ns - SPEAKER_DELAY_NS
-            self._audio_embeddings = None  # until the next window
+            self.forget_sound(now_ns - SPEAKER_DELAY_NS)
         self._voice_of = voice_of
 
     def _may_hear(self, track_id: str, present: Collection[str], now_ns: int) -> bool:
@@ -253,8 +257,7 @@ class EmotionStream:
         window_ns = round(self.bundle.audio.window_s * NANOSECONDS_PER_S)
         if former in (None, track_id) or former in present or now_ns - former_ns > window_ns:
             return True
-        self._voice_since_ns = now_ns
-        self._audio_embeddings = None  # until there is a window with enough of the new one's voice
+        self.forget_sound(now_ns)
         return False
 
     def _usable_voice(self, now_ns: int) -> FloatArray | None:

@@ -203,14 +203,21 @@ class EmotionFusionNode(PerceptionNode):
         response.success, response.message = self._is_at_work()
         if response.success:
             self._forget()
+            self._forget_sound()
         return response
 
     def _on_pause(self, request: Pause.Request, response: Pause.Response) -> Pause.Response:
         response.success, response.message = self._is_at_work()
         if response.success:
+            if self._is_paused and not request.paused:
+                self._forget_sound()
             self._is_paused = request.paused
             self._estimates = []
         return response
+
+    def _forget_sound(self) -> None:
+        """The next windows still hold what was heard before."""
+        self._stream.forget_sound(self.get_clock().now().nanoseconds)
 
     def _is_at_work(self) -> tuple[bool, str]:
         """Whether the node is active, and else what to do about it."""
@@ -223,6 +230,7 @@ class EmotionFusionNode(PerceptionNode):
         self._take(Source.FACE, message.header.stamp, partial(self._use_faces, message))
 
     def _on_audio_window(self, message: AudioWindow) -> None:
+        self._is_muted = message.muted
         self._take(Source.AUDIO, message.header.stamp, partial(self._use_audio, message))
 
     def _take(self, source: Source, stamp: Time, use: Callable[[], None]) -> None:
@@ -251,7 +259,6 @@ class EmotionFusionNode(PerceptionNode):
 
     def _use_audio(self, message: AudioWindow) -> None:
         self._microphone_frame_id = message.header.frame_id
-        self._is_muted = message.muted
         try:
             self._stream.add_audio(
                 to_nanoseconds(message.header.stamp),
@@ -268,6 +275,7 @@ class EmotionFusionNode(PerceptionNode):
         """Publish the states that are due."""
         if not self.is_wanted():
             self._wanted_since_ns = None
+            self._estimates = []  # nobody is looked at
             return
         now_ns = self.get_clock().now().nanoseconds
         if self._wanted_since_ns is None or now_ns < self._wanted_since_ns:

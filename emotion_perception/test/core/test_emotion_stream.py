@@ -363,6 +363,17 @@ def test_words_of_one_who_left_are_not_those_of_the_next_face(stream):
     assert weights_of_voice(stream, 0.6)["b"] > 0
 
 
+def test_windows_that_come_later_still_hold_forgotten_sound_which_is_nobodys(stream):
+    hear(stream, 0)
+    assert stream.estimate(at(0))
+    stream.forget_sound(at(0.01))
+    assert stream.estimate(at(0.01)) == []
+    hear(stream, 0.05, voice_activity=0.6)
+    assert stream.estimate(at(0.05)) == [], "of 0.06 s of voice all may be from before"
+    hear(stream, 0.1)
+    assert stream.estimate(at(0.1))
+
+
 def test_one_who_left_long_ago_takes_no_words_from_the_next_face(stream):
     stream.add_faces(at(0), [face(GREEN, "a")])
     hear(stream, 0)

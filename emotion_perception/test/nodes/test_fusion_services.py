@@ -70,9 +70,10 @@ class Robot:
         ]
         self.faces.publish(FaceCropArray(header=header, image_width_px=100, image_height_px=100, faces=crops))
 
-    def sound(self, **fields):
+    def sound(self, stamp=None, **fields):
+        """Of now, or of that stamp."""
         fields = {"voice_activity": 0.9, "speaking": True, "muted": False, **fields}
-        header = Header(stamp=self.node.get_clock().now().to_msg(), frame_id="microphone")
+        header = Header(stamp=stamp or self.node.get_clock().now().to_msg(), frame_id="microphone")
         self.windows.publish(AudioWindow(header=header, sample_rate_hz=16_000, samples=to_float_array(LOUD), **fields))
 
     def judged(self, model_id="tiny"):
@@ -189,6 +190,34 @@ def test_reset_forgets_everybody(robot):
     person = robot.node._stream._people["face_1"]
     assert robot.call(Reset, "reset").success
     assert robot.node._stream._people.get("face_1") is not person, "or another, of an image that was still to come"
+
+
+@pytest.mark.parametrize("calls", [[(Reset, "reset", {})], [(Pause, "pause", {"paused": on}) for on in (True, False)]])
+def test_what_was_said_before_a_reset_or_during_a_pause_is_not_judged(graph, robot, calls):
+    robot.judged()
+    counts = robot.node._stream.counts
+    before = robot.node.get_clock().now().to_msg()
+    for service_type, name, fields in calls:
+        assert robot.call(service_type, name, **fields).success
+    robot.sound(before)
+    graph.wait_for(lambda: counts.audio_windows == 1, "the window")
+    assert counts.audio_windows_encoded == 0
+    graph.wait_for(lambda: robot.sound() or counts.audio_windows_encoded, "a window with enough of what came after")
+
+
+def test_what_nobody_looks_at_is_in_no_diagnosis(graph, bundle):
+    robot, diagnostics = Robot(graph, bundle), graph.listen(DiagnosticArray, "/diagnostics")
+    robot.judged()
+
+    def in_focus():
+        found = [status.values for array in diagnostics for status in array.status if "fusion" in status.name]
+        return next((pair.value for pair in found[-1] if pair.key == "in_focus"), "") if found else ""
+
+    graph.wait_for(lambda: robot.judged() and in_focus() == "face_1", "a diagnosis of the face")
+    for listener in [*graph.node.subscriptions]:
+        if listener.topic_name in ("/emotion/state", "/emotion/states"):
+            graph.node.destroy_subscription(listener)
+    graph.wait_for(lambda: in_focus() == "nobody", "a diagnosis of nobody")
 
 
 def test_a_face_limit_beyond_what_the_model_looks_at_is_said(graph, bundle, capfd):
