@@ -10,7 +10,7 @@ from std_msgs.msg import Bool
 from emotion_bringup.examples import robot_skills
 from emotion_bringup.examples.greet_and_slow_down import GreetAndSlowDown
 from emotion_bringup.examples.robot_skills import RobotSkills
-from emotion_msgs.msg import EmotionState
+from emotion_msgs.msg import EmotionState, EmotionStateArray
 
 
 class Server:
@@ -132,8 +132,30 @@ def test_happy_person_is_greeted_with_words_and_a_motion(graph, servers):
     state = EmotionState(label="happy", confidence=0.9, track_id="face_1")
 
     def greeted():
+        state.header.stamp = graph.node.get_clock().now().to_msg()
         publisher.publish(state)
         return servers["/tts_engine/tts"].goals and servers["/play_motion2"].goals
 
     graph.wait_for(greeted, "the greeting")
     assert servers["/play_motion2"].goals == [SimpleNamespace(motion_name="wave", skip_planning=False)]
+
+
+def test_speed_stays_limited_for_a_scared_bystander_and_states_of_the_past_are_not_heard(graph, servers, capfd):
+    node = graph.add(GreetAndSlowDown)
+    calls = []
+    node._reactions = SimpleNamespace(
+        see=lambda time_s, label: calls.append(("see", label)),
+        update=lambda time_s, track_id, label, uncertain: calls.append(("update", label)) or [],
+    )
+    state, states = graph.speak(EmotionState, "emotion/state"), graph.speak(EmotionStateArray, "emotion/states")
+    past, present = EmotionState(label="happy"), EmotionState(label="neutral")
+
+    def heard():
+        present.header.stamp = graph.node.get_clock().now().to_msg()
+        state.publish(past)
+        state.publish(present)
+        states.publish(EmotionStateArray(states=[present, EmotionState(label="scared")]))
+        return {("see", "scared"), ("update", "neutral")} <= set(calls)
+
+    graph.wait_for(heard, "both topics")
+    assert ("update", "happy") not in calls

@@ -28,6 +28,7 @@ def condition(graph):
     def tick(**fields):
         """The tree's answer to a state."""
         state = EmotionState(labels=["neutral", "happy"], model_id="test", track_id="face_1", **fields)
+        state.header.stamp = graph.node.get_clock().now().to_msg()
         seen = condition._state
         publisher.publish(state)
         graph.wait_for(lambda: condition._state is not seen, "the state")
@@ -61,13 +62,20 @@ def test_doubt_is_not_known_yet(condition):
 def test_nothing_heard_is_not_known_yet_and_says_so(condition):
     condition.tree.tick()
     assert condition.tree.root.status is Status.RUNNING
-    assert "no state on emotion/state" in condition.condition.feedback_message
+    assert "no state of the present on emotion/state" in condition.condition.feedback_message
 
 
 def test_label_that_the_model_lacks_is_a_failure_that_names_those_it_has(condition):
     condition.condition._label = "joyful"
     assert condition(label="happy", confidence=0.8) is Status.FAILURE
     assert condition.condition.feedback_message == "test does not know 'joyful', only neutral, happy"
+
+
+def test_a_state_that_took_long_to_come_is_not_heard(condition):
+    assert condition(label="neutral", confidence=0.8) is Status.FAILURE
+    heard = condition.condition._state
+    condition.condition._on_state(EmotionState(labels=["happy"], label="happy", confidence=0.8))  # of 1970
+    assert condition.condition._state is heard
 
 
 def test_old_state_says_nothing_and_fails_after_a_while(condition):

@@ -58,6 +58,21 @@ def test_what_was_felt_in_a_gap_is_not_known(person):
     assert person.feels("happy", 1.0) == [GREET]
 
 
+def test_the_robot_stays_slow_while_anybody_seems_scared_in_focus_or_not(person):
+    assert person.feels("scared", 1.5) == [SLOW_DOWN]
+    for _ in range(50):
+        person.reactions.see(person.time_s, "scared")
+        assert person.feels("neutral", 0.0, track_id="face_2") == []
+    assert person.feels("neutral", 4.0, track_id="face_2") == [FULL_SPEED]
+
+
+def test_what_is_seen_after_a_gap_lifts_no_limit_before_it_was_seen_for_long(person):
+    assert person.feels("scared", 1.5) == [SLOW_DOWN]
+    person.time_s += 60.0
+    assert person.is_away(2.5) == []
+    assert person.is_away(1.0) == [FULL_SPEED]
+
+
 def test_uncertain_happiness_is_never_greeted(person):
     assert person.feels("happy", 10.0, uncertain=True) == []
 

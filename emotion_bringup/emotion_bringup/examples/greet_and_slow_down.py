@@ -14,9 +14,10 @@ from rclpy.signals import SignalHandlerOptions
 
 from emotion_bringup.examples.reactions import Reaction, Reactions
 from emotion_bringup.examples.robot_skills import RobotSkills
-from emotion_msgs.msg import EmotionState
+from emotion_msgs.msg import EmotionState, EmotionStateArray
 
 LOOK_S = 0.1  # how often Ctrl-C is looked for
+MAX_DELAY_S = 1.0  # a state of a sample that was captured longer before it came says nothing of the present
 
 
 class GreetAndSlowDown(Node):
@@ -36,17 +37,27 @@ class GreetAndSlowDown(Node):
         self._greeting = self._text("greeting", "Hello! Nice to see you.", "What is said as a greeting")
         self._locale = self._text("locale", "en_US", "Language of the greeting")
         self._skills = RobotSkills(self)
+        self.create_subscription(EmotionStateArray, "emotion/states", self._on_states, 10)
         self.create_subscription(EmotionState, "emotion/state", self._on_state, 10)
 
     def end(self) -> None:
         """Leave the robot as it was."""
         self._skills.end()
 
+    def _on_states(self, everybody: EmotionStateArray) -> None:
+        for state in everybody.states:
+            self._reactions.see(self._now_s(), state.label)
+
     def _on_state(self, state: EmotionState) -> None:
-        # Not the stamp of the state: it is that of the newest sample, and goes back when the newer modality ends.
-        time_s = self.get_clock().now().nanoseconds / 1e9
+        # Decisions go by the arrival: the stamp, of the newest sample, goes back when the newer modality ends.
+        time_s = self._now_s()
+        if abs(time_s - (state.header.stamp.sec + state.header.stamp.nanosec / 1e9)) > MAX_DELAY_S:
+            return
         for reaction in self._reactions.update(time_s, state.track_id, state.label, state.uncertain):
             self._react(reaction, state)
+
+    def _now_s(self) -> float:
+        return float(self.get_clock().now().nanoseconds / 1e9)
 
     def _react(self, reaction: Reaction, state: EmotionState) -> None:
         now = f"{state.track_id or 'somebody'} is {state.label} ({state.confidence:.0%})"

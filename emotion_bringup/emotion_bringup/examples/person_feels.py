@@ -23,6 +23,8 @@ except ModuleNotFoundError as error:
 
 Status = py_trees.common.Status
 
+MAX_DELAY_S = 1.0  # a state of a sample that was captured longer before it came says nothing of the present
+
 
 class PersonFeels(py_trees.behaviour.Behaviour):
     """SUCCESS: the person in focus feels it; FAILURE: not, or nobody is there; RUNNING: that is not known yet.
@@ -78,6 +80,8 @@ class PersonFeels(py_trees.behaviour.Behaviour):
         return status
 
     def _on_state(self, state: EmotionState) -> None:
+        if abs(self._now_s() - (state.header.stamp.sec + state.header.stamp.nanosec / 1e9)) > MAX_DELAY_S:
+            return
         self._state, self._arrival_s = state, self._now_s()
         if not state.uncertain or state.label == EmotionState.NOBODY:
             self._known_s = self._arrival_s
@@ -86,7 +90,7 @@ class PersonFeels(py_trees.behaviour.Behaviour):
         state = self._state
         # Ages below 0 are those of a simulation that has begun anew.
         if state is None or not 0.0 <= self._now_s() - self._arrival_s <= self._max_age_s:
-            return Status.RUNNING, f"no state on emotion/state for {self._max_age_s:g} s"
+            return Status.RUNNING, f"no state of the present on emotion/state for {self._max_age_s:g} s"
         if state.label == EmotionState.NOBODY:
             return Status.FAILURE, "nobody is there"
         if self._label not in state.labels:

@@ -52,14 +52,20 @@ class Reactions:
         """
         if time_s < self._last_s:  # a simulation or a bag has begun anew
             self._greeted_s.clear()
-            self._caution_s = time_s
         is_unbroken = 0.0 <= time_s - self._last_s <= MAX_GAP_S
+        if not is_unbroken:
+            self._caution_s = time_s  # somebody may have needed it meanwhile
         self._last_s = time_s
         held = None if uncertain else (track_id, label)
         if held != self._held or not is_unbroken:
             self._held, self._since_s = held, time_s
         counts = held is not None and time_s - self._since_s >= self._dwell_s
         return [*self._greeting(time_s, track_id, label, counts), *self._speed(time_s, label, counts)]
+
+    def see(self, time_s: float, label: str) -> None:
+        """Take what anybody seems to feel, in focus or not: who needs caution keeps the robot slow."""
+        if label == self._caution:
+            self._caution_s = time_s
 
     def _greeting(self, time_s: float, track_id: str, label: str, counts: bool) -> list[Reaction]:
         self._greeted_s = {who: when for who, when in self._greeted_s.items() if time_s - when < self._greet_again_s}
@@ -69,8 +75,8 @@ class Reactions:
         return [Reaction.GREET]
 
     def _speed(self, time_s: float, label: str, counts: bool) -> list[Reaction]:
+        self.see(time_s, label)  # a doubt is no reason to slow down, but one to stay slow
         if label == self._caution:
-            self._caution_s = time_s  # a doubt is no reason to slow down, but one to stay slow
             if counts and not self._is_slow:
                 self._is_slow = True
                 return [Reaction.SLOW_DOWN]
