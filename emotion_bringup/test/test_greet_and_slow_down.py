@@ -9,6 +9,7 @@ from std_msgs.msg import Bool
 
 from emotion_bringup.examples import robot_skills
 from emotion_bringup.examples.greet_and_slow_down import GreetAndSlowDown
+from emotion_bringup.examples.reactions import Reaction
 from emotion_bringup.examples.robot_skills import RobotSkills
 from emotion_msgs.msg import EmotionState, EmotionStateArray
 
@@ -124,6 +125,52 @@ def test_missing_packages_are_said(graph, monkeypatch, capfd):
         "Would lift the limit of the speed: nav2_msgs is not installed.",
     ):
         assert sentence in log
+
+
+def test_limit_is_told_again_until_it_is_lifted_and_a_missing_listener_is_told_of_once(
+    graph, servers, monkeypatch, capfd
+):
+    told = []
+    publisher = SimpleNamespace(
+        publish=lambda message: told.append(message.speed_limit),
+        get_subscription_count=lambda: 0,
+        wait_for_all_acked=lambda timeout: True,
+    )
+    create_publisher = graph.node.create_publisher
+    monkeypatch.setattr(
+        graph.node,
+        "create_publisher",
+        lambda kind, topic, qos: publisher if topic == "/speed_limit" else create_publisher(kind, topic, qos),
+    )
+
+    def speed_limit(**fields):
+        return SimpleNamespace(header=SimpleNamespace(), **fields)
+
+    types = {"SpeedLimit": speed_limit}
+    monkeypatch.setattr(robot_skills, "optional_type", lambda module, name: types.get(name))
+    monkeypatch.setattr(robot_skills, "REPEAT_S", 0.02)
+    skills = RobotSkills(graph.node)
+    skills.limit_speed(40.0)
+    graph.wait_for(lambda: len(told) >= 4, "the limit, again and again")
+    assert capfd.readouterr().err.count("nobody listens to /speed_limit") == 1
+    skills.end()
+    told_at_the_end = list(told)
+    assert told_at_the_end[-1] == 0.0 and set(told_at_the_end[:-1]) == {40.0}
+    later = []
+    graph.node.create_timer(0.1, lambda: later.append(True))
+    graph.wait_for(lambda: later, "five times the repetition")
+    assert told == told_at_the_end
+
+
+@pytest.mark.parametrize(("missing", "is_due_again"), [(["/tts_engine/tts"], False), (None, True)])
+def test_greeting_that_nobody_could_give_is_not_counted_as_given(graph, servers, missing, is_due_again):
+    node = graph.add(GreetAndSlowDown)
+    for name in missing or servers:
+        servers[name].is_there = False
+    forgotten = []
+    node._reactions.forget_greeting = forgotten.append
+    node._react(Reaction.GREET, EmotionState(label="happy", confidence=0.9, track_id="face_1"))
+    assert forgotten == ["face_1"] * is_due_again
 
 
 def test_happy_person_is_greeted_with_words_and_a_motion(graph, servers):

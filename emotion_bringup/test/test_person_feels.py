@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from rclpy.time import Time
 
 from emotion_msgs.msg import EmotionState
 
@@ -20,14 +21,14 @@ import emotion_bringup.examples.person_feels
 
 @pytest.fixture
 def condition(graph):
-    condition = PersonFeels("happy", min_confidence=0.6, max_age_s=30.0, wait_s=60.0)
+    condition = PersonFeels("happy", min_confidence=0.6, max_age_s=30.0, wait_s=60.0, hold_s=0.0)
     tree = py_trees.trees.BehaviourTree(py_trees.composites.Sequence("greet", memory=False, children=[condition]))
     tree.setup(node=graph.node)
     publisher = graph.speak(EmotionState, "emotion/state")
 
-    def tick(**fields):
+    def tick(track_id="face_1", **fields):
         """The tree's answer to a state."""
-        state = EmotionState(labels=["neutral", "happy"], model_id="test", track_id="face_1", **fields)
+        state = EmotionState(labels=["neutral", "happy"], model_id="test", track_id=track_id, **fields)
         state.header.stamp = graph.node.get_clock().now().to_msg()
         seen = condition._state
         publisher.publish(state)
@@ -53,6 +54,61 @@ def test_person_who_feels_it_is_a_success(condition):
 )
 def test_person_who_does_not_is_a_failure(condition, fields):
     assert condition(**fields) is Status.FAILURE
+
+
+def test_voice_without_a_face_is_a_failure(condition):
+    assert condition(track_id="", label="happy", confidence=0.8) is Status.FAILURE
+    assert condition.condition.feedback_message == "a voice without a face"
+
+
+@pytest.fixture
+def happy(graph):
+    condition = PersonFeels("happy", 0.6)
+    condition.setup(node=graph.node)
+    condition._now_s = lambda: condition.time_s
+    condition.time_s = 100.0
+
+    def happy(for_s, track_id="face_1", uncertain=False):
+        """The condition's answers to states 10 times a second."""
+        statuses = []
+        for _ in range(round(for_s * 10)):
+            condition.time_s = round(condition.time_s + 0.1, 1)
+            state = EmotionState(labels=["happy"], label="happy", confidence=0.8, track_id=track_id)
+            state.uncertain = uncertain
+            state.header.stamp = Time(nanoseconds=round(condition.time_s * 1e9)).to_msg()
+            condition._on_state(state)
+            statuses.append(condition.update())
+        return statuses
+
+    happy.condition = condition
+    return happy
+
+
+def test_what_holds_for_a_second_is_a_success_and_not_known_before(happy):
+    assert happy(1.0) == [Status.RUNNING] * 10
+    assert happy.condition.feedback_message == "happy (80%), for less than 1 s"
+    assert happy(2.0) == [Status.SUCCESS] * 20
+
+
+def test_one_state_holds_no_longer_by_being_looked_at_again(happy):
+    happy(0.8)
+    happy.condition.time_s += 0.4
+    assert happy.condition.update() is Status.RUNNING
+
+
+@pytest.mark.parametrize("interruption", [{"track_id": "face_2"}, {"uncertain": True}])
+def test_interrupted_state_does_not_hold(happy, interruption):
+    for _ in range(3):
+        assert happy(0.8) == [Status.RUNNING] * 8
+        assert happy(0.1, **interruption) == [Status.RUNNING]
+
+
+@pytest.mark.parametrize("gap_s", [2.0, -50.0])
+def test_state_does_not_hold_over_a_gap_nor_when_time_is_set_back(happy, gap_s):
+    assert happy(2.0)[-1] is Status.SUCCESS
+    happy.condition.time_s += gap_s
+    assert happy(1.0) == [Status.RUNNING] * 10
+    assert happy(0.1) == [Status.SUCCESS]
 
 
 def test_doubt_is_not_known_yet(condition):

@@ -93,6 +93,14 @@ def test_same_face_is_greeted_again_only_after_a_while(person):
     assert person.feels("happy", 2.0) == [GREET]
 
 
+def test_greeting_that_could_not_be_given_is_due_again_when_the_happiness_begins_anew(person):
+    assert person.feels("happy", 2.0) == [GREET]
+    person.reactions.forget_greeting("face_1")
+    assert person.feels("happy", 5.0) == []
+    assert person.feels("neutral", 0.5) == []
+    assert person.feels("happy", 2.0) == [GREET]
+
+
 def test_each_face_is_greeted(person):
     assert person.feels("happy", 2.0) == [GREET]
     assert person.feels("happy", 2.0, track_id="face_2") == [GREET]

@@ -65,9 +65,10 @@ class GreetAndSlowDown(Node):
             now = "nobody is scared any more"
         self.get_logger().info(f"{now}: {reaction.value}")
         if reaction is Reaction.GREET:
-            self._skills.say(self._greeting, self._locale)
-            if self._motion_name:
-                self._skills.play(self._motion_name)
+            is_said = self._skills.say(self._greeting, self._locale)
+            is_shown = bool(self._motion_name) and self._skills.play(self._motion_name)
+            if not is_said and not is_shown:
+                self._reactions.forget_greeting(state.track_id)
         else:
             self._skills.limit_speed(self._slow_percent if reaction is Reaction.SLOW_DOWN else 0.0)
 

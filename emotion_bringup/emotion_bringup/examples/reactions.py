@@ -67,6 +67,12 @@ class Reactions:
         if label == self._caution:
             self._caution_s = time_s
 
+    def forget_greeting(self, track_id: str) -> None:
+        """Take back a greeting that could not be given; it is due again when the state has ended and holds anew."""
+        self._greeted_s.pop(track_id, None)
+        # Not at once: the next state, a tenth of a second later, would ask the same missing server.
+        self._since_s = float("inf")
+
     def _greeting(self, time_s: float, track_id: str, label: str, counts: bool) -> list[Reaction]:
         self._greeted_s = {who: when for who, when in self._greeted_s.items() if time_s - when < self._greet_again_s}
         if not counts or label != self._greet or not track_id or track_id in self._greeted_s:

@@ -14,6 +14,8 @@ from std_msgs.msg import Bool
 # A speech server that dies says no more when it ends; nobody may stay unheard for ever.
 SPEECH_LIMIT_S = 20.0
 ACKNOWLEDGEMENT_S = 0.5
+# A limit is told again so often, for a Nav2 that starts later.
+REPEAT_S = 1.0
 
 
 class RobotSkills:
@@ -26,12 +28,14 @@ class RobotSkills:
         self._speaking_publisher = node.create_publisher(Bool, "emotion/robot_speaking", 10)
         self._utterances: set[object] = set()
         self._speed_limit = optional_type("nav2_msgs.msg", "SpeedLimit")
-        self._is_limited = False
+        self._limit_percent = 0.0
         if self._speed_limit:
             self._speed_publisher = node.create_publisher(self._speed_limit, "/speed_limit", 10)
+            self._speed_timer = node.create_timer(REPEAT_S, self._tell_limit)
+            self._speed_timer.cancel()
 
-    def say(self, text: str, locale: str) -> None:
-        """Speak, and tell the emotion suite that it hears the robot meanwhile."""
+    def say(self, text: str, locale: str) -> bool:
+        """Speak, and tell the emotion suite that it hears the robot meanwhile; False where nobody could be asked."""
         utterance = object()
 
         def end() -> None:
@@ -41,38 +45,48 @@ class RobotSkills:
                 self._speaking_publisher.publish(Bool(data=False))
 
         if not self._speech.is_ready(f"say {text!r}"):
-            return
+            return False
         limit = self._node.create_timer(SPEECH_LIMIT_S, end)
         self._utterances.add(utterance)
         self._speaking_publisher.publish(Bool(data=True))
         self._speech.send(end, input=text, locale=locale)
+        return True
 
-    def play(self, motion_name: str) -> None:
-        """Play a motion of play_motion2, planned around obstacles."""
-        if self._motion.is_ready(f"play the motion {motion_name}"):
-            self._motion.send(lambda: None, motion_name=motion_name, skip_planning=False)
+    def play(self, motion_name: str) -> bool:
+        """Play a motion of play_motion2, planned around obstacles; False where nobody could be asked."""
+        if not self._motion.is_ready(f"play the motion {motion_name}"):
+            return False
+        self._motion.send(lambda: None, motion_name=motion_name, skip_planning=False)
+        return True
 
     def limit_speed(self, percent: float) -> None:
-        """Limit the speed of navigation to a share of its maximum; 0 lifts the limit."""
+        """Limit the speed of navigation to a share of its maximum, told again and again; 0 lifts the limit."""
         wish = f"limit the speed to {percent:g} %" if percent else "lift the limit of the speed"
         if not self._speed_limit:
             self._node.get_logger().info(f"Would {wish}: nav2_msgs is not installed.")
             return
         if not self._speed_publisher.get_subscription_count():
             self._node.get_logger().warning(f"Wants to {wish}, but nobody listens to /speed_limit; is Nav2 running?")
-        self._is_limited = percent > 0.0
-        message = self._speed_limit(percentage=True, speed_limit=percent)
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        self._speed_publisher.publish(message)
+        self._limit_percent = percent
+        self._tell_limit()
+        if percent:
+            self._speed_timer.reset()
+        else:
+            self._speed_timer.cancel()
 
     def end(self) -> None:
         """Leave nothing behind: the microphone heard again, the speed as it was."""
         if self._utterances:
             self._speaking_publisher.publish(Bool(data=False))
             self._speaking_publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGEMENT_S))
-        if self._is_limited:
+        if self._limit_percent:
             self.limit_speed(0.0)
             self._speed_publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGEMENT_S))
+
+    def _tell_limit(self) -> None:
+        message = self._speed_limit(percentage=True, speed_limit=self._limit_percent)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._speed_publisher.publish(message)
 
 
 class OptionalAction:
