@@ -53,6 +53,16 @@ def test_refusal_is_one_sentence_and_an_exit_status_of_its_own(start, parameter,
     assert line.startswith("[FATAL]") and sentence in line
 
 
+@pytest.mark.parametrize("text", ["not: [valid", "rate_hz: 10.0"])
+def test_parameter_file_that_is_none_is_refused_in_the_same_way(start, tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    process = start(*program("nodes.audio_window_node", "--start", "--ros-args", "--params-file", str(path)))
+    assert process.end() == REFUSED
+    (line,) = process.output.strip().splitlines()
+    assert line.startswith("[FATAL]") and "README's section Parameters" in line
+
+
 def test_pipeline_of_named_nodes_follows_a_namespace_and_a_remapping(graph, start, tiny_bundle):
     states = graph.listen(EmotionState, "/robot/mood")
     remapping = ("--ros-args", "-r", "__ns:=/robot", "-r", "emotion/state:=mood", "-p", f"model:={tiny_bundle}")

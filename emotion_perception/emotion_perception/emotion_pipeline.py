@@ -5,13 +5,10 @@ nodes, topics and parameter files are those of the one-node-a-process form.
 """
 
 import argparse
-import sys
 from importlib import import_module
 
-from rclpy.utilities import remove_ros_args
-
 from emotion_perception.nodes.perception_node import PerceptionNode
-from emotion_perception.nodes.starting import run_active
+from emotion_perception.nodes.starting import own_arguments, run_active
 
 NODES = {
     "audio_window_node": "AudioWindowNode",
@@ -52,7 +49,7 @@ def main() -> None:
         metavar="NODE",
         help=f"the nodes instead, sources last: {', '.join(NODES)}",
     )
-    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    arguments = own_arguments(parser)
     names = arguments.nodes or [*CHAIN, *SOURCES[arguments.source]]
     run_active([node_class(name) for name in names])
 

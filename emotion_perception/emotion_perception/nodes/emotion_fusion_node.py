@@ -28,6 +28,7 @@ from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parame
 from emotion_perception.nodes.starting import run
 
 QUEUE = QoSProfile(depth=10)
+NEWEST = QoSProfile(depth=3)  # on a computer that falls behind, more would be too old before its turn comes
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 UNSEEN = "somebody unseen"  # in the diagnostics, who has no track id
 TOPICS = {Source.FACE: "emotion/faces", Source.AUDIO: "emotion/audio_window"}
@@ -123,8 +124,8 @@ class EmotionFusionNode(PerceptionNode):
             "/diagnostics.",
         )
         self._delays_s: dict[Source, float] = {}  # of the newest samples since the last diagnosis, from capture to here
-        self.add_subscription(FaceCropArray, TOPICS[Source.FACE], self._on_faces, QUEUE)
-        self.add_subscription(AudioWindow, TOPICS[Source.AUDIO], self._on_audio_window, QUEUE)
+        self.add_subscription(FaceCropArray, TOPICS[Source.FACE], self._on_faces, NEWEST)
+        self.add_subscription(AudioWindow, TOPICS[Source.AUDIO], self._on_audio_window, NEWEST)
         self.add_timer(0.5 / self.value("rate_hz"), self._judge)  # for the moments that no sample makes due
 
     def diagnose(self) -> Diagnosis:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -12,7 +11,7 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
-from emotion_perception.nodes.hri_messages import hri_messages
+from emotion_perception.nodes.hri_messages import face_topic, hri_messages
 from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
@@ -105,11 +104,8 @@ class HriBridgeNode(PerceptionNode):
             if face.track_id not in self._faces:
                 try:
                     self._faces[face.track_id] = self._make_face(face.track_id)
-                except InvalidTopicNameException:
-                    self._refusal = (
-                        f"The track id {face.track_id!r} makes no topic name; "
-                        "expected letters, digits and _, no digit first."
-                    )
+                except ValueError as error:
+                    self._refusal = str(error)
                     continue
             self._faces[face.track_id].seen_ns = stamp_ns
             self._publish_face(face, message)
@@ -128,8 +124,10 @@ class HriBridgeNode(PerceptionNode):
             self._publish_tracked(Header(stamp=now.to_msg()))
 
     def _make_face(self, track_id: str) -> HriFace:
+        topic = face_topic(self._topic, track_id)
+
         def publisher(message_type: type, name: str) -> Publisher:
-            return self.add_publisher(message_type, f"{self._topic}/{track_id}/{name}", NEWEST)
+            return self.add_publisher(message_type, f"{topic}/{name}", NEWEST)
 
         # The longest name first: where a topic of that name is possible the others are, and none is left half made.
         expression = publisher(self._messages.Expression, "expression")

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
@@ -13,7 +12,7 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.nodes.conversions import ImageError, image_to_rgb, rgb_to_image
-from emotion_perception.nodes.hri_messages import hri_messages
+from emotion_perception.nodes.hri_messages import face_topic, hri_messages
 from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode, TopicArrivals
 from emotion_perception.nodes.starting import run
 
@@ -61,10 +60,8 @@ class HriFacesNode(PerceptionNode):
         for face_id in set(message.ids) - self._subscriptions_of.keys():
             try:
                 self._subscriptions_of[face_id] = self._subscribe(face_id)
-            except InvalidTopicNameException:
-                self._arrivals.refuse(
-                    f"The face id {face_id!r} makes no topic name; expected letters, digits and _, no digit first."
-                )
+            except ValueError as error:
+                self._arrivals.refuse(str(error))
         if not self._subscriptions_of:
             self._crops = None
         elif self._crops is None:
@@ -75,11 +72,12 @@ class HriFacesNode(PerceptionNode):
             self._publisher.publish(FaceCropArray(header=message.header, image_width_px=1, image_height_px=1))
 
     def _subscribe(self, face_id: str) -> list[Subscription]:
-        topic = f"{self._topic}/{face_id}"
+        topic = face_topic(self._topic, face_id)
         region_type = self._messages.NormalizedRegionOfInterest2D
+        # The longest name first: where a topic of that name is possible the other is, and none is left half made.
         return [
-            self.add_subscription(region_type, f"{topic}/roi", partial(self._on_region, face_id), NEWEST),
             self.add_subscription(Image, f"{topic}/cropped", partial(self._on_cropped, face_id), NEWEST),
+            self.add_subscription(region_type, f"{topic}/roi", partial(self._on_region, face_id), NEWEST),
         ]
 
     def _on_region(self, face_id: str, region: Any) -> None:

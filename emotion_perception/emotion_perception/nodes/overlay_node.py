@@ -4,7 +4,6 @@ from collections import OrderedDict
 
 import cv2
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -20,7 +19,7 @@ from emotion_perception.nodes.conversions import (
     to_nanoseconds,
 )
 from emotion_perception.nodes.face_crop_node import TRANSPORTS
-from emotion_perception.nodes.perception_node import OVERLAY_TOPIC, Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.perception_node import OVERLAY_TOPIC, Diagnosis, Parameter, PerceptionNode, TopicArrivals
 from emotion_perception.nodes.starting import run
 
 LOOK_PERIOD_S = 0.5  # how often the node looks whether somebody watches
@@ -56,24 +55,33 @@ class OverlayNode(PerceptionNode):
         self._images: OrderedDict[int, Image | CompressedImage] = OrderedDict()  # by stamp in nanoseconds
         self._states: dict[str, EmotionState] = {}  # the newest, by track id
         self._drawn = 0
-        self._refusal = ""
+        self._is_watched = False
+        self._arrivals = self._expect_images()
         self.add_timer(LOOK_PERIOD_S, self._on_look)
 
     def diagnose(self) -> Diagnosis:
-        refusal, self._refusal = self._refusal, ""
         values = {"images": self._drawn}
-        if refusal:
-            return Diagnosis(DiagnosticStatus.ERROR, refusal, values)
-        return Diagnosis(values=values)
+        return self._arrivals.diagnose(**values) if self._is_watched else Diagnosis(values=values)
+
+    def _expect_images(self) -> TopicArrivals:
+        """The images of the camera from now on."""
+        parameters = "image_topic and image_transport of overlay_node"
+        return TopicArrivals(self, self._message_type, self.value("image_topic"), parameters)
 
     def _on_look(self) -> None:
         is_watched = bool(self._publisher.get_subscription_count())
+        if is_watched and not self._is_watched:
+            self._arrivals = self._expect_images()
+        self._is_watched = is_watched
         if is_watched and not self._subscriptions_of_watching:
-            self._subscriptions_of_watching = [
-                self.add_subscription(self._message_type, self.value("image_topic"), self._on_image, NEWEST),
-                self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE),
-                self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE),
-            ]
+            try:
+                self._subscriptions_of_watching = [
+                    self.add_subscription(self._message_type, self.value("image_topic"), self._on_image, NEWEST),
+                    self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE),
+                    self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE),
+                ]
+            except ValueError as error:  # the topic is another node's of this process, with another type
+                self._arrivals.refuse(str(error))
         if not is_watched:
             while self._subscriptions_of_watching:
                 self.remove_subscription(self._subscriptions_of_watching.pop())
@@ -81,6 +89,7 @@ class OverlayNode(PerceptionNode):
             self._states = {}
 
     def _on_image(self, image: Image | CompressedImage) -> None:
+        self._arrivals.receive()
         self._images[to_nanoseconds(image.header.stamp)] = image
         if len(self._images) > IMAGES_KEPT:
             self._images.popitem(last=False)
@@ -97,7 +106,7 @@ class OverlayNode(PerceptionNode):
             pixels = self._to_rgb(image).copy()
             check_image_size(faces)
         except ImageError as error:
-            self._refusal = str(error)
+            self._arrivals.refuse(str(error))
             return
         states = {
             track_id: state
@@ -105,7 +114,7 @@ class OverlayNode(PerceptionNode):
             if abs(to_nanoseconds(state.header.stamp) - stamp_ns) <= STATE_LIMIT_NS
         }
         for refusal in draw(pixels, faces, states):
-            self._refusal = refusal
+            self._arrivals.refuse(refusal)
         self._publisher.publish(rgb_to_image(pixels, faces.header))
         self._drawn += 1
 

@@ -1,8 +1,10 @@
 """What every node of the suite has in common: parameters from one file, a symmetric life cycle, diagnostics."""
 
+import re
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -27,6 +30,8 @@ from rclpy.timer import Timer
 DIAGNOSTICS_PERIOD_S = 1.0
 # A source that has been silent for so long is worth a warning.
 SILENCE_LIMIT_S = 2.0
+# Diagnoses without a complaint until the log says that all is well: each broken image in ten is no news.
+WELL_AFTER = 5
 TOPIC_SUFFIX = "_topic"  # a parameter so named is the name of a topic
 OPTIONAL_TOPICS = ("tts_status_topic",)  # parameters which may be empty, for no topic
 OVERLAY_TOPIC = "emotion/image"  # the camera's images with faces drawn into them: for people, not for the nodes
@@ -89,7 +94,8 @@ class PerceptionNode(LifecycleNode):
         self._added_services: list[Service] = []
         self._added_subscriptions: list[Subscription] = []
         self._added_timers: list[Timer] = []
-        self._last_diagnosis = Diagnosis()
+        self._complaints: set[str] = set()  # that the log has heard since all was well, without their numbers
+        self._well_for = 0  # diagnoses
         self._transition_refusal = ""  # why the last transition failed
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A simulation that stands still is a reason to say so: the timer follows no simulated clock.
@@ -114,8 +120,9 @@ class PerceptionNode(LifecycleNode):
         return self.get_parameter(name).value
 
     def add_publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Publisher:
-        """Create a publisher that lives until cleanup."""
-        publisher = self.create_publisher(message_type, topic, qos)
+        """Create a publisher that lives until cleanup; ValueError for a topic that cannot be had."""
+        with _explained(message_type, topic):
+            publisher = self.create_publisher(message_type, topic, qos)
         self._added_publishers.append(publisher)
         return publisher
 
@@ -126,8 +133,9 @@ class PerceptionNode(LifecycleNode):
     def add_subscription(
         self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> Subscription:
-        """Create a subscription that lives until deactivation."""
-        subscription = self.create_subscription(message_type, topic, callback, qos)
+        """Create a subscription that lives until deactivation; ValueError for a topic that cannot be had."""
+        with _explained(message_type, topic):
+            subscription = self.create_subscription(message_type, topic, callback, qos)
         self._added_subscriptions.append(subscription)
         return subscription
 
@@ -263,13 +271,7 @@ class PerceptionNode(LifecycleNode):
 
     def _diagnose(self) -> None:
         diagnosis = self.diagnose() if self.is_active else self._diagnose_inactive()
-        last, self._last_diagnosis = self._last_diagnosis, diagnosis
-        has_been_logged = diagnosis.message == self._transition_refusal
-        if (diagnosis.level, diagnosis.message) != (last.level, last.message) and not has_been_logged:
-            if diagnosis.level != DiagnosticStatus.OK:
-                self.get_logger().warning(diagnosis.message)
-            elif last.level != DiagnosticStatus.OK:
-                self.get_logger().info("All is well again.")
+        self._log(diagnosis)
         status = DiagnosticStatus(
             level=diagnosis.level,
             name=self.get_fully_qualified_name(),
@@ -280,6 +282,22 @@ class PerceptionNode(LifecycleNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(message)
+
+    def _log(self, diagnosis: Diagnosis) -> None:
+        """Log a complaint once until all is well again; one that differs in its numbers is the same."""
+        if not self.is_active:  # why it is not, the transition has said
+            self._complaints.clear()
+        elif diagnosis.level != DiagnosticStatus.OK:
+            self._well_for = 0
+            complaint = re.sub(r"\d+", "", diagnosis.message)
+            if complaint not in self._complaints:
+                self._complaints.add(complaint)
+                self.get_logger().warning(diagnosis.message)
+        elif self._complaints:
+            self._well_for += 1
+            if self._well_for == WELL_AFTER:
+                self._complaints.clear()
+                self.get_logger().info("All is well again.")
 
     def _diagnose_inactive(self) -> Diagnosis:
         if self._transition_refusal:
@@ -373,6 +391,22 @@ class TopicArrivals(Arrivals):
     def _published_types(self, topic: str) -> set[str]:
         """Types of what others publish; those of subscriptions do not count."""
         return {publisher.topic_type for publisher in self._node.get_publishers_info_by_topic(topic)}
+
+
+@contextmanager
+def _explained(message_type: type, topic: str) -> Iterator[None]:
+    """ValueError, with a sentence for the user, where the graph refuses the topic."""
+    try:
+        yield
+    except InvalidTopicNameException:
+        raise ValueError(
+            f"{topic[:80]!r} cannot be the name of a topic; expected at most 247 letters, digits, _ and /."
+        ) from None
+    except rclpy_implementation.RCLError:
+        raise ValueError(
+            f"{topic} cannot carry {message_type.__name__}, as this process has it with another type; expected one "
+            "type a topic, so check the parameters that name topics and choose their types."
+        ) from None
 
 
 def _describe(parameter: Parameter, default: Any) -> ParameterDescriptor:

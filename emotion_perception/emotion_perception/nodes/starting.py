@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from rclpy.exceptions import ParameterException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 
@@ -67,6 +68,18 @@ def run_active(node_classes: Sequence[Callable[[], PerceptionNode]]) -> None:
         sys.exit(REFUSED)
 
 
+def own_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Of the command line, what is not for ROS; the exit status is REFUSED where ROS cannot read its part, a parameter
+    file that is none among it.
+    """
+    try:
+        return parser.parse_args(remove_ros_args(sys.argv)[1:])
+    except rclpy_implementation.RCLInvalidROSArgsError as error:
+        reason = " ".join(str(error).split())
+        print(f"[FATAL] {reason}; README's section Parameters says what is expected.", file=sys.stderr)
+        sys.exit(REFUSED)
+
+
 def run(node_class: Callable[[], PerceptionNode]) -> None:
     """The process of one node."""
     parser = argparse.ArgumentParser(epilog="Parameters: --ros-args --params-file FILE")
@@ -76,7 +89,7 @@ def run(node_class: Callable[[], PerceptionNode]) -> None:
         help="configure and activate the node; without, that is done with ros2 lifecycle set. "
         f"The exit status is {REFUSED} if the node refuses.",
     )
-    if parser.parse_args(remove_ros_args(sys.argv)[1:]).start:
+    if own_arguments(parser).start:
         run_active([node_class])
     else:
         spin([node_class])

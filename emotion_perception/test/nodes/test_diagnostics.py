@@ -1,5 +1,7 @@
 """What is missing is said in the log and in /diagnostics, with what was expected."""
 
+import re
+
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -117,18 +119,50 @@ def test_fusion_that_gets_one_of_the_two_is_well_until_that_falls_silent_as_well
 ):
     node = graph.start(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)))
     source = graph.speak(message_type, f"/emotion/{topic}", 10)
-    last = node._last_diagnosis
-    diagnoses = []
+    arrays = graph.listen(DiagnosticArray, "/diagnostics")
 
-    def have_come():
+    def levels():
+        return [status.level for array in arrays for status in array.status]
+
+    def is_well():
         source.publish(message_type())
-        if node._last_diagnosis is not last and node._arrivals._received:
-            diagnoses.append(node._last_diagnosis)
-        return len({id(each) for each in diagnoses}) > 3
+        return node._arrivals._received and levels()[-3:] == 3 * [DiagnosticStatus.OK]
 
-    graph.wait_for(have_come, "some diagnoses")
-    assert node._last_diagnosis.level == DiagnosticStatus.OK
-    graph.wait_for(lambda: node._last_diagnosis.level == DiagnosticStatus.WARN, "the silence")
+    graph.wait_for(is_well, "some diagnoses")
+    graph.wait_for(lambda: levels()[-1] == DiagnosticStatus.WARN, "the silence")
+
+
+def test_complaint_is_logged_once_until_all_has_been_well_for_a_while(graph, capfd):
+    node = graph.start(AudioWindowNode)
+    capfd.readouterr()
+
+    def logged(*messages):
+        for message in messages:
+            level = DiagnosticStatus.ERROR if message else DiagnosticStatus.OK
+            node._log(perception_node.Diagnosis(level, message))
+        return re.findall(r"\[audio_window_node\]: (.*)", capfd.readouterr().err)
+
+    well = perception_node.WELL_AFTER * [""]
+    assert logged(
+        "5 bytes are too few", "", "7 bytes are too few", "", "no face", *well[1:], "9 bytes are too few"
+    ) == [
+        "5 bytes are too few",
+        "no face",
+    ], "in turn with what is well, and in other numbers, a complaint is no news"
+    assert logged(*well, *well) == ["All is well again."]
+    assert logged("9 bytes are too few") == ["9 bytes are too few"]
+
+
+def test_node_that_is_deactivated_is_not_said_to_be_well(graph, capfd):
+    node = graph.start(AudioWindowNode)
+    complaint = perception_node.Diagnosis(DiagnosticStatus.ERROR, "deaf")
+    node._log(complaint)
+    node.trigger_deactivate()
+    for _ in range(2 * perception_node.WELL_AFTER):
+        node._log(perception_node.Diagnosis(message="inactive"))
+    node.trigger_activate()
+    node._log(complaint)
+    assert re.findall(r"\[audio_window_node\]: (.*)", capfd.readouterr().err) == 2 * ["deaf"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from emotion_perception.core.moments import Source
 from emotion_perception.core.person import FaceSample
 from emotion_perception.nodes.conversions import rgb_to_image, to_float_array
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
+from emotion_perception.testing.graph import TIMEOUT_S
 from emotion_perception.testing.tiny_bundle import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
 
 GREEN = np.full((SIDE_PX, SIDE_PX, 3), (0, 255, 0), np.uint8)
@@ -335,3 +336,18 @@ def test_face_without_a_size_of_its_image_is_said(graph, robot):
     message = graph.wait_for(lambda: messages_of(diagnostics, DiagnosticStatus.ERROR), "the diagnosis")[0]
     assert "expected its size" in message
     assert robot.judged().label == "happy"
+
+
+def test_node_that_has_fallen_behind_goes_on_with_the_newest(robot, monkeypatch):
+    robot.judged()
+    seen = []
+
+    def add_faces(stamp_ns, samples):
+        seen.extend(sample.track_id for sample in samples)
+
+    monkeypatch.setattr(robot.node._stream, "add_faces", add_faces)
+    for number in range(10):  # while the node does nothing
+        robot.show((f"face_{number}", 40, float("nan")))
+    assert robot.faces.wait_for_all_acked(Duration(seconds=TIMEOUT_S))
+    robot.graph.wait_for(lambda: "face_9" in seen, "the last one")
+    assert seen[-3:] == ["face_7", "face_8", "face_9"] and "face_5" not in seen

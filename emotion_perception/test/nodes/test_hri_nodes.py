@@ -125,7 +125,7 @@ def test_face_of_a_camera_with_another_clock_is_not_lost_between_two_images(grap
     assert set(node.publishers) == before and any("face_1" in publisher.topic_name for publisher in before)
 
 
-@pytest.mark.parametrize("track_id", ["", "person-1", "3a", "x" * 300])
+@pytest.mark.parametrize("track_id", ["", "person-1", "3a", "x" * 300, "{foo}", "{node}", "a/b"])
 def test_track_id_that_makes_no_topic_is_said_and_the_others_are_published(graph, track_id):
     node = graph.start(HriBridgeNode, max_lost_s=60.0)
     node._on_faces(faces(now_s(graph), track_id, "face_1"))
@@ -133,7 +133,11 @@ def test_track_id_that_makes_no_topic_is_said_and_the_others_are_published(graph
     assert topics == {
         f"/humans/faces/{name}" for name in ("tracked", "face_1/expression", "face_1/roi", "face_1/cropped")
     }
-    assert f"The track id {track_id!r} makes no topic name; expected letters" in node.diagnose().message
+    message = node.diagnose().message
+    if len(track_id) < 300:
+        assert f"The face id {track_id!r} makes no topic name; expected letters" in message
+    else:
+        assert "cannot be the name of a topic; expected at most 247 letters" in message and len(message) < 200
 
 
 def test_faces_of_hri_face_detect_get_their_expressions_and_nothing_else(graph):

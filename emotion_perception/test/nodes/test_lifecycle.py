@@ -7,6 +7,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import TransitionCallbackReturn
+from std_msgs.msg import String
 
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.camera_node import CameraNode
@@ -139,3 +140,13 @@ def test_unknown_image_transport_is_refused(graph, capfd):
 
 def test_unknown_audio_type_is_refused(graph, capfd):
     assert "'std_msgs/String'" in refusal(graph.add(AudioWindowNode, audio_type="std_msgs/String"), capfd)
+
+
+def test_topic_that_the_process_has_with_another_type_is_refused_with_a_remedy(graph, capfd):
+    graph.node.create_subscription(String, "/head/sound", print, 1)
+    node = graph.add(AudioWindowNode, audio_topic="/head/sound")
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    capfd.readouterr()
+    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    (line,) = (line for line in capfd.readouterr().err.splitlines() if line.startswith("[FATAL]"))
+    assert "/head/sound cannot carry AudioChunk, as this process has it with another type; expected one type" in line

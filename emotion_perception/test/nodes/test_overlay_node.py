@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
+from emotion_perception.nodes import perception_node
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
 from emotion_perception.nodes.overlay_node import OverlayNode, draw
 
@@ -114,3 +115,29 @@ def test_state_of_another_time_is_not_shown(graph, state_s, is_shown):
     expected = BLACK.copy()
     draw(expected, faces(200, 100), {"face_1": state} if is_shown else {})
     np.testing.assert_array_equal(image_to_rgb(graph.wait_for(lambda: images, "the overlay")[0]), expected)
+
+
+def test_camera_that_the_process_has_in_another_form_is_said_and_does_not_end_it(graph):
+    graph.node.create_subscription(CompressedImage, "/emotion/camera/image", print, 1)
+    node = graph.start(OverlayNode)
+    graph.listen(Image, "/emotion/image", 1)
+
+    def error():
+        return node.diagnose().message if node._is_watched else ""
+
+    message = graph.wait_for(error, "the diagnosis")
+    assert message.startswith("emotion/camera/image cannot carry Image, as this process has it with another type")
+
+
+def test_watcher_who_sees_nothing_is_told_which_camera_is_awaited(graph, monkeypatch):
+    monkeypatch.setattr(perception_node, "SILENCE_LIMIT_S", 0.3)
+    node = graph.start(OverlayNode, image_topic="/head/image")
+
+    def warning():
+        return [diagnosis.message] if (diagnosis := node.diagnose()).level == DiagnosticStatus.WARN else []
+
+    assert not warning(), "nobody watches"
+    graph.listen(Image, "/emotion/image", 1)
+    (message,) = graph.wait_for(warning, "the diagnosis")
+    assert message.startswith("Nothing publishes /head/image, expected sensor_msgs/msg/Image")
+    assert "check image_topic and image_transport of overlay_node" in message
