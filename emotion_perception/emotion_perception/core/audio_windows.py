@@ -73,6 +73,7 @@ class AudioWindower:
         self._resampler: AudioResampler | None = None  # None until something is heard
         self._clock: CaptureClock | None = None
         self._last_stamp_s = 0.0  # of the chunk before
+        self._last_samples = np.zeros((0, 1), np.float32)  # (N, channels) of the chunk before
         self._chunk_was_refused = False
 
     def add(
@@ -93,7 +94,8 @@ class AudioWindower:
             The windows that the chunk completed, oldest first.
 
         Raises:
-            AudioError: the chunk cannot be sound; it is left out, and its time becomes a gap.
+            AudioError: the chunk cannot be sound, and its time becomes a gap, or it is the one before once more;
+                it is left out.
         """
         try:
             check_chunk(samples, sample_rate_hz, stamp_s)
@@ -102,9 +104,15 @@ class AudioWindower:
             raise
         if len(samples) == 0:
             return []
+        # The stamp alone does not tell: a simulated clock may tick more rarely than chunks come.
+        if stamp_s == self._last_stamp_s and np.array_equal(samples, self._last_samples):
+            raise AudioError(
+                "The audio chunk has the stamp and the samples of the one before, expected a later one; "
+                "do two nodes publish the topic?"
+            )
         windows = self._bridge(stamp_s, jitter_s)
         self._chunk_was_refused = False
-        self._last_stamp_s = stamp_s
+        self._last_stamp_s, self._last_samples = stamp_s, samples
         channels = samples.shape[1]
         if self._resampler and (self._resampler.sample_rate_hz, self._resampler.channels) != (
             sample_rate_hz,

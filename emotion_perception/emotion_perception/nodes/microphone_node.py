@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
@@ -12,6 +13,8 @@ from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import to_float_array, to_stamp
 from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
+
+RETRY_S = 2.0  # before a microphone that was lost is opened again
 
 
 class MicrophoneNode(PerceptionNode):
@@ -43,15 +46,7 @@ class MicrophoneNode(PerceptionNode):
         try:
             information = sounddevice.query_devices(device, "input")
             self._sample_rate_hz = int(information["default_samplerate"])
-            self._stream = sounddevice.InputStream(
-                device=device,
-                samplerate=self._sample_rate_hz,
-                channels=self.value("channels"),
-                blocksize=round(self.value("chunk_s") * self._sample_rate_hz),
-                dtype="float32",
-                latency="low",
-                callback=self._on_samples,
-            )
+            sounddevice.check_input_settings(device, self.value("channels"), "float32", samplerate=self._sample_rate_hz)
         except (ValueError, sounddevice.PortAudioError) as error:
             raise ValueError(
                 f"The microphone {device or '(default)'!r} does not open with {self.value('channels')} channels "
@@ -61,29 +56,59 @@ class MicrophoneNode(PerceptionNode):
         self._frame_id = self.value("frame_id")
         self._publisher = self.add_publisher(AudioChunk, self.value("audio_topic"), QoSProfile(depth=100))
 
-    def cleanup(self) -> None:
+    def activate(self) -> None:
+        self._arrivals = Arrivals(f"microphone {self.value('device') or '(default)'}", "is it still plugged in?")
+        self._loss = ""
+        self._open()
+        self.add_timer(RETRY_S, self._open_if_lost)
+
+    def deactivate(self) -> None:
         if self._stream is not None:
+            self._stream.stop()  # to close it while it runs would cancel PortAudio's thread amid a callback
             self._stream.close()
             self._stream = None
 
-    def activate(self) -> None:
+    def diagnose(self) -> Diagnosis:
+        diagnosis = self._arrivals.diagnose()
+        if self._loss:
+            diagnosis.level, diagnosis.message = DiagnosticStatus.ERROR, self._loss
+        return diagnosis
+
+    def _open(self) -> None:
+        """Begin to capture.
+
+        Raises:
+            ValueError: the microphone is not there, or another program holds it.
+        """
         import sounddevice  # which configure found
 
-        self._arrivals = Arrivals(f"microphone {self.value('device') or '(default)'}", "is it still plugged in?")
         try:
+            self._stream = sounddevice.InputStream(
+                device=self.value("device") or None,
+                samplerate=self._sample_rate_hz,
+                channels=self._channels,
+                blocksize=round(self.value("chunk_s") * self._sample_rate_hz),
+                dtype="float32",
+                latency="low",
+                callback=self._on_samples,
+            )
             self._stream.start()
-        except sounddevice.PortAudioError as error:
+        except (ValueError, sounddevice.PortAudioError) as error:
             raise ValueError(
                 f"The microphone {self.value('device') or '(default)'!r} does not start ({error}); expected one that "
                 "is plugged in and that no other program holds."
             ) from None
 
-    def deactivate(self) -> None:
-        if self._stream is not None:
-            self._stream.stop()
-
-    def diagnose(self) -> Diagnosis:
-        return self._arrivals.diagnose()
+    def _open_if_lost(self) -> None:
+        """Open the microphone anew if its stream has ended: a stream never comes back, and to start it again hangs."""
+        if self._stream is not None and self._stream.active:
+            return
+        self.deactivate()
+        try:
+            self._open()
+            self._loss = ""
+        except ValueError as error:
+            self._loss = str(error)
 
     def _on_samples(self, samples: NDArray[np.float32], _: int, time: Any, status: Any) -> None:
         """Publish samples (N, channels); called by PortAudio's thread."""

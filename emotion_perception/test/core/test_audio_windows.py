@@ -187,6 +187,44 @@ def test_bad_chunk_becomes_a_gap(windower, lost):
     assert np.count_nonzero(windows[-1].samples == 0.0) == round(CHUNK_S * 16_000)
 
 
+def test_chunk_that_comes_twice_is_heard_once(windower):
+    samples = noise(2.0)
+    expected = hear(windower, samples)
+    windower.reset()
+    windows = []
+    for start in range(0, len(samples), 320):
+        chunk, stamp_s = samples[start : start + 320], START_S + start / 16_000
+        windows += windower.add(chunk, 16_000, stamp_s)
+        with pytest.raises(AudioError, match="of the one before, expected a later one; do two nodes publish"):
+            windower.add(chunk.copy(), 16_000, stamp_s)
+    assert newest_s(windows) == newest_s(expected)
+    assert np.array_equal(windows[-1].samples, samples[-16_000:, 0]) and windows[-1].captured_s == 1.0
+
+
+def test_chunk_that_comes_twice_leaves_no_gap_where_stamps_tremble(windower):
+    random = np.random.default_rng(2)
+    for chunk in range(100):
+        samples, stamp_s = noise(CHUNK_S), START_S + chunk * CHUNK_S + random.uniform(-0.01, 0.01)
+        windows = windower.add(samples, 16_000, stamp_s)
+        with pytest.raises(AudioError):
+            windower.add(samples, 16_000, stamp_s)
+    assert windows[-1].captured_s == 1.0
+
+
+def test_chunks_that_a_coarse_clock_stamps_alike_are_all_heard(windower):
+    samples = noise(2.0)
+    for start in range(0, len(samples), 160):
+        windows = windower.add(samples[start : start + 160], 16_000, START_S + start // 320 * CHUNK_S)
+    assert np.array_equal(windows[-1].samples, samples[-16_000:, 0]) and windows[-1].captured_s == 1.0
+
+
+def test_first_chunk_after_a_reset_may_be_the_last_one_before(windower):
+    chunk = ones(0.1)
+    assert len(windower.add(chunk, 16_000, 0.0)) == 1
+    windower.reset()
+    assert len(windower.add(chunk, 16_000, 0.0)) == 1
+
+
 def test_new_rate_and_channel_count_leave_no_break(windower):
     hear(windower, ones(1.0, 48_000, channels=2), 48_000)
     windows = hear(windower, ones(1.0, 44_100), 44_100, start_s=START_S + 1.0)

@@ -5,30 +5,38 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from emotion_msgs.msg import AudioChunk
+from emotion_perception.nodes import microphone_node
 from emotion_perception.nodes.microphone_node import MicrophoneNode
 
 
 class FakeStream:
     """PortAudio's stream, that gives what the test wants."""
 
-    def __init__(self, **options):
+    def __init__(self, start_error, **options):
         self.options = options
-        self.is_running = False
-        self.start_error = None
+        self.active = self.has_ended = self.is_closed = False
+        self.start_error = start_error
 
     def start(self):
+        assert not self.has_ended, "PortAudio would hang"
         if self.start_error:
             raise self.start_error
-        self.is_running = True
+        self.active = True
+
+    def end(self):
+        """What PortAudio does when the microphone is unplugged."""
+        self.active, self.has_ended = False, True
 
     def stop(self):
-        self.is_running = False
+        self.end()
 
     def close(self):
-        pass
+        assert not self.active, "PortAudio would cancel its thread amid a callback"
+        self.is_closed = True
 
     def give(self, samples, age_s, overflow=False):
         time = SimpleNamespace(currentTime=100.0, inputBufferAdcTime=100.0 - age_s)
@@ -43,17 +51,24 @@ class FakePortAudio:
 
     def __init__(self):
         self.stream = None
+        self.start_error = None
 
     def query_devices(self, device, kind):
         if device not in (None, "webcam"):
             raise ValueError(f"No {kind} device matching {device!r}")
         return {"default_samplerate": 48000.0}
 
-    def InputStream(self, **options):  # noqa: N802  sounddevice's name
-        if options["channels"] > 2:
+    def check_input_settings(self, device, channels, dtype, samplerate):
+        if channels > 2:
             raise self.PortAudioError("Invalid number of channels [PaErrorCode -9998]")
-        self.stream = FakeStream(**options)
+
+    def InputStream(self, **options):  # noqa: N802  sounddevice's name
+        self.stream = FakeStream(self.start_error, **options)
         return self.stream
+
+    def unplug(self):
+        self.start_error = self.PortAudioError("Device unavailable [PaErrorCode -9985]")
+        self.stream.end()
 
 
 @pytest.fixture
@@ -109,7 +124,7 @@ def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio
 def test_microphone_that_does_not_start_is_said_in_one_sentence(graph, port_audio, capfd):
     node = graph.add(MicrophoneNode, device="webcam")
     node.trigger_configure()
-    port_audio.stream.start_error = port_audio.PortAudioError("Device unavailable [PaErrorCode -9985]")
+    port_audio.start_error = port_audio.PortAudioError("Device unavailable [PaErrorCode -9985]")
     capfd.readouterr()
     assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
     (line,) = capfd.readouterr().err.strip().splitlines()
@@ -118,6 +133,39 @@ def test_microphone_that_does_not_start_is_said_in_one_sentence(graph, port_audi
 
 def test_stream_runs_only_while_the_node_is_active(graph, port_audio):
     node = graph.start(MicrophoneNode)
-    assert port_audio.stream.is_running
+    assert port_audio.stream.active
     node.trigger_deactivate()
-    assert not port_audio.stream.is_running
+    assert not port_audio.stream.active and port_audio.stream.is_closed
+
+
+def test_microphone_that_was_unplugged_is_opened_anew_when_it_is_back(graph, port_audio, monkeypatch):
+    monkeypatch.setattr(microphone_node, "RETRY_S", 0.001)
+    node = graph.start(MicrophoneNode, device="webcam")
+    lost = port_audio.stream
+    port_audio.unplug()
+    graph.wait_for(lambda: node.diagnose().level == DiagnosticStatus.ERROR, "the diagnosis")
+    assert "'webcam' does not start (Device unavailable" in node.diagnose().message and lost.is_closed
+    port_audio.start_error = None
+    graph.wait_for(lambda: port_audio.stream.active, "a new stream")
+    assert node.diagnose().level == DiagnosticStatus.OK
+
+
+def test_microphone_that_runs_is_left_alone(graph, port_audio, monkeypatch):
+    monkeypatch.setattr(microphone_node, "RETRY_S", 0.001)
+    looks = []
+    look = MicrophoneNode._open_if_lost
+    monkeypatch.setattr(MicrophoneNode, "_open_if_lost", lambda node: looks.append(look(node)))
+    graph.start(MicrophoneNode)
+    stream = port_audio.stream
+    graph.wait_for(lambda: len(looks) > 2, "three looks")
+    assert port_audio.stream is stream and stream.active
+
+
+def test_activation_after_a_loss_opens_the_microphone_anew(graph, port_audio):
+    node = graph.start(MicrophoneNode)
+    port_audio.unplug()
+    assert node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    port_audio.start_error = None
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert port_audio.stream.active
