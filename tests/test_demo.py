@@ -1,15 +1,33 @@
-"""`make demo` as a user runs it."""
+"""`make demo` as a user runs it, and the annotated video of odd clips."""
 
 import json
 import os
 import re
+import struct
 
 import av
 import numpy as np
+import pytest
 
+from emotion_bringup.annotated_video import write_annotated_video
+from emotion_bringup.demo import annotate
+from emotion_bringup.graph_recorder import Recording
+from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
 from emotion_perception.testing.media import voice, write_media
 
 LABELS = ["neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised"]
+GREY = np.full((25, 64, 64, 3), 128, np.uint8)  # a second
+
+
+def annotated(clip):
+    """The pictures (T, H, W, 3), and the times in seconds at which the blocks of sound begin."""
+    path = clip.with_name("annotated.mp4")
+    write_annotated_video(clip, Recording(start_ns=0), path)
+    with av.open(str(path)) as video:
+        pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
+    with av.open(str(path)) as video:
+        sound = [frame.time for frame in video.decode(audio=0)] if video.streams.audio else []
+    return pictures, sound
 
 
 def test_demo_writes_states_timeline_and_annotated_video_and_ends_with_its_figures(start, generated_clip, tmp_path):
@@ -78,3 +96,62 @@ def test_interrupted_demo_ends_with_its_graph(graph, start, generated_clip, tmp_
     demo.interrupt()
     assert demo.end() == 130
     assert not (out / "timeline.png").exists()
+
+
+def test_annotated_video_of_a_clip_whose_sound_track_is_empty_is_silent(tmp_path):
+    write_media(tmp_path / "clip.mkv", GREY, samples=np.zeros((0, 1), np.float32))
+    pictures, sound_s = annotated(tmp_path / "clip.mkv")
+    assert len(pictures) == 25 and not sound_s
+
+
+@pytest.mark.parametrize("sample_rate_hz", [6_000, 22_255, 192_000])
+def test_annotated_video_has_the_sound_of_a_rate_that_its_codec_has_not(tmp_path, sample_rate_hz):
+    sound = voice(1.0, sample_rate_hz)[:, None]
+    write_media(tmp_path / "clip.mkv", GREY, samples=sound, sample_rate_hz=sample_rate_hz)
+    pictures, sound_s = annotated(tmp_path / "clip.mkv")
+    assert len(pictures) == 25
+    assert 0.9 < sound_s[-1] < 1.0
+
+
+def test_annotated_video_has_all_sound_of_a_clip_whose_rate_changes(tmp_path, monkeypatch):
+    items = [
+        VideoFrame(0.0, GREY[0]),
+        AudioBlock(0.0, voice(0.5, 44_100)[:, None], 44_100),
+        AudioBlock(0.5, voice(0.5, 48_000)[:, None], 48_000),
+        AudioBlock(1.0, voice(0.5, 44_100)[:, None], 44_100),
+    ]
+    monkeypatch.setattr(MediaReader, "__iter__", lambda reader: iter(items))
+    write_media(tmp_path / "clip.mkv", GREY, samples=np.zeros((1600, 1), np.float32))
+    _, sound_s = annotated(tmp_path / "clip.mkv")
+    assert np.diff(sound_s) == pytest.approx(1024 / 48_000, abs=2e-3)
+    assert 1.4 < sound_s[-1] < 1.5
+
+
+def test_annotated_video_leaves_out_the_sound_whose_stamps_go_back(tmp_path):
+    clip = tmp_path / "clip.mkv"
+    write_media(clip, GREY, samples=voice(1.0, 16_000)[:, None], sample_rate_hz=16_000)
+    data = bytearray(clip.read_bytes())
+    head = b"\xa3\x48\x04\x82"  # of a block of 1024 samples in the second track; its time in milliseconds follows
+    blocks = [match.end() for match in re.finditer(re.escape(head), data)]
+    struct.pack_into(">h", data, blocks[4], 400)  # was 256
+    clip.write_bytes(data)
+    pictures, sound_s = annotated(clip)
+    assert len(pictures) == 25
+    assert np.all(np.diff(sound_s) > 0)
+    assert 0.9 < sound_s[-1] < 1.0
+
+
+def test_annotated_video_of_a_very_wide_clip_is_no_wider_than_a_screen(tmp_path):
+    write_media(tmp_path / "clip.mkv", np.full((3, 16, 1024, 3), 128, np.uint8))
+    pictures, _ = annotated(tmp_path / "clip.mkv")
+    assert pictures.shape == (3, 480, 1920 + 260, 3)
+    assert np.all(np.abs(pictures[:, 4:26, 100:1800].astype(int) - 128) < 10), "the clip"
+    assert np.all(pictures[:, 40:, :1900] < 40), "nothing below it"
+
+
+def test_annotated_video_that_cannot_be_written_is_one_clear_error(tmp_path, capsys):
+    write_media(tmp_path / "clip.mkv", GREY[:1])
+    path = tmp_path / "nowhere" / "annotated.mp4"
+    assert not annotate(tmp_path / "clip.mkv", Recording(start_ns=0), path)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"demo: {path} cannot be written (No such file or directory); check the folder and the clip."

@@ -1,5 +1,7 @@
 """The clip again, with what the graph said about it drawn over."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +23,9 @@ Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Item = TypeVar("Item")
 
 TIME_BASE = Fraction(1, 90_000)  # exact for every usual frame rate
-HEIGHT_PX = 480  # of the picture beside the panel; the text is made for it
+SOUND_RATE_HZ = 48_000  # whatever the clip's is, which AAC may not have
+HEIGHT_PX = 480  # of the panel, whose text is made for it, and of the picture beside it
+MAX_WIDTH_PX = 1920  # of the picture; that of a wider clip is less high
 PANEL_PX = 260
 BACKGROUND, TRACK, INK, FAINT = (24, 24, 28), (52, 52, 58), (238, 238, 238), (150, 150, 150)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -32,22 +36,30 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> None:
     stamps_ns = np.array([to_nanoseconds(state.header.stamp) for state in recording.states])
     order = np.argsort(stamps_ns, kind="stable")
     colour = label_colours(recording.states)
-    with MediaReader(clip) as reader, av.open(str(path), "w") as output:
+    with (
+        MediaReader(clip) as reader,
+        av.open(str(path), "w") as output,
+        tqdm(
+            total=round(reader.duration_s or 0), desc=path.name, bar_format="{desc} |{bar}| {n:.0f}/{total} s"
+        ) as progress,
+    ):
         first = _first(clip, VideoFrame)
         video = output.add_stream("libx264", rate=30, options={"crf": "20", "preset": "veryfast"})
         video.height, video.width = _annotate(first.image_rgb, None, [], colour).shape[:2]
         video.pix_fmt = "yuv420p"
         video.codec_context.time_base = TIME_BASE
         sound = None
-        if reader.has_audio:
-            sound = output.add_stream("aac", rate=_first(clip, AudioBlock).sample_rate_hz, layout="mono")
-        progress = tqdm(
-            total=round(reader.duration_s or 0), desc=path.name, bar_format="{desc} |{bar}| {n:.0f}/{total} s"
-        )
-        for item in reader:
+        if reader.has_audio and _first(clip, AudioBlock):  # a track may be empty
+            sound = output.add_stream("aac", rate=SOUND_RATE_HZ, layout="mono")
+        resamplers: dict[int, av.AudioResampler] = {}  # by rate, which may change within a clip
+        for item in _in_order(reader):
             progress.update(max(min(item.time_s, progress.total) - progress.n, 0))
             if isinstance(item, AudioBlock):
-                output.mux(sound.encode(_audio_frame(item)))
+                resampler = resamplers.setdefault(
+                    item.sample_rate_hz, av.AudioResampler(format="fltp", layout="mono", rate=SOUND_RATE_HZ)
+                )
+                for frame in resampler.resample(_audio_frame(item)):
+                    output.mux(sound.encode(frame))
                 continue
             stamp_ns = recording.start_ns + round(item.time_s * NANOSECONDS_PER_S)
             known = int(np.searchsorted(stamps_ns[order], stamp_ns, side="right"))
@@ -60,12 +72,25 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> None:
             if stream is not None:
                 output.mux(stream.encode(None))
         progress.update(progress.total - progress.n)
-        progress.close()
 
 
-def _first(clip: Path, kind: type[Item]) -> Item:
+def _first(clip: Path, kind: type[Item]) -> Item | None:
     with MediaReader(clip) as reader:
-        return next(item for item in reader if isinstance(item, kind))
+        return next((item for item in reader if isinstance(item, kind)), None)
+
+
+def _in_order(items: Iterable[VideoFrame | AudioBlock]) -> Iterator[VideoFrame | AudioBlock]:
+    """The items as a file can hold them, whose stamps must not go back as those of a damaged clip do.
+
+    What lies before the end of what came already is left out; sound that begins before it is moved there.
+    """
+    end_s = {VideoFrame: -1.0, AudioBlock: 0.0}
+    for item in items:
+        kind = type(item)
+        if item.captured_s > end_s[kind]:
+            item = replace(item, time_s=max(item.time_s, end_s[kind]))
+            end_s[kind] = item.captured_s
+            yield item
 
 
 def _audio_frame(block: AudioBlock) -> av.AudioFrame:
@@ -79,11 +104,12 @@ def _audio_frame(block: AudioBlock) -> av.AudioFrame:
 def _annotate(
     image: Pixels, state: EmotionState | None, faces: list[FaceBox], colour: dict[str, tuple[int, int, int]]
 ) -> Pixels:
-    """The image, HEIGHT_PX high, with boxes and a panel at its right."""
-    scale = HEIGHT_PX / image.shape[0]
-    width_px = round(image.shape[1] * scale) // 2 * 2  # H.264 wants even sides
+    """The image with boxes and a panel at its right, HEIGHT_PX high."""
+    scale = min(HEIGHT_PX / image.shape[0], MAX_WIDTH_PX / image.shape[1])
+    height_px = max(round(image.shape[0] * scale), 1)
+    width_px = max(round(image.shape[1] * scale) // 2 * 2, 2)  # H.264 wants even sides
     picture = np.full((HEIGHT_PX, width_px + PANEL_PX, 3), BACKGROUND, np.uint8)
-    picture[:, :width_px] = cv2.resize(image, (width_px, HEIGHT_PX), interpolation=cv2.INTER_AREA)
+    picture[:height_px, :width_px] = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA)
     for face in faces:
         is_judged = state is not None and state.track_id == face.track_id
         ink = colour[state.label] if is_judged else FAINT

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import rclpy
 import yaml
@@ -89,11 +90,10 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
     results = ["states.jsonl", "timeline.png"]
     if clip is None:
         print("A live camera is not recorded: there is no annotated.mp4.")
-    elif recording.faces:
-        write_annotated_video(clip, recording, out / "annotated.mp4")
-        results.append("annotated.mp4")
-    else:
+    elif not recording.faces:
         print("The clip has no video: there is no annotated.mp4.")
+    elif annotate(clip, recording, out / "annotated.mp4"):
+        results.append("annotated.mp4")
     print("Wrote", ", ".join(str(out / name) for name in results))
     print(summary(recording))
     return 0
@@ -104,6 +104,17 @@ def _complaints(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if line.startswith(("[ERROR]", "[FATAL]"))]
     return "\n".join(errors or lines[-20:])
+
+
+def annotate(clip: Path, recording: Recording, path: Path) -> bool:
+    """Write the annotated video; where FFmpeg cannot, say why, leave no part of it, and give false."""
+    try:
+        write_annotated_video(clip, recording, path)
+    except av.error.FFmpegError as error:
+        path.unlink(missing_ok=True)
+        print(f"demo: {path} cannot be written ({error.strerror}); check the folder and the clip.", file=sys.stderr)
+        return False
+    return True
 
 
 def summary(recording: Recording) -> str:

@@ -1,6 +1,7 @@
 """Reads the pictures and the sound of a media file in the order and at the times that the file gives."""
 
 import heapq
+import struct
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -205,10 +206,23 @@ def _first_streams(container: InputContainer) -> tuple[VideoStream | None, Audio
 
 
 def _upright_rgb(frame: EncodedFrame) -> NDArray[np.uint8]:
-    """(H, W, 3), turned as the camera was held."""
+    """(H, W, 3), turned as the camera was held, and mirrored as the file says."""
     image_rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    if _is_mirrored(frame):
+        image_rgb = np.flipud(image_rgb)  # which leaves alone the row of the matrix that gives the rotation
     quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90 turns
-    return np.ascontiguousarray(np.rot90(image_rgb, quarter_turns)) if quarter_turns else image_rgb
+    return np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
+
+
+def _is_mirrored(frame: EncodedFrame) -> bool:
+    try:
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # int32 (3, 3); its upper left (2, 2) turns and mirrors
+    except ValueError:  # PyAV gives no side data at all where it cannot name one of them, such as the EXIF of a photo
+        return False
+    if matrix is None:
+        return False
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    return bool(a * d < b * c)
 
 
 def _float_samples(frame: AudioFrame) -> NDArray[np.float32]:

@@ -20,6 +20,8 @@ LOOK_S = 0.02
 # Where the machine cannot keep up, images so late are left out, as a camera would lose them: what all of them would
 # delay more and more is too old to be judged.
 LATE_NS = NANOSECONDS_PER_S // 5
+# How long a picture stays in a file that does not say.
+FRAME_S = 0.04
 # A file is played once: its first states would be lost while those who want them are still being discovered.
 LISTENER_WAIT_S = 3.0
 # Best effort gives nothing to a listener that has not yet discovered the player, which may be later than the reverse.
@@ -115,10 +117,14 @@ class MediaPlayerNode(PerceptionNode):
             self.on_end()
 
     def _play_once(self) -> bool:
-        """Whether the file was played to its end; otherwise the node was stopped or time was set back."""
+        """Whether the file was played to its end; otherwise the node was stopped or time was set back.
+
+        A loop waits until the last picture has been there as long as the others.
+        """
         with MediaReader(self._path) as reader:
             start_ns = self._newest_ns = self._now_ns()
             self._start_publisher.publish(Header(stamp=to_stamp(start_ns), frame_id=self._path.name))
+            last_s = 0.0
             for item in reader:
                 if not self._wait_until(start_ns + round(item.captured_s * NANOSECONDS_PER_S)):
                     return False
@@ -128,9 +134,15 @@ class MediaPlayerNode(PerceptionNode):
                 else:
                     self._publish_block(item, stamp_ns)
                 self._corrupt_packets = reader.corrupt_packets
+                last_s = item.time_s
         if self._corrupt_packets:
             self.get_logger().warning(f"{self._path.name}: {self._corrupt_packets} corrupt packets were left out.")
-        return True
+        if not self._loop:
+            return True
+        # Else a photo would come again as fast as the machine can.
+        frame_s = 1.0 / reader.frame_rate_hz if reader.frame_rate_hz else FRAME_S
+        end_s = max(reader.duration_s or 0.0, last_s + frame_s)
+        return self._wait_until(start_ns + round(end_s * NANOSECONDS_PER_S))
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)

@@ -1,5 +1,6 @@
 """The player in the time of a simulation."""
 
+import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -24,7 +25,7 @@ class Simulation:
         self._clock = graph.node.create_publisher(Clock, "/clock", 1)
         self.heard = graph.listen(AudioChunk, "/emotion/microphone/audio")
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._starts = graph.listen(Header, "/media_player_node/start", latched)
+        self.starts = graph.listen(Header, "/media_player_node/start", latched)
 
     def start(self, path, **parameters):
         self.player = self._graph.add(MediaPlayerNode, path=str(path), use_sim_time=True, **parameters)
@@ -40,7 +41,7 @@ class Simulation:
         return self.player.get_clock().now().nanoseconds * 1e-9
 
     def wait_for_start(self, time_s):
-        self._graph.wait_for(lambda: self._starts and seconds(self._starts[-1]) == time_s, f"a start at {time_s} s")
+        self._graph.wait_for(lambda: self.starts and seconds(self.starts[-1]) == time_s, f"a start at {time_s} s")
 
     def wait_for_stamps(self, count):
         self._graph.wait_for(lambda: len(self.heard) >= count, f"{count} blocks")
@@ -141,3 +142,38 @@ def test_images_do_not_wait_for_the_end_of_a_long_block_of_sound(simulation, gra
         simulation.show(100.001 + number / 25)
         graph.wait_for(lambda count=number + 1: len(images) == count, f"{number + 1} images")
     assert simulation.player.diagnose().values["late_frames"] == 0
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_loop_begins_again_when_the_last_picture_has_been_there_as_long_as_the_others(
+    simulation, graph, tmp_path, pictures
+):
+    path = tmp_path / ("photo.png" if pictures == 1 else "clip.mkv")
+    if pictures == 1:
+        cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
+    else:
+        write_media(path, np.zeros((pictures, 64, 64, 3), np.uint8))
+    images = graph.listen(Image, "/emotion/camera/image")
+    simulation.start(path, loop=True)
+    simulation.show(100.0)
+    simulation.wait_for_start(100.0)
+    for number in range(pictures):
+        simulation.show(100.001 + number / 25)
+        graph.wait_for(lambda count=number + 1: len(images) == count, f"{number + 1} images")
+    end_ms = 40 * pictures
+    for time_ms in range(end_ms - 38, end_ms):  # so slowly that one that does not wait would begin before the end
+        simulation.show(100.0 + time_ms / 1000)
+    again_s = 100.001 + end_ms / 1000
+    simulation.show(again_s)
+    graph.wait_for(lambda: len(images) > pictures, "the first image again")
+    assert [seconds(start) for start in simulation.starts] == pytest.approx([100.0, again_s])
+    simulation.player.trigger_deactivate()  # which waits for the player, for whom the clock now stands still
+
+
+def test_file_that_is_played_once_ends_with_its_last_picture(simulation, graph, tmp_path):
+    cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((64, 64, 3), np.uint8))
+    simulation.start(tmp_path / "photo.png")
+    ends = []
+    simulation.player.on_end = lambda: ends.append("of the file")
+    simulation.show(100.0)
+    graph.wait_for(lambda: ends, "the end")

@@ -1,0 +1,65 @@
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from emotion_perception.core.media_reader import MediaReader
+from emotion_perception.testing.media import write_media
+
+HEIGHT_PX, WIDTH_PX = 64, 96
+QUARTERS = {(-1, -1): 60, (1, -1): 110, (-1, 1): 160, (1, 1): 210}  # grey by the signs of x, to the right, and y, down
+
+
+def turned_file(path, a, b, c, d):
+    """A picture of four grey quarters, to be shown with x * a + y * c as its x, and x * b + y * d as its y."""
+    image = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
+    for signs, grey in QUARTERS.items():
+        quarter(image, *signs)[:] = grey
+    write_media(path, [image])
+    data = bytearray(path.read_bytes())
+    matrix = data.index(struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), data.index(b"tkhd"))
+    struct.pack_into(">5i", data, matrix, a << 16, b << 16, 0, c << 16, d << 16)
+    path.write_bytes(data)
+
+
+def quarter(image, x, y):
+    half_height_px, half_width_px = image.shape[0] // 2, image.shape[1] // 2
+    rows = slice(half_height_px, None) if y > 0 else slice(half_height_px)
+    return image[rows, slice(half_width_px, None) if x > 0 else slice(half_width_px)]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "d"),
+    [
+        (1, 0, 0, 1),
+        (0, 1, -1, 0),
+        (-1, 0, 0, -1),
+        (0, -1, 1, 0),
+        (-1, 0, 0, 1),
+        (0, -1, -1, 0),
+        (1, 0, 0, -1),
+        (0, 1, 1, 0),
+    ],
+)
+def test_picture_is_turned_and_mirrored_as_its_file_says(tmp_path, a, b, c, d):
+    turned_file(tmp_path / "clip.mp4", a, b, c, d)
+    with MediaReader(tmp_path / "clip.mp4") as reader:
+        image = next(iter(reader)).image_rgb
+    assert image.shape == ((HEIGHT_PX, WIDTH_PX, 3) if a else (WIDTH_PX, HEIGHT_PX, 3))
+    for (x, y), grey in QUARTERS.items():
+        assert quarter(image, x * a + y * c, x * b + y * d).mean() == pytest.approx(grey, abs=5)
+
+
+def test_photo_is_turned_as_its_exif_says(tmp_path):
+    image = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
+    image[:, WIDTH_PX // 2 :] = 200
+    photo = cv2.imencode(".jpg", image)[1].tobytes()
+    orientation, as_short, to_be_turned_clockwise = 0x0112, 3, 6
+    directory = struct.pack(">HHHIHHI", 1, orientation, as_short, 1, to_be_turned_clockwise, 0, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">I", 8) + directory
+    (tmp_path / "photo.jpg").write_bytes(photo[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + photo[2:])
+    with MediaReader(tmp_path / "photo.jpg") as reader:
+        turned = next(iter(reader)).image_rgb
+    assert turned.shape == (WIDTH_PX, HEIGHT_PX, 3)
+    assert quarter(turned, -1, -1).mean() < 5 and quarter(turned, -1, 1).mean() > 195
