@@ -4,14 +4,16 @@
 
 BUNDLE is any bundle, the one that ships too: its encoders stay and its fusion learns. With --checkpoint OUT/best.ckpt
 of `train` instead, the encoders can learn as well. The figures before and after are of the speakers that the split
-leaves out for testing. Writes best.ckpt, adaptation.json and, with --name and --licence, the new bundle in
-ADAPTED/bundle.
+leaves out for testing, by the calibration of BUNDLE and by that of the new bundle. A checkpoint has none: before, it is
+calibrated by the speakers who validate, as after. Writes best.ckpt, adaptation.json and, with --name and --licence, the
+new bundle in ADAPTED/bundle.
 """
 
 import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +23,26 @@ from .evaluate import evaluate
 from .experiment import BEST, EXPERIMENT_ERRORS, LAST, Experiment, restore_experiment
 from .export import ParityError
 from .export_model import ExportError, export
-from .predictions import calibrated_temperature, figures, predict
+from .models.bundle_encoders import start_of
+from .predictions import calibration_of, figures, predict
 
 ADAPTATION = "adaptation.json"
 
 
-def adapt(experiment: Experiment, out: Path, train_encoders: bool) -> tuple[dict[str, float], dict[str, Any]]:
+def adapt(
+    experiment: Experiment, out: Path, train_encoders: bool, calibration: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, float], dict[str, Any]]:
     """Trains a restored experiment further on its data.
 
-    Without `train_encoders` only the fusion learns; the encoders keep their weights and statistics.
+    Without `train_encoders` only the fusion learns; the encoders keep their weights and statistics. calibration: by
+    state, of the model as it is.
 
     Returns:
         Figures of the test speakers before, and all figures after.
     """
     module, data = experiment.module, experiment.data
-    before = figures(
-        predict(module.evaluated, data.test), calibrated_temperature(predict(module.evaluated, data.validation))
-    )
+    test = predict(module.evaluated, data.test)
+    before = figures(test, test.temperatures(calibration))
     module.begin_adaptation(train_encoders)
     experiment.run(out)
     return {name: round(value, 4) for name, value in before.items()}, evaluate(experiment, robustness=False)
@@ -90,9 +95,11 @@ def _write(given: argparse.Namespace) -> str:
     }
     if given.bundle:
         experiment = bundle_experiment(given.bundle, changes)
+        calibration = start_of(experiment.module.evaluated).calibration
     else:
         experiment = restore_experiment(given.checkpoint, changes)
-    before, after = adapt(experiment, given.out, given.train_encoders)
+        calibration = calibration_of(experiment.module.evaluated, experiment.data.validation)
+    before, after = adapt(experiment, given.out, given.train_encoders, calibration)
     content = {"before": before, "after": after["figures"], "speakers": after["speakers"], "split": after["split"]}
     (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
     if given.name:

@@ -21,8 +21,9 @@ class ClipTensors:
     Attributes:
         clip_ids: str (N,).
         speaker_ids: str (N,).
-        labels: int64 (N,), the most probable class of `target`.
+        labels: int64 (N,), the most probable class of `target`; of a tie, see `class_targets`.
         target: float32 (N, C), class probabilities.
+        voted: bool (N,): the target is of the annotators' votes, not of the label.
         face: float32 (N, F) features of the whole clip, or uint8 (N, Tf, S, S, 3) crops.
         face_mask: bool (N, Tf); Tf is 1 with features.
         audio: (V, N, ...): V views of the same voice, the first one unchanged, the others augmented; float32 samples
@@ -36,6 +37,7 @@ class ClipTensors:
     speaker_ids: np.ndarray
     labels: Tensor
     target: Tensor
+    voted: np.ndarray
     face: Tensor | None
     face_mask: Tensor | None
     audio: Tensor | None
@@ -93,20 +95,34 @@ class Rows:
         return cls(clips, torch.zeros_like(clips), clips)
 
 
-def class_targets(clips: Sequence[Clip], labels: Sequence[str], votes: bool) -> Tensor:
-    """Class probabilities float32 (N, C): the shares of the votes where asked for and given, else the label alone.
+def class_targets(clips: Sequence[Clip], labels: Sequence[str], votes: bool) -> tuple[Tensor, Tensor, np.ndarray]:
+    """What the clips are taken to show.
+
+    Returns:
+        The most probable class int64 (N,), in a tie the clip's own label where it is among them, else the first of
+        them; class probabilities float32 (N, C), the shares of the votes where asked for and given, else the label
+        alone; whether they are of votes, bool (N,).
 
     Raises:
         DataError: a clip with a label out of `labels`, whatever its votes, or with neither label nor votes.
     """
-    return torch.stack([_class_target(clip, labels, votes) for clip in clips])
+    shares = [_vote_shares(clip, labels) if votes else None for clip in clips]
+    rows = [_of_label(clip, labels) if share is None else share for clip, share in zip(clips, shares, strict=True)]
+    target = torch.stack(rows)
+    own = torch.tensor([[float(label == clip.label) for label in labels] for clip in clips])  # (N, C)
+    tied = target == target.amax(dim=1, keepdim=True)
+    return (tied * (1.0 + own)).argmax(dim=1), target, np.array([share is not None for share in shares])
 
 
-def _class_target(clip: Clip, labels: Sequence[str], votes: bool) -> Tensor:
-    if votes and clip.votes and clip.label in (None, *labels):
-        counts = torch.tensor([float(clip.votes.get(label, 0.0)) for label in labels])
-        if counts.sum() > 0.0:
-            return counts / counts.sum()
+def _vote_shares(clip: Clip, labels: Sequence[str]) -> Tensor | None:
+    """Float32 (C,), None where no vote counts."""
+    if not clip.votes or clip.label not in (None, *labels):
+        return None
+    counts = torch.tensor([float(clip.votes.get(label, 0.0)) for label in labels])
+    return counts / counts.sum() if counts.sum() > 0.0 else None
+
+
+def _of_label(clip: Clip, labels: Sequence[str]) -> Tensor:
     if clip.label not in labels:
         raise DataError(
             f"clip {clip.clip_id} of {clip.corpus} has the label {clip.label!r}; expected one of {', '.join(labels)}, "

@@ -25,6 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .calibration import fit_temperature
 from .command import make_out, run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
@@ -32,7 +33,7 @@ from .configuration import changed, load_tree
 from .data_module import find_split
 from .experiment import EXPERIMENT_ERRORS, read_experiment
 from .machine import machine
-from .predictions import calibrated_temperature, figures, predict, states_of
+from .predictions import figures, predict, states_of
 from .prepared_corpus import PreparedCorpus
 from .report import load_notes, write_report
 from .splits import Split, load_split
@@ -115,7 +116,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         experiment.run(Path(directory))
     data, model = experiment.data, experiment.module.evaluated
-    temperature = calibrated_temperature(predict(model, data.validation))
+    validation = predict(model, data.validation)
+    temperature = fit_temperature(validation.logits, validation.labels)
     tests = {state: predict(model, data.test, state) for state in states_of(data.test)}
     test = tests["both"]
     row = {

@@ -97,14 +97,15 @@ def _load(config: CorpusConfig) -> ClipTensors:
     clips = [clip for clip in clips if _wanted(clip, config)]
     if not clips:
         raise DataError(f"{config.root} has no clip for face {config.face} and audio {config.audio}; prepare it so")
-    target = class_targets(clips, config.labels, config.votes)
+    classes, target, voted = class_targets(clips, config.labels, config.votes)
     face, face_mask = _faces(clips, prepared, config)
     audio, audio_mask = _voices(clips, prepared, config)
     return ClipTensors(
         np.array([clip.clip_id for clip in clips]),
         np.array([clip.speaker_id for clip in clips]),
-        target.argmax(dim=1),
+        classes,
         target,
+        voted,
         face,
         face_mask,
         audio,

@@ -324,6 +324,7 @@ def _with_made(clips: ClipTensors, vectors: np.ndarray, labels: np.ndarray) -> C
         np.concatenate([clips.speaker_ids, np.full(count, "made")]),
         torch.cat([clips.labels, made]),
         torch.cat([clips.target, target]),
+        np.concatenate([clips.voted, np.zeros(count, bool)]),
         face,
         None if face is None else torch.cat([clips.face_mask, there.unsqueeze(1)]),
         audio,

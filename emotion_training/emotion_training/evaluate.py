@@ -21,6 +21,7 @@ import numpy as np
 from emotion_perception.core.model_bundle import ModelBundle, load_bundle
 
 from .adaptation import corpus_of
+from .calibration import FEWEST
 from .clip_tensors import ClipTensors
 from .command import make_out, run_command
 from .corpus_tensors import CorpusConfig, load_corpus
@@ -28,7 +29,7 @@ from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .metrics import bootstrap_interval, confusion_counts, unweighted_average_recall
 from .predictions import (
     Predictions,
-    calibrated_temperature,
+    calibration_of,
     figures,
     predict,
     predict_by_bundle,
@@ -59,25 +60,27 @@ STATE_NAMES = {"both": "as recorded", "face": "voice missing", "audio": "face mi
 
 
 def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
-    """All figures as plain values: of the test part, by speaker, by class, and in every condition."""
+    """All figures as plain values: of the test part, by speaker, by class, and in every condition; each clip calibrated
+    by its state, as in the bundle that `export` makes.
+    """
     model, data = experiment.module.evaluated, experiment.data
-    validation = states_of(data.validation)
-    states = [state for state in states_of(data.test) if state in validation]
-    temperatures = {state: calibrated_temperature(predict(model, data.validation, state)) for state in states}
-    tests = {state: predict(model, data.test, state) for state in states}
-    test, temperature = tests["both"], temperatures["both"]
-    # Each state by its own temperature, as a bundle has them.
-    conditions = {STATE_NAMES[state]: _rounded(figures(tests[state], temperatures[state])) for state in states}
+    calibration = calibration_of(model, data.validation)
+
+    def figures_of(test: Predictions) -> dict[str, float]:
+        return _rounded(figures(test, test.temperatures(calibration)))
+
+    tests = {state: predict(model, data.test, state) for state in states_of(data.test)}
+    conditions = {STATE_NAMES[state]: figures_of(test) for state, test in tests.items()}
     if robustness:
         corpus = dataclasses.replace(data.corpus, speakers=data.fold.test)
         for name, clips in spoilt(corpus, data.test):
-            conditions[name] = _rounded(figures(predict(model, clips), temperature))
+            conditions[name] = figures_of(predict(model, clips))
     return {
         "split": data.split.name,
         "fold": data.fold_number,
-        "temperature": temperature,
-        "figures": _rounded(figures(test, temperature)),
-    } | _of_people(test, data.shape.labels, conditions)
+        "calibration": calibration,
+        "figures": conditions[STATE_NAMES["both"]],
+    } | _of_people(tests["both"], data.test, data.shape.labels, conditions)
 
 
 def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[str, Any]:
@@ -88,13 +91,14 @@ def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[s
     """
     corpus = CorpusConfig(root=data, **corpus_of(bundle))
     clips = load_corpus(corpus)
-    tests = {state: predict_by_bundle(bundle, _seen_or_heard(clips), state) for state in states_of(clips)}
+    judged = _seen_or_heard(clips)
+    tests = {state: predict_by_bundle(bundle, judged, state) for state in states_of(judged)}
     conditions = {STATE_NAMES[state]: _certain_figures(test) for state, test in tests.items()}
     if robustness:
         for name, changed in spoilt(corpus, clips):
             conditions[name] = _certain_figures(predict_by_bundle(bundle, _seen_or_heard(changed)))
     return {"bundle": bundle.model_id, "figures": conditions[STATE_NAMES["both"]]} | _of_people(
-        tests["both"], bundle.labels, conditions
+        tests["both"], judged, bundle.labels, conditions
     )
 
 
@@ -115,7 +119,9 @@ def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, Clip
             yield f"{100 * share:g} % of the pictures dropped", with_dropped_frames(clips, share, SEED)
 
 
-def _of_people(test: Predictions, labels: Sequence[str], conditions: dict[str, dict[str, float]]) -> dict[str, Any]:
+def _of_people(
+    test: Predictions, clips: ClipTensors, labels: Sequence[str], conditions: dict[str, dict[str, float]]
+) -> dict[str, Any]:
     """What is known of those who were judged, and the figures of every condition."""
     speakers = sorted(set(test.speaker_ids.tolist()))
     interval = None  # one speaker says nothing of others
@@ -126,7 +132,8 @@ def _of_people(test: Predictions, labels: Sequence[str], conditions: dict[str, d
         interval = [round(bound, 4) for bound in bounds]
     return {
         "speakers": speakers,
-        "clips": len(test.labels),
+        "clips": len(clips),
+        "voted": int(clips.voted.sum()),
         "uar_interval": interval,
         "uar_by_speaker": _by_speaker(test),
         "labels": list(labels),
@@ -182,19 +189,32 @@ def interval(found: Mapping[str, Any]) -> str:
     return f"95 % interval over {speakers(found)}: {low:.3f} to {high:.3f} (bootstrap)"
 
 
+def truth(found: Mapping[str, Any]) -> str:
+    """What counts as right, where it is not simply the label; else nothing."""
+    if not found["voted"]:
+        return ""
+    return (
+        f" Labels are the raters' majority where there are votes, as on {found['voted']} of the clips; in a tie the "
+        "clip's own label where it is among them, else the first of them."
+    )
+
+
 def _protocol(found: dict[str, Any]) -> str:
     """Who was judged, how, and the result."""
     people = f"{found['clips']} clips of {speakers(found)}"
-    result = f"UAR {found['figures']['uar']:.3f}, {interval(found)}, over the classes that occur."
+    result = f"UAR {found['figures']['uar']:.3f}, {interval(found)}, over the classes that occur.{truth(found)}"
     if "bundle" in found:
         return (
             f"{people}, judged by the code of the robot and the calibration of {found['bundle']}: {result} Of each "
             "clip the loudest window of the voice is heard, also of a quiet one, and the middle of the pictures seen. "
             "*Certain of*: the share whose confidence is not below what the bundle calls uncertain."
         )
+    temperatures = ", ".join(f"{state} {of['temperature']}" for state, of in found["calibration"].items())
     return (
         f"Fold {found['fold']} of {found['split']}, {people} that were neither learnt from nor chosen by: {result} "
-        f"Temperature {found['temperature']}, and another where a modality is missing, from the validation speakers."
+        f"Each clip has the temperature of what is there of it, as in a bundle: {temperatures}; from the validation "
+        f"clips of the state where there are {FEWEST} at least, with fewer that of the bundle that it started from, "
+        "or 1.0."
     )
 
 

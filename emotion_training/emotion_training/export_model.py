@@ -16,15 +16,16 @@ from typing import Any
 from emotion_perception.core.model_bundle import load_bundle
 
 from .build_default_bundle import code_commit
-from .calibration import UNCALIBRATED, calibrate
 from .command import run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .export import BundleModels, BundleShape, ParityError, write_bundle
+from .fusion_training import pool_of
 from .labels import VALENCE_AROUSAL
 from .models import AudioVisualModel
-from .models.bundle_encoders import BundleEncoder
-from .predictions import STATES, figures, in_state, predict, predict_by_bundle
+from .models.bundle_encoders import encoders_of_bundles, start_of
+from .models.fusion import JOINT_ALONE, IntermediateFusion
+from .predictions import figures, predict_by_bundle
 from .quantisation import quantise_encoders
 from .run_card import render_run_card
 
@@ -58,12 +59,10 @@ def export(
     """
     _check(experiment)
     data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
-    start = next((encoder.bundle for encoder in _bundle_encoders(model)), None)
-    calibration = {}
-    for state in STATES:
-        said = predict(model, in_state(data.validation, state), state)
-        usual = UNCALIBRATED if start is None else start.calibration[state]
-        calibration[state] = calibrate(said.logits, said.labels, usual)
+    start, metrics = start_of(model), evaluate(experiment, robustness=False)
+    calibration = metrics["calibration"]
+    if isinstance(model.fusion, IntermediateFusion) and tuple(model.fusion.pool.tolist()) != JOINT_ALONE:
+        metrics["pool"] = pool_of(model.fusion)
     corpus = experiment.configuration["data"]["corpus"]
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
@@ -77,14 +76,14 @@ def export(
         ),
         "commit": code_commit(),
         "seed": experiment.seed,
-        "metrics": evaluate(experiment, robustness=False),
+        "metrics": metrics,
     }
     if before is not None:
         training["before_adaptation"] = before
     if start is not None:
         training["adapted_from"] = {"model_id": start.model_id, "licence": start.licence}
         training["data"] += [f"{start.model_id}: {data}" for data in start.trained_on]
-    kept = {encoder.file: encoder.graph for encoder in _bundle_encoders(model)}
+    kept = {encoder.file: encoder.graph for encoder in encoders_of_bundles(model)}
     models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion, kept)
     bundle_shape = BundleShape(
         name,
@@ -132,15 +131,11 @@ def _without_folders(data: dict[str, Any], corpus: dict[str, Any]) -> dict[str, 
     return data | {"corpus": plain, "split": Path(data["split"]).name}
 
 
-def _bundle_encoders(model: AudioVisualModel) -> list[BundleEncoder]:
-    return [encoder for encoder in (model.face_encoder, model.audio_encoder) if isinstance(encoder, BundleEncoder)]
-
-
 def _with_model_ids(value: Any, model: AudioVisualModel) -> Any:
     """Plain values in which a bundle's id stands for its folder."""
     if isinstance(value, dict):
         return {key: _with_model_ids(item, model) for key, item in value.items()}
-    ids = {str(encoder.bundle.directory): encoder.bundle.model_id for encoder in _bundle_encoders(model)}
+    ids = {str(encoder.bundle.directory): encoder.bundle.model_id for encoder in encoders_of_bundles(model)}
     return ids.get(value, value) if isinstance(value, str) else value
 
 

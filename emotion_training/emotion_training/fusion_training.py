@@ -20,6 +20,7 @@ from .config import (
 )
 from .face_set import FaceSet
 from .face_training import FaceClassifier, augmented_batch, grey_batch
+from .judgements import OPINIONS
 from .labels import LABELS
 from .models.fusion import IntermediateFusion
 from .models.registry import fusions
@@ -114,6 +115,11 @@ def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifi
     for module in (fusion.face_head, fusion.audio_pool, fusion.audio_head):
         module.requires_grad_(False)
     return fusion
+
+
+def pool_of(fusion: IntermediateFusion) -> dict[str, float]:
+    """How much each opinion counts, as the metrics of a bundle name them."""
+    return dict(zip(OPINIONS, fusion.pool.double().numpy().round(4).tolist(), strict=True))
 
 
 def run_fusion(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> tuple[np.ndarray, np.ndarray]:

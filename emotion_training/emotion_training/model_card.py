@@ -1,5 +1,7 @@
 """MODEL_CARD.md, filled from the run that made the bundle."""
 
+from collections.abc import Mapping
+
 from .calibration import CERTAIN_ABOVE, CERTAIN_ACCURACY
 from .config import BundleConfig
 from .judgements import GAIN, LATE_FUSION, PAIRS, STATES
@@ -170,7 +172,6 @@ One core, batch 1, median: {times} ({latency["machine"]}, onnxruntime {latency["
 
 
 def _calibration(metrics: dict, calibration: dict[str, dict[str, float]]) -> str:
-    pool = metrics["pool"]
     rows = [
         "| state | temperature | ECE before | ECE after | uncertain below | certain of | right when certain |",
         "|---|---|---|---|---|---|---|",
@@ -197,9 +198,16 @@ are the same in all folds, and so is their encoder: the row of `face` is of the 
 
 {table}
 
-Where both are there, the logits are a pool of three: {pool["joint"]:.2f} times those of the joint network,
-{pool["face"]:.2f} times those of the face alone, {pool["audio"]:.2f} times those of the voice alone. The weights come
+{pool_sentence(metrics["pool"])} The weights come
 of the same pairs, by negative log-likelihood; in each fold, of its validation people."""
+
+
+def pool_sentence(pool: Mapping[str, float]) -> str:
+    """What the fusion makes of its opinions; pool: the weight of each."""
+    return (
+        f"Where both are there, the logits are a pool of three: {pool['joint']:.2f} times those of the joint network,\n"
+        f"{pool['face']:.2f} times those of the face alone, {pool['audio']:.2f} times those of the voice alone."
+    )
 
 
 def _derived() -> str:

@@ -1,17 +1,19 @@
 """What a trained model says about clips, and the figures that follow."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from emotion_perception.core.model_bundle import ModelBundle
 
-from .calibration import fit_temperature
+from .calibration import UNCALIBRATED, calibrate
 from .clip_tensors import ClipTensors, Rows
 from .metrics import accuracy, expected_calibration_error, macro_f1, softmax, unweighted_average_recall
+from .models.bundle_encoders import start_of
 
 State = Literal["both", "face", "audio"]
 STATES: tuple[State, ...] = ("both", "face", "audio")
@@ -21,33 +23,40 @@ LEAST_PROBABILITY = 1e-12
 
 @dataclass(frozen=True)
 class Predictions:
-    """clip_ids, speaker_ids: str (N,); labels: int (N,); logits: float64 (N, C); certain: bool (N,), where a bundle
-    says so.
+    """clip_ids, speaker_ids: str (N,); labels: int (N,); logits: float64 (N, C); states: str (N,), as of `judged_in`;
+    certain: bool (N,), where a bundle says so.
     """
 
     clip_ids: np.ndarray
     speaker_ids: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
+    states: np.ndarray
     certain: np.ndarray | None = None
 
     @property
     def predicted(self) -> np.ndarray:
         return self.logits.argmax(axis=1)
 
+    def temperatures(self, calibration: Mapping[str, Mapping[str, float]]) -> np.ndarray:
+        """Of the state of each clip, float (N,); 1 where it has nothing to be judged by."""
+        return np.array([calibration.get(state, UNCALIBRATED)["temperature"] for state in self.states])
+
 
 def in_state(clips: ClipTensors, state: State) -> ClipTensors:
     """Those that a robot would judge in this state: that have both modalities, or the one."""
-    usable = _usable(clips, state)
+    usable = judged_in(clips, state) == state
     return clips if usable.all() else clips.of(np.flatnonzero(usable))  # which copies them
 
 
-def _usable(clips: ClipTensors, state: State) -> Tensor:
-    """Bool (N,): whether the clip has what the state judges by."""
-    nothing = torch.zeros(len(clips), dtype=torch.bool)
-    faces = nothing if clips.face_mask is None else clips.face_mask.any(dim=1)
-    voices = nothing if clips.audio_mask is None else clips.audio_mask
-    return {"both": faces & voices, "face": faces, "audio": voices}[state]
+def judged_in(clips: ClipTensors, state: State) -> np.ndarray:
+    """Str (N,): the state that each clip is in, "" where it has nothing to be judged by; in `face` and `audio` the
+    other modality is hidden.
+    """
+    nothing = np.zeros(len(clips), bool)
+    faces = nothing if clips.face_mask is None or state == "audio" else clips.face_mask.any(dim=1).numpy()
+    voices = nothing if clips.audio_mask is None or state == "face" else clips.audio_mask.numpy()
+    return np.select([faces & voices, faces, voices], STATES, "")
 
 
 def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Predictions:
@@ -65,7 +74,8 @@ def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Pred
                 if state == hidden_in and name in batch:
                     batch[name] = torch.zeros_like(batch[name])
             parts.append(model(batch).logits.to(torch.float64))
-    return Predictions(clips.clip_ids, clips.speaker_ids, clips.labels.numpy(), torch.cat(parts).numpy())
+    logits = torch.cat(parts).numpy()
+    return Predictions(clips.clip_ids, clips.speaker_ids, clips.labels.numpy(), logits, judged_in(clips, state))
 
 
 def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors, state: State = "both") -> Predictions:
@@ -80,25 +90,37 @@ def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors, state: State = "b
     fused = bundle.fuse(faces, face_mask & (state != "audio"), voices, audio_mask & (state != "face"))
     logits = np.log(np.maximum(fused.probabilities.astype(np.float64), LEAST_PROBABILITY))
     certain = fused.probabilities.max(axis=1) >= fused.uncertain_below
-    return Predictions(clips.clip_ids, clips.speaker_ids, clips.labels.numpy(), logits, certain)
+    states = judged_in(clips, state)
+    return Predictions(clips.clip_ids, clips.speaker_ids, clips.labels.numpy(), logits, states, certain)
 
 
 def states_of(clips: ClipTensors) -> tuple[State, ...]:
     """The states that clips can be seen in: all three where both modalities occur, else `both` alone."""
-    return STATES if _usable(clips, "face").any() and _usable(clips, "audio").any() else STATES[:1]
+    return STATES if all((judged_in(clips, state) == state).any() for state in STATES[1:]) else STATES[:1]
 
 
-def calibrated_temperature(validation: Predictions) -> float:
-    """From the validation speakers, by the least negative log-likelihood."""
-    return fit_temperature(validation.logits, validation.labels)
+def calibration_of(model: nn.Module, validation: ClipTensors) -> dict[State, dict[str, float]]:
+    """What model.json says of each state, from the clips of the validation speakers; of a state with too few, what the
+    bundle says that the model started from, if it did.
+    """
+    start = start_of(model)
+    calibration = {}
+    for state in STATES:
+        said = predict(model, in_state(validation, state), state)
+        usual = UNCALIBRATED if start is None else start.calibration[state]
+        calibration[state] = calibrate(said.logits, said.labels, usual)
+    return calibration
 
 
-def figures(test: Predictions, temperature: float) -> dict[str, float]:
-    """Accuracy, UAR, macro-F1, and the calibration error before (`ece_before`) and after (`ece`) the temperature."""
+def figures(test: Predictions, temperature: float | np.ndarray) -> dict[str, float]:
+    """Accuracy, UAR, macro-F1, and the calibration error before (`ece_before`) and after (`ece`) the temperature: one
+    of all clips, or one of each (N,).
+    """
+    calibrated = test.logits / np.reshape(temperature, (-1, 1))  # (N, C)
     return {
         "accuracy": accuracy(test.labels, test.predicted),
         "uar": unweighted_average_recall(test.labels, test.predicted),
         "macro_f1": macro_f1(test.labels, test.predicted),
         "ece_before": expected_calibration_error(test.labels, softmax(test.logits)),
-        "ece": expected_calibration_error(test.labels, softmax(test.logits / temperature)),
+        "ece": expected_calibration_error(test.labels, softmax(calibrated)),
     }

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .calibration import FEWEST
-from .evaluate import interval
+from .evaluate import interval, truth
 from .labels import VALENCE_AROUSAL_SOURCE
+from .model_card import pool_sentence
 from .report_pages import Heading, Table, Text, markdown
 
 
@@ -37,7 +38,7 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         Heading("Figures"),
         Text(
             f"UAR {figures['uar']:.3f} ({interval(found)}), accuracy {figures['accuracy']:.3f}, "
-            f"macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}."
+            f"macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}.{truth(found)}"
         ),
         Table(["condition", "UAR", "accuracy", "calibrated ECE"], conditions),
         *_quantisation(training),
@@ -51,6 +52,7 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
             ["state", "temperature", "uncertain below"],
             [[state, str(entry["temperature"]), str(entry["uncertain_below"])] for state, entry in calibration.items()],
         ),
+        *_pool(training),
         Heading("Valence and arousal are derived"),
         Text(f"The mean of coordinates under the class probabilities. {VALENCE_AROUSAL_SOURCE}"),
         Heading("Limits"),
@@ -63,6 +65,14 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         Text(licence),
     ]
     return markdown(parts)
+
+
+def _pool(training: Mapping[str, Any]) -> list[Text]:
+    pool = training["metrics"].get("pool")
+    if pool is None:
+        return []
+    start = training["adapted_from"]["model_id"]  # only a bundle brings one along
+    return [Text(f"{pool_sentence(pool)} The weights did not learn: they are those of {start}.")]
 
 
 def _quantisation(training: Mapping[str, Any]) -> list[Heading | Text]:

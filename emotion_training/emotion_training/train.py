@@ -11,7 +11,7 @@ import sys
 
 from .command import run_command
 from .experiment import EXPERIMENT_ERRORS, CheckpointError, read_experiment
-from .predictions import calibrated_temperature, figures, predict
+from .predictions import calibration_of, figures, predict
 
 EVALUATION = "evaluation.json"
 
@@ -23,12 +23,13 @@ def train(arguments: list[str]) -> str:
         raise CheckpointError("--out is not given; expected a folder for the checkpoints")
     checkpoint = experiment.run(experiment.out, experiment.resume)
     model, data = experiment.module.evaluated, experiment.data
-    temperature = calibrated_temperature(predict(model, data.validation))
+    calibration = calibration_of(model, data.validation)
+    said = {"validation": predict(model, data.validation), "test": predict(model, data.test)}
     found = {
-        part: {name: round(value, 4) for name, value in figures(predict(model, clips), temperature).items()}
-        for part, clips in (("validation", data.validation), ("test", data.test))
+        part: {name: round(value, 4) for name, value in figures(of, of.temperatures(calibration)).items()}
+        for part, of in said.items()
     }
-    content = {"temperature": temperature, **found, "history": experiment.module.history}
+    content = {"calibration": calibration, **found, "history": experiment.module.history}
     (experiment.out / EVALUATION).write_text(json.dumps(content, indent=1) + "\n")
     return f"{checkpoint}: UAR {found['test']['uar']:.3f} on {len(data.fold.test)} test speakers"
 

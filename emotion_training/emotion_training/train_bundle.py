@@ -19,11 +19,10 @@ from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, j
 from .export import BundleModels
 from .face_set import FaceSet, fingerprint_faces
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
-from .fusion_training import make_fusion, taken_for, train_fusion, voice_confusion
+from .fusion_training import make_fusion, pool_of, taken_for, train_fusion, voice_confusion
 from .judgements import (
     ENCODER,
     EXACT_ENCODER,
-    OPINIONS,
     PAIRS,
     STATES,
     Judgements,
@@ -161,7 +160,7 @@ def train_bundle(
         },
         PAIRS: {name: pair_figures(measure, pairs) for name, pairs in new_people.pairs.items()},
         "calibration": calibration_figures(folds),
-        "pool": dict(zip(OPINIONS, networks.fusion.pool.double().numpy().round(4).tolist(), strict=True)),
+        "pool": pool_of(networks.fusion),
     }
     return TrainedBundle(
         networks, {state: calibrate(judged.logits, judged.labels) for state, judged in states}, metrics

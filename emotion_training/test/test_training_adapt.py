@@ -15,7 +15,7 @@ from emotion_training.adaptation import bundle_experiment
 from emotion_training.configuration import changed
 from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
 from emotion_training.models import bundle_encoders
-from emotion_training.predictions import LEAST_PROBABILITY, predict, predict_by_bundle
+from emotion_training.predictions import LEAST_PROBABILITY, STATES, figures, in_state, predict, predict_by_bundle
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 
 ROBOT = {
@@ -67,6 +67,7 @@ def test_the_bundle_says_what_the_model_says(folder, checkpoint, tmp_path):
     assert str(folder) not in text
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert "UAR" in card and "cross_attention" in card and "Apache-2.0, for tests" in card
+    assert "a pool of three" not in card  # none was fitted
 
 
 def test_8_bit_encoders_load_and_the_card_says_what_they_cost(folder, checkpoint, tmp_path):
@@ -100,12 +101,16 @@ def test_adaptation_trains_the_fusion_and_the_encoders_only_if_asked(folder, che
     assert figures["speakers"] == ["tone-0", "tone-1"]
 
 
-def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, checkpoint, tmp_path):
+def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_training.calibration.FEWEST", 3)
     arguments = ["--checkpoint", str(checkpoint), "--data", str(folder / "corpus"), "--out", str(tmp_path)]
     arguments += ["--split", str(folder / "split.json"), "--epochs", "1", "--name", "tones-2", "--licence", "for tests"]
     assert adapt.main(arguments) == 0
     load_bundle(tmp_path / "bundle")
     assert "Adapted from another model" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "unadapted")) == 0
+    as_it_was = json.loads((tmp_path / "unadapted" / "metrics.json").read_text())
+    assert json.loads((tmp_path / adapt.ADAPTATION).read_text())["before"] == as_it_was["figures"]
 
 
 def own_corpus(folder, out, *more):
@@ -155,6 +160,8 @@ def test_a_bundle_is_adapted_by_its_fusion_and_keeps_its_encoders(folder, tiny, 
     assert "emotion-av-tiny: generated stripes and tones" in card
     assert "Adapted from emotion-av-tiny" in card
     assert load_bundle(adapted).calibration == load_bundle(tiny.directory).calibration  # of 9 clips, none new
+    assert f"a pool of three: {tiny.trained.networks.fusion.pool[0]:.2f} times those of the joint network" in card
+    assert "The weights did not learn: they are those of emotion-av-tiny" in card
     assert "Its terms hold for these weights, too: Apache-2.0, for tests only" in card
 
 
@@ -172,8 +179,52 @@ def test_a_checkpoint_of_an_adapted_bundle_is_exported_where_its_bundle_is(folde
 
 def test_an_adapted_bundle_can_be_adapted_again(folder, of_bundle, tmp_path):
     assert adapt.main(["--bundle", str(of_bundle / "bundle"), *own_corpus(folder, tmp_path, "--epochs", "1")]) == 0
-    figures = {path: json.loads((path / adapt.ADAPTATION).read_text()) for path in (of_bundle, tmp_path)}
-    assert figures[tmp_path]["before"]["uar"] == figures[of_bundle]["after"]["uar"]
+    found = {path: json.loads((path / adapt.ADAPTATION).read_text()) for path in (of_bundle, tmp_path)}
+    assert found[tmp_path]["before"] == pytest.approx(found[of_bundle]["after"], abs=1e-3)
+
+
+def on_the_robot(bundle, clips):
+    """Figures by condition, as the bundle's own graphs and calibration give them."""
+    tests = {state: predict_by_bundle(load_bundle(bundle), clips, state) for state in STATES}
+    names = ("accuracy", "uar", "macro_f1", "ece")
+    return {
+        evaluate.STATE_NAMES[state]: {name: pytest.approx(figures(test, 1.0)[name], abs=1e-3) for name in names}
+        for state, test in tests.items()
+    }
+
+
+def without_ece_before(found):
+    return {name: value for name, value in found.items() if name != "ece_before"}
+
+
+def test_the_figures_before_and_after_are_those_of_both_bundles(folder, tiny, tmp_path, monkeypatch):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(folder / "corpus", mixed / "corpus")
+    shutil.copy(folder / "split.json", mixed)
+    lacking = ({"audio": None}, {"video": None}, {})  # by take
+    clips = [replace(clip, **lacking[number % 3]) for number, clip in enumerate(PreparedCorpus(mixed / "corpus").clips)]
+    save_clips(clips, mixed / "corpus")
+    data = of_own_corpus(mixed, tiny.directory).data
+    assert {state: len(in_state(data.validation, state)) for state in STATES} == {"both": 3, "face": 6, "audio": 6}
+    monkeypatch.setattr("emotion_training.calibration.FEWEST", 6)
+    more = ["--epochs", "2", "--learning-rate", "0.01", "--name", "mixed-1", "--licence", "for tests"]
+    assert adapt.main(["--bundle", str(tiny.directory), *own_corpus(mixed, tmp_path / "out", *more)]) == 0
+    adapted = tmp_path / "out" / "bundle"
+    kept, new = load_bundle(tiny.directory).calibration, load_bundle(adapted).calibration
+    assert [kept[state] == new[state] for state in STATES] == [True, False, False]
+
+    before, after = on_the_robot(tiny.directory, data.test), on_the_robot(adapted, data.test)
+    found = json.loads((tmp_path / "out" / adapt.ADAPTATION).read_text())
+    assert without_ece_before(found["before"]) == before["as recorded"]
+    assert without_ece_before(found["after"]) == after["as recorded"]
+    metrics = json.loads((adapted / "metrics.json").read_text())
+    assert {name: without_ece_before(values) for name, values in metrics["conditions"].items()} == after
+    card = (adapted / "MODEL_CARD.md").read_text()
+    assert f"and ECE {found['before']['ece']:.3f} on the same" in card
+    assert f"macro-F1 {found['after']['macro_f1']:.3f}, ECE {found['after']['ece']:.3f}." in card
+    arguments = ["--checkpoint", str(tmp_path / "out" / BEST), "--data", str(mixed / "corpus")]
+    assert evaluate.main([*arguments, "--out", str(tmp_path / "evaluation")]) == 0
+    assert json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())["conditions"] == metrics["conditions"]
 
 
 def test_what_no_bundle_can_be_adapted_by_is_said(folder, tiny, tmp_path, capsys):
@@ -209,6 +260,22 @@ def test_a_bundle_is_judged_on_everybody_as_on_the_robot(folder, tiny, tmp_path)
     assert found["conditions"]["as recorded"] == found["figures"]
     text = (tmp_path / "evaluation.md").read_text()
     assert "certain of" in text and load_bundle(tiny.directory).model_id in text
+
+
+def test_where_there_are_votes_an_evaluation_says_that_their_majority_counts(folder, tiny, tmp_path):
+    shutil.copytree(folder / "corpus", tmp_path / "voted")
+    first, second, *others = PreparedCorpus(tmp_path / "voted").clips
+    assert first.label == second.label == "neutral"
+    outvoted = [replace(clip, votes={"neutral": 1.0, "angry": 2.0}) for clip in (first, second)]
+    save_clips([*outvoted, *others], tmp_path / "voted")
+    said = {}
+    for data in (folder / "corpus", tmp_path / "voted"):
+        found = evaluation_of(tiny.directory, data, tmp_path / "out")
+        shown = dict(zip(found["labels"], (sum(row) for row in found["confusion"]), strict=True))
+        said[data.name] = found["voted"], shown["neutral"], shown["angry"]
+        text = (tmp_path / "out" / "evaluation.md").read_text()
+        assert ("the raters' majority where there are votes, as on 2 of the clips" in text) == (data.name == "voted")
+    assert said == {"corpus": (0, 18, 18), "voted": (2, 16, 20)}
 
 
 @pytest.fixture(scope="module")

@@ -110,9 +110,27 @@ def epoch_of(clips, batch=8, re_pairing=0.0, seed=0, epoch=0, rank=0, processes=
 
 def test_votes_become_shares_and_a_label_all_of_one_class():
     voted = Clip("a", "c", "c-1", label="happy", votes={"happy": 3.0, "angry": 1.0, "sad": 7.0})
-    targets = class_targets([voted, Clip("b", "c", "c-1", label="angry")], LABELS, votes=True)
+    clips = [voted, Clip("b", "c", "c-1", label="angry")]
+    labels, targets, of_votes = class_targets(clips, LABELS, votes=True)
     assert targets.tolist() == [[0.0, 0.75, 0.25], [0.0, 0.0, 1.0]]
-    assert class_targets([voted], LABELS, votes=False).tolist() == [[0.0, 1.0, 0.0]]
+    assert (labels.tolist(), of_votes.tolist()) == ([1, 2], [True, False])
+    _, targets, of_votes = class_targets([voted], LABELS, votes=False)
+    assert (targets.tolist(), of_votes.tolist()) == ([[0.0, 1.0, 0.0]], [False])
+
+
+@pytest.mark.parametrize(
+    ("label", "votes", "expected"),
+    [
+        ("angry", {"happy": 2.0, "angry": 2.0}, "angry"),
+        ("neutral", {"happy": 2.0, "angry": 2.0}, "happy"),
+        ("neutral", {"neutral": 1.0, "happy": 2.0, "angry": 2.0}, "happy"),
+        (None, {"happy": 2.0, "angry": 2.0}, "happy"),
+        ("happy", {"happy": 1.0, "angry": 2.0}, "angry"),
+    ],
+)
+def test_of_a_tie_the_clips_own_label_counts_if_it_is_among_them(label, votes, expected):
+    labels, _, _ = class_targets([Clip("a", "c", "c-1", label=label, votes=votes)], LABELS, votes=True)
+    assert LABELS[labels[0]] == expected
 
 
 @pytest.mark.parametrize("votes", [None, {"bored": 9.0, "happy": 1.0}])
@@ -123,7 +141,8 @@ def test_a_label_out_of_the_set_names_the_clip_whatever_its_votes(votes):
 
 def test_votes_alone_are_a_target():
     voted = Clip("a", "c", "c-1", votes={"happy": 1.0, "angry": 3.0, "bored": 9.0})
-    assert class_targets([voted], LABELS, votes=True).tolist() == [[0.0, 0.25, 0.75]]
+    labels, targets, _ = class_targets([voted], LABELS, votes=True)
+    assert (labels.tolist(), targets.tolist()) == ([2], [[0.0, 0.25, 0.75]])
 
 
 def test_clips_of_other_labels_are_left_out_where_asked_for_whatever_their_votes(tmp_path):

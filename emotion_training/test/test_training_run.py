@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import LambdaCallback
 from training_fixtures import LABELS, experiment_tree, smart_turn_graph, write_corpus, write_split
 
 from emotion_training import evaluate, train
+from emotion_training.calibration import UNCALIBRATED, fit_temperature
 from emotion_training.configuration import ConfigurationError, changed
 from emotion_training.experiment import (
     BEST,
@@ -26,7 +27,7 @@ from emotion_training.experiment import (
 from emotion_training.models import ModelError
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WhisperTiny
-from emotion_training.predictions import calibrated_temperature, figures, predict
+from emotion_training.predictions import figures, predict
 from emotion_training.training_module import TrainingError
 
 
@@ -135,12 +136,18 @@ def test_a_background_that_is_not_there_is_one_sentence(folder, tmp_path, capsys
     assert "absent holds no recordings; expected a folder with" in capsys.readouterr().err
 
 
-def test_a_missing_modality_has_a_temperature_of_its_own(folder, tmp_path):
+def test_a_missing_modality_has_a_temperature_of_its_own(folder, tmp_path, monkeypatch):
     experiment = run(folder, tmp_path)
     model, data = experiment.module.evaluated, experiment.data
+    few = evaluate.evaluate(experiment, robustness=False)
+    assert few["calibration"] == dict.fromkeys(evaluate.STATE_NAMES, UNCALIBRATED)
+    assert few["figures"]["ece"] == few["figures"]["ece_before"]
+    monkeypatch.setattr("emotion_training.calibration.FEWEST", len(data.validation))
     found = evaluate.evaluate(experiment, robustness=False)
     for state, name in evaluate.STATE_NAMES.items():
-        temperature = calibrated_temperature(predict(model, data.validation, state))
+        said = predict(model, data.validation, state)
+        temperature = fit_temperature(said.logits, said.labels)
+        assert found["calibration"][state]["temperature"] == temperature != 1.0
         expected = figures(predict(model, data.test, state), temperature)["ece"]
         assert found["conditions"][name]["ece"] == pytest.approx(expected, abs=1e-4)
 

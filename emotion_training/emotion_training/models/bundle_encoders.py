@@ -67,6 +67,16 @@ class BundleAudioEncoder(BundleEncoder):
         return torch.stack([torch.from_numpy(self.bundle.encode_audio(samples)) for samples in audio.numpy()])
 
 
+def encoders_of_bundles(model: nn.Module) -> list[BundleEncoder]:
+    """Those that a model has."""
+    return [module for module in model.modules() if isinstance(module, BundleEncoder)]
+
+
+def start_of(model: nn.Module) -> ModelBundle | None:
+    """The bundle whose encoders a model has; None where it has encoders of its own."""
+    return next((encoder.bundle for encoder in encoders_of_bundles(model)), None)
+
+
 @lru_cache(maxsize=1)
 def _loaded(directory: Path) -> ModelBundle:
     return load_bundle(directory)

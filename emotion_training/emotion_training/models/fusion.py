@@ -13,6 +13,8 @@ from .masking import masked_mean, masked_softmax, present_modalities, without_ma
 from .registry import fusions
 from .unimodal_heads import UnimodalHeads
 
+JOINT_ALONE = (1.0, 0.0, 0.0)  # the pool of a fusion to which none was fitted
+
 
 class CrossAttention(nn.Module):
     """Tokens of one modality read those of the other; then a feed-forward step. Both with a shortcut."""
@@ -82,7 +84,7 @@ class IntermediateFusion(UnimodalHeads):
         nn.init.zeros_(self.joint_head[2].weight)  # starts as the gated sum of the two heads, and learns to do better
         nn.init.zeros_(self.joint_head[2].bias)
         self.pool: Tensor
-        self.register_buffer("pool", torch.tensor([1.0, 0.0, 0.0]))
+        self.register_buffer("pool", torch.tensor(JOINT_ALONE))
 
     def forward(
         self, face_embeddings: Tensor, face_mask: Tensor, audio_embeddings: Tensor, audio_mask: Tensor
