@@ -100,7 +100,13 @@ def _write(given: argparse.Namespace) -> str:
         experiment = restore_experiment(given.checkpoint, changes)
         calibration = calibration_of(experiment.module.evaluated, experiment.data.validation)
     before, after = adapt(experiment, given.out, given.train_encoders, calibration)
-    content = {"before": before, "after": after["figures"], "speakers": after["speakers"], "split": after["split"]}
+    content = {
+        "before": before,
+        "after": after["figures"],
+        "speakers": after["speakers"],
+        "split": after["split"],
+        "protocol": experiment.data.split.protocol,
+    }
     (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
     if given.name:
         export(experiment, given.out / "bundle", given.name, given.licence, int8=False, before=before)

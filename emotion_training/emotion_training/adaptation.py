@@ -13,7 +13,7 @@ from torch import Tensor
 from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
 
 from .configuration import changed
-from .experiment import Experiment, read_experiment
+from .experiment import Experiment, check_strangers, read_experiment
 
 BATCH = 32  # clips of a step: own corpora are small
 
@@ -36,6 +36,7 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
 
     Raises:
         BundleError: the folder is no bundle, or one from before its fusion could be trained further.
+        CheckpointError: speakers to judge it by whom it knows.
         DataError, CorpusError, SplitError: as of any experiment.
     """
     directory = directory.resolve()  # a checkpoint names it, wherever that is used
@@ -60,6 +61,8 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
         },
     }
     experiment = read_experiment(changed(tree, changes))
+    experiment.known = description["training"].get("speakers", {})  # a bundle from before does not say
+    check_strangers(directory, experiment.known, experiment.data.fold)
     _load_fusion(experiment.module.model.fusion, directory / "fusion.onnx")
     experiment.module.has_statistics = True
     experiment.module.eval()

@@ -155,6 +155,8 @@ def load_config(path: Path) -> BundleConfig:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; expected a training configuration in YAML") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8 ({error}); save it as such") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     problems: list[str] = []

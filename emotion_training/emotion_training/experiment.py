@@ -7,7 +7,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from .data_module import EmotionDataModule
 from .models import ModelError
 from .models.start_weights import WeightsError
 from .robot_voice_augmentation import BackgroundError
-from .splits import PARTS, Fold, SplitError
+from .splits import Fold, SplitError
 from .training_module import EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -52,7 +52,7 @@ TRAINER_DEFAULTS = {
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be written or read; the message names the file."""
+    """A checkpoint that cannot be written or read, or a model that knows its judges; the message names the file."""
 
 
 # What can be wrong with an experiment, each with a sentence for the user.
@@ -88,7 +88,8 @@ class SelectionConfig:
 class Experiment:
     """Everything of one training, ready to run.
 
-    configuration: the whole of it in plain values. out, resume: as the command line gave them, for `train`.
+    configuration: the whole of it in plain values. out, resume: as the command line gave them, for `train`. known: by
+    part, train or validation, the speakers whom the model has learnt from or been chosen by so far.
     """
 
     module: EmotionModule
@@ -99,6 +100,7 @@ class Experiment:
     configuration: dict[str, Any]
     out: Path | None
     resume: bool
+    known: dict[str, list[str]] = field(default_factory=dict)
 
     def run(self, directory: Path, resume: bool = False) -> Path:
         """Trains; the checkpoints `best.ckpt` and `last.ckpt` in `directory` hold all that is needed to go on.
@@ -117,7 +119,9 @@ class Experiment:
             "configuration": self.configuration,
             "split": _plain(asdict(self.data.split)),
             "fold": self.data.fold_number,
+            "known_before": self.known,
         }
+        self.known = _known(self.module.provenance)
         if resume:
             self._check_resumed(directory / LAST)
         self.trainer.callbacks.extend(_callbacks(self.selection, directory))
@@ -200,6 +204,8 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
             )
         except ArgumentError as error:
             raise ConfigurationError(str(error)) from None
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"a configuration is no text in UTF-8 ({error}); save it as such") from None
     cli.trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     torch.set_num_threads(cli.config.threads)
     config = cli.config
@@ -214,7 +220,8 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
     """The experiment of a checkpoint, with its weights; `changes` replace dotted keys of its configuration.
 
     Raises:
-        CheckpointError: no checkpoint of `train`, or weights that do not fit what was changed.
+        CheckpointError: no checkpoint of `train`, weights that do not fit what was changed, or speakers to judge it by
+            whom it knows.
     """
     content = load_checkpoint(checkpoint)
     tree = changed(content["emotion_training"]["configuration"], changes)
@@ -228,27 +235,31 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
         experiment.module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint} does not fit the data ({error}); give those it was trained on") from None
-    if "data.split" not in changes:
-        _check_untouched(checkpoint, content["emotion_training"], experiment.data.fold)
+    experiment.known = _known(content["emotion_training"])
+    check_strangers(checkpoint, experiment.known, experiment.data.fold)
     experiment.module.on_load_checkpoint(content)
     experiment.module.eval()
     return experiment
 
 
-def _check_untouched(checkpoint: Path, trained: Mapping[str, Any], fold: Fold) -> None:
-    """CheckpointError if somebody of the validation or the test part had another part when it was trained."""
-    before = trained["split"]["folds"][trained["fold"]]
-    moved = sorted(
-        speaker
-        for part in ("validation", "test")
-        for speaker in getattr(fold, part)
-        if any(speaker in before[other] for other in PARTS if other != part)
-    )
-    if moved:
+def check_strangers(model: Path, known: Mapping[str, Sequence[str]], fold: Fold) -> None:
+    """CheckpointError if the model learnt from somebody of the validation or test part, or was chosen by one to test.
+
+    known: as of an `Experiment`; empty where it is not known.
+    """
+    learnt_from, chosen_by = (set(known.get(part, ())) for part in ("train", "validation"))
+    met = sorted(learnt_from.intersection(fold.validation + fold.test) | chosen_by.intersection(fold.test))
+    if met:
         raise CheckpointError(
-            f"{checkpoint} was trained with {', '.join(moved)} in another part of fold {trained['fold']}; give the "
-            "split that it was trained with"
+            f"{model} knows {', '.join(met)} from its training; expected strangers for validation and test, so choose "
+            "others, or, if these are other people, prepare their manifest with --option corpus=NAME"
         )
+
+
+def _known(trained: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Whom the model of a checkpoint knows, from its last training and those before."""
+    before, fold = trained.get("known_before", {}), trained["split"]["folds"][trained["fold"]]
+    return {part: sorted({*before.get(part, ()), *fold[part]}) for part in ("train", "validation")}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -7,16 +7,17 @@ The graphs are checked to compute what the model computes, and the model card sa
 """
 
 import argparse
-import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from emotion_perception.core.model_bundle import load_bundle
 
 from .build_default_bundle import code_commit
-from .command import run_command
+from .command import make_out, run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .export import BundleModels, BundleShape, ParityError, write_bundle
@@ -40,7 +41,7 @@ class ExportError(Exception):
 def export(
     experiment: Experiment, out: Path, name: str, licence: str, int8: bool, before: dict[str, float] | None = None
 ) -> dict[str, Any]:
-    """Writes the bundle of a trained experiment into `out`.
+    """Writes the bundle of a trained experiment into `out`, or nothing where it fails.
 
     Args:
         experiment: on crops and samples, as the robot has them.
@@ -54,10 +55,11 @@ def export(
         The section `training` of model.json.
 
     Raises:
-        ExportError: a model without a face or voice encoder, on features, or with labels of unknown valence.
+        ExportError: a model without a face or voice encoder, on features, or with labels of unknown valence; `int8` for
+            the finished encoders of a bundle.
         ParityError: a graph differs from its torch module.
     """
-    _check(experiment)
+    _check(experiment, int8)
     data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
     start, metrics = start_of(model), evaluate(experiment, robustness=False)
     calibration = metrics["calibration"]
@@ -66,6 +68,7 @@ def export(
     corpus = experiment.configuration["data"]["corpus"]
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
+        "speakers": experiment.known,
         "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
         # Folders of the machine that it was trained on are nobody's business.
         "configuration": _with_model_ids(
@@ -83,8 +86,6 @@ def export(
     if start is not None:
         training["adapted_from"] = {"model_id": start.model_id, "licence": start.licence}
         training["data"] += [f"{start.model_id}: {data}" for data in start.trained_on]
-    kept = {encoder.file: encoder.graph for encoder in encoders_of_bundles(model)}
-    models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion, kept)
     bundle_shape = BundleShape(
         name,
         shape.labels,
@@ -95,17 +96,24 @@ def export(
         shape.window_s,
         HOP_S,
     )
-    card = render_run_card(name, training, calibration, licence)
-    write_bundle(out, models, bundle_shape, calibration, training, licence, card)
+
+    def write(directory: Path, graphs: Mapping[str, bytes]) -> None:
+        models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion, graphs)
+        card = render_run_card(name, training, calibration, licence)
+        write_bundle(directory, models, bundle_shape, calibration, training, licence, card)
+
+    graphs = {encoder.file: encoder.graph for encoder in encoders_of_bundles(model)}
     if int8:
-        training["quantisation"] = _quantise(experiment, out)
-        description = json.loads((out / "model.json").read_text()) | {"training": training}
-        (out / "model.json").write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
-        (out / "MODEL_CARD.md").write_text(render_run_card(name, training, calibration, licence))
+        with TemporaryDirectory() as work:
+            exact = Path(work) / "bundle"
+            write(exact, graphs)
+            training["quantisation"] = _quantise(experiment, exact)
+            graphs = {file: (exact / file).read_bytes() for file in ENCODERS}
+    write(out, graphs)
     return training
 
 
-def _check(experiment: Experiment) -> None:
+def _check(experiment: Experiment, int8: bool) -> None:
     networks, corpus = experiment.module.networks, experiment.data.corpus
     if experiment.module.members > 1:
         raise ExportError(
@@ -124,6 +132,9 @@ def _check(experiment: Experiment) -> None:
             f"valence and arousal of {', '.join(unknown)} are not known; train with labels among "
             f"{', '.join(VALENCE_AROUSAL)}"
         )
+    finished = encoders_of_bundles(experiment.module.evaluated)
+    if int8 and finished:
+        raise ExportError(f"the encoders are those of {finished[0].bundle.model_id} as they are; export without --int8")
 
 
 def _without_folders(data: dict[str, Any], corpus: dict[str, Any]) -> dict[str, Any]:
@@ -139,16 +150,16 @@ def _with_model_ids(value: Any, model: AudioVisualModel) -> Any:
     return ids.get(value, value) if isinstance(value, str) else value
 
 
-def _quantise(experiment: Experiment, out: Path) -> dict[str, float]:
+def _quantise(experiment: Experiment, bundle: Path) -> dict[str, float]:
     """Quantises the encoders of a written bundle; what it costs on the test speakers, by the robot's own code."""
     data = experiment.data
 
     def measure() -> tuple[float, int]:
-        uar = figures(predict_by_bundle(load_bundle(out), data.test), 1.0)["uar"]
-        return round(uar, 4), sum((out / name).stat().st_size for name in ENCODERS)
+        uar = figures(predict_by_bundle(load_bundle(bundle), data.test), 1.0)["uar"]
+        return round(uar, 4), sum((bundle / name).stat().st_size for name in ENCODERS)
 
     uar_float, bytes_float = measure()
-    quantise_encoders(out, data.train, experiment.seed)
+    quantise_encoders(bundle, data.train, experiment.seed)
     uar_int8, bytes_int8 = measure()
     return {"uar_float": uar_float, "uar_int8": uar_int8, "bytes_float": bytes_float, "bytes_int8": bytes_int8}
 
@@ -169,6 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(given: argparse.Namespace) -> str:
+    make_out(given.out)
     experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
     training = export(experiment, given.out, given.name, given.licence, given.int8)
     uar, card = training["metrics"]["figures"]["uar"], given.out / "MODEL_CARD.md"

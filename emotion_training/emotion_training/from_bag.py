@@ -39,7 +39,7 @@ from .bag_messages import (
     message_types,
     stamp_ns,
 )
-from .command import run_command
+from .command import make_out, run_command
 from .corpora.table import CorpusError, Row, build_all, read_table
 from .recording_writer import RecordingError, RecordingWriter
 
@@ -74,7 +74,8 @@ def convert_bag(bag: Path, path: Path, options: BagOptions) -> Recording:
     """Writes the pictures and the sound of a recording into the media file `path` (.mkv).
 
     Raises:
-        BagError: no such recording, no topic or several to choose from, or a message that cannot be read.
+        BagError: no such recording, no topic or several to choose from, a message that cannot be read, or stamps that
+            jump.
     """
     try:
         with AnyReader([bag], default_typestore=message_types(_audio_type(bag))) as reader:
@@ -95,14 +96,17 @@ def _convert(
     start_ns = min(stamp for stamp, _ in firsts)
     image_shape = firsts[0][1].shape[:2] if images else None
     unfinished = path.with_suffix(".part.mkv")
-    with RecordingWriter(unfinished, start_ns, image_shape, firsts[-1][1] if sound else None) as writer:
-        count = sum(topic.msgcount for topic in topics)
-        for stamp, item in tqdm(_items(reader, options, topics), total=count, desc=path.stem, unit="message"):
-            if isinstance(item, Chunk):
-                writer.add_chunk(item)
-            else:
-                writer.add_image(item, stamp)
-    unfinished.replace(path)
+    try:
+        with RecordingWriter(unfinished, start_ns, image_shape, firsts[-1][1] if sound else None) as writer:
+            count = sum(topic.msgcount for topic in topics)
+            for stamp, item in tqdm(_items(reader, options, topics), total=count, desc=path.stem, unit="message"):
+                if isinstance(item, Chunk):
+                    writer.add_chunk(item)
+                else:
+                    writer.add_image(item, stamp)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)  # of a recording that could not be written to its end
     return Recording(path, image_shape is not None, writer.duration_s, writer.late_images)
 
 
@@ -210,6 +214,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status, as of `run_command`."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    if given.unstamped_sample_rate_hz < 1 or given.unstamped_channels < 1:
+        parser.error("--unstamped-sample-rate-hz and --unstamped-channels must be 1 or more")
     names = [bag.resolve().name for bag in given.bags]
     if len(set(names)) < len(names):
         parser.error(f"the recordings {', '.join(names)} have the same name; rename one")
@@ -217,8 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _convert_all(given: argparse.Namespace, names: Sequence[str]) -> str:
+    make_out(given.out)
     options = BagOptions(given.image_topic, given.audio_topic, given.unstamped_sample_rate_hz, given.unstamped_channels)
-    given.out.mkdir(parents=True, exist_ok=True)
     recordings = [
         convert_bag(bag, given.out / f"{name}.mkv", options) for bag, name in zip(given.bags, names, strict=True)
     ]

@@ -11,6 +11,7 @@ from .bag_messages import NANOSECONDS_PER_S, Chunk
 
 # Sound is laid end to end as long as its stamps agree with that within this; clocks of microphones tremble.
 TOLERANCE_S = 0.1
+MAX_GAP_S = 60.0  # without a picture or a sample; beyond, a clock was set or a stamp is wrong
 MILLISECONDS_PER_S = 1000
 # Visually lossless H.264, fast enough for 640x480 at 30 pictures a second on one core.
 VIDEO_OPTIONS = {"crf": "17", "preset": "veryfast"}
@@ -60,7 +61,7 @@ class RecordingWriter:
             self._audio = self._container.add_stream("pcm_s16le", rate=self._sample_rate_hz, layout=self._layout)
 
     def add_image(self, image_rgb: np.ndarray, stamp_ns: int) -> None:
-        """Writes uint8 (H, W, 3); RecordingError if the size changes."""
+        """Writes uint8 (H, W, 3); RecordingError if the size changes, or after a gap of more than MAX_GAP_S."""
         if image_rgb.shape[:2] != self._image_shape:
             raise RecordingError(
                 f"the images change from {self._image_shape} to {image_rgb.shape[:2]} (height, width); expected one "
@@ -70,6 +71,7 @@ class RecordingWriter:
         if time_ms <= self._last_image_ms:
             self.late_images += 1
             return
+        self._check_gap(time_ms / MILLISECONDS_PER_S)
         self._last_image_ms = time_ms
         self.images += 1
         self.duration_s = max(self.duration_s, time_ms / MILLISECONDS_PER_S)
@@ -79,13 +81,14 @@ class RecordingWriter:
         self._container.mux(self._video.encode(frame))
 
     def add_chunk(self, chunk: Chunk) -> None:
-        """Writes a piece of sound; RecordingError if its rate or its channels change."""
+        """Writes a piece of sound; RecordingError if its rate or its channels change, or after a gap as above."""
         if (chunk.sample_rate_hz, chunk.samples.shape[1]) != (self._sample_rate_hz, self._channels):
             raise RecordingError(
                 f"the sound changes from {self._sample_rate_hz} Hz, {self._channels} channels to "
                 f"{chunk.sample_rate_hz} Hz, {chunk.samples.shape[1]} channels; expected one form in a recording"
             )
         stamped = round((chunk.stamp_ns - self._start_ns) * self._sample_rate_hz / NANOSECONDS_PER_S)
+        self._check_gap(stamped / self._sample_rate_hz)
         ahead = stamped - self._written_samples
         samples = chunk.samples
         if ahead > TOLERANCE_S * self._sample_rate_hz:
@@ -106,6 +109,14 @@ class RecordingWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check_gap(self, time_s: float) -> None:
+        gap_s = time_s - self.duration_s
+        if gap_s > MAX_GAP_S:
+            raise RecordingError(
+                f"the stamps jump by {gap_s:.0f} s at {self.duration_s:.1f} s; expected at most {MAX_GAP_S:.0f} s, so "
+                "cut the recording there"
+            )
 
     def _write_samples(self, samples: np.ndarray) -> None:
         """Appends float32 (N, channels)."""

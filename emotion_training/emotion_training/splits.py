@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from .clip import Clip
 
@@ -18,7 +19,7 @@ class SplitError(Exception):
 
 @dataclass(frozen=True)
 class Fold:
-    """Speakers by their use; SplitError if one is in two parts or a part is empty."""
+    """Speakers by their use; SplitError if one is in two parts, or twice in one, or a part is empty."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -28,6 +29,9 @@ class Fold:
         for part in PARTS:
             if not getattr(self, part):
                 raise SplitError(f"{part} has no speaker; expected one or more")
+            twice = sorted(name for name, count in Counter(getattr(self, part)).items() if count > 1)
+            if twice:
+                raise SplitError(f"{part} has {', '.join(twice)} more than once; expected each once")
         for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
             both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
             if both:
@@ -121,7 +125,8 @@ class Split:
         unknown = sorted(present - self.speakers)
         if unknown:
             raise SplitError(
-                f"{self.name} does not have the speakers {', '.join(unknown)}; use the split of their corpus"
+                f"{self.name} does not have the speakers {', '.join(unknown)}; use the split of their corpus, which "
+                "names them like this, <corpus>-<speaker>"
             )
         if present == self.speakers:
             return self
@@ -254,10 +259,17 @@ def load_split(path: Path) -> Split:
     """Reads what `save_split` wrote, and checks it; SplitError names the file and what is wrong."""
     try:
         tree = json.loads(path.read_text())
-        folds = tuple(Fold(**{part: tuple(fold[part]) for part in PARTS}) for fold in tree.pop("folds"))
+        folds = tuple(Fold(**{part: _names(part, fold[part]) for part in PARTS}) for fold in tree.pop("folds"))
+        for key in ("name", "corpus", "protocol"):
+            if not isinstance(tree[key], str):
+                raise SplitError(f"{key} is {tree[key]!r}; expected text")
+        if not isinstance(tree["seed"], int | None):
+            raise SplitError(f"seed is {tree['seed']!r}; expected a whole number, or null where nothing was drawn")
         return Split(**tree, folds=folds)
     except FileNotFoundError:
         raise SplitError(f"{path} does not exist; expected a split file") from None
+    except UnicodeDecodeError as error:
+        raise SplitError(f"{path} is no text in UTF-8 ({error}); save it as such") from None
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise SplitError(f"{path} is no split file ({error!r}); write it with save_split") from None
     except SplitError as error:
@@ -266,6 +278,16 @@ def load_split(path: Path) -> Split:
 
 def save_split(split: Split, path: Path) -> None:
     path.write_text(json.dumps(asdict(split), indent=2) + "\n")
+
+
+def _names(part: str, value: Any) -> tuple[str, ...]:
+    """The speakers of a part as a file has them; SplitError for anything but a list of names."""
+    if not isinstance(value, list):
+        raise SplitError(f"{part} is {value!r}; expected a list of speakers")
+    for name in value:
+        if not isinstance(name, str):
+            raise SplitError(f"{part} has {name!r}; expected names of speakers, in quotes")
+    return tuple(value)
 
 
 def _draw(seed: int, name: str) -> str:

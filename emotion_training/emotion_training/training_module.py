@@ -101,7 +101,7 @@ class EmotionModule(lightning.LightningModule):
         if members > 1:
             self.model = MemberEnsemble([self.model, *(build_model(config) for _ in range(members - 1))])
         self.averaged = copy.deepcopy(self.model).requires_grad_(False) if optimiser.ema_decay else None
-        self.provenance: dict[str, Any] = {}  # configuration, split and fold, for the checkpoints
+        self.provenance: dict[str, Any] = {}  # of the training, for the checkpoints
         self.history: list[dict[str, float]] = []
         self.has_statistics = False  # of the data that the weights were trained on
         self.frozen: list[torch.nn.Module] = []

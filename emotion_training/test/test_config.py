@@ -5,6 +5,7 @@ import yaml
 
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
 from emotion_training.config import ConfigError, load_config
+from emotion_training.configuration import ConfigurationError, load_tree
 
 
 @pytest.fixture
@@ -94,3 +95,10 @@ def test_a_missing_file_and_a_broken_one_are_named(tmp_path):
     broken.write_text("a: [1")
     with pytest.raises(ConfigError, match="broken.yaml is not YAML"):
         load_config(broken)
+
+
+@pytest.mark.parametrize("load, error", [(load_config, ConfigError), (load_tree, ConfigurationError)])
+def test_a_file_that_is_no_text_is_named(tmp_path, load, error):
+    (tmp_path / "latin.yaml").write_bytes(b"model_id: caf\xe9")
+    with pytest.raises(error, match="latin.yaml is no text in UTF-8 .* save it as such"):
+        load(tmp_path / "latin.yaml")

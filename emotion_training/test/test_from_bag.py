@@ -253,6 +253,37 @@ def test_a_segment_that_does_not_fit_is_named_with_its_line(tmp_path, capsys, ro
     assert message in capsys.readouterr().err
 
 
+DAY_NS = 86_400 * 10**9
+
+
+@pytest.mark.parametrize(
+    "topic, index, stamp_ns, message",
+    [
+        (IMAGES, 0, 0, "the stamps jump by 1700000000 s at 0."),
+        (IMAGES, 0, START_NS + DAY_NS, "the stamps jump by 86400 s at 0.2 s; expected at most 60 s, so cut"),
+        (SOUND, 0, START_NS - DAY_NS, "the stamps jump by 86400 s at 0."),
+        (SOUND, -1, START_NS + DAY_NS, "the stamps jump by 86398 s at 1.9 s; expected at most 60 s, so cut"),
+    ],
+)
+def test_a_stamp_far_ahead_of_the_others_is_named_and_no_file_is_left(
+    tmp_path, capsys, topic, index, stamp_ns, message
+):
+    messages = conversation()
+    wrong = [message for topic_, _, message, _ in messages if topic_ == topic][index].header.stamp
+    wrong.sec, wrong.nanosec = divmod(stamp_ns, 10**9)
+    bag = write_bag(tmp_path / "talk", messages)
+    assert main([str(bag), "--out", str(tmp_path / "corpus")]) == 1
+    assert message in capsys.readouterr().err
+    assert not any((tmp_path / "corpus").iterdir())
+
+
+@pytest.mark.parametrize("option", ["--unstamped-sample-rate-hz", "--unstamped-channels"])
+def test_sound_without_a_rate_or_a_channel_is_refused(tmp_path, capsys, option):
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "talk"), "--out", str(tmp_path), option, "0"])
+    assert "--unstamped-sample-rate-hz and --unstamped-channels must be 1 or more" in capsys.readouterr().err
+
+
 def test_what_is_no_recording_is_named(tmp_path, capsys):
     assert main([str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
     assert "none" in capsys.readouterr().err

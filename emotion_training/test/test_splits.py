@@ -121,6 +121,31 @@ def test_a_split_file_that_was_changed_by_hand_is_named(tmp_path):
         load_split(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("name", 3, "name is 3; expected text"),
+        ("seed", "abc", "seed is 'abc'; expected a whole number, or null"),
+        ("test", "anna", "test is 'anna'; expected a list of speakers"),
+        ("train", ["b", None], "train has None; expected names of speakers"),
+        ("train", ["b", "b"], "train has b more than once; expected each once"),
+    ],
+)
+def test_a_value_of_a_split_file_that_is_none_of_a_split_is_named(tmp_path, key, value, message):
+    fold = {"train": ["b"], "validation": ["c"], "test": ["d"]}
+    tree = {"name": "own", "corpus": "test", "protocol": "own", "seed": None, "folds": [fold]}
+    (fold if key in fold else tree)[key] = value
+    (tmp_path / "split.json").write_text(json.dumps(tree))
+    with pytest.raises(SplitError, match=f"split.json: {message}"):
+        load_split(tmp_path / "split.json")
+
+
+def test_a_split_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "split.json").write_bytes(b'{"name": "caf\xe9"}')
+    with pytest.raises(SplitError, match=r"split.json is no text in UTF-8 \('utf-8' codec can't decode .*; save it as"):
+        load_split(tmp_path / "split.json")
+
+
 FOLD = Fold(("a", "b"), ("c",), ("d",))
 
 
@@ -163,8 +188,8 @@ def test_a_split_can_be_reduced_to_the_speakers_at_hand():
         reduced.fold(lost)
     assert reduced.protocol == "leave one speaker out; without ravdess-07"
     assert split.among(ACTORS) is split
-    with pytest.raises(SplitError, match="x does not have the speakers anna"):
-        split.among({"anna"})
+    with pytest.raises(SplitError, match="x does not have the speakers lab-anna; use .* like this, <corpus>-<speaker>"):
+        split.among({"lab-anna"})
 
 
 def test_a_part_of_a_corpus_that_leaves_a_fold_without_validation_is_refused_where_that_fold_is_wanted():

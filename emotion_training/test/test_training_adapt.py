@@ -14,9 +14,11 @@ from emotion_training import adapt, evaluate, export_model
 from emotion_training.adaptation import bundle_experiment
 from emotion_training.configuration import changed
 from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
+from emotion_training.export import ParityError
 from emotion_training.models import bundle_encoders
 from emotion_training.predictions import LEAST_PROBABILITY, STATES, figures, in_state, predict, predict_by_bundle
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
+from emotion_training.splits import Fold, Split, save_split
 
 ROBOT = {
     "data.corpus.face": "crops",
@@ -78,17 +80,34 @@ def test_8_bit_encoders_load_and_the_card_says_what_they_cost(folder, checkpoint
     load_bundle(tmp_path / "bundle")  # checks all files against their checksums
 
 
+def test_a_quantisation_that_fails_leaves_what_was_there(folder, checkpoint, tmp_path, monkeypatch):
+    def fail(*given):
+        raise ParityError("integers differ")
+
+    (tmp_path / "model.json").write_text("of before")
+    monkeypatch.setattr(export_model, "quantise_encoders", fail)
+    assert export_model.main(export_arguments(folder, checkpoint, tmp_path, "--int8")) == 1
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["of before"]
+
+
+def test_the_finished_encoders_of_a_bundle_are_not_quantised_again(folder, of_bundle, tmp_path, capsys):
+    assert export_model.main(export_arguments(folder, of_bundle / BEST, tmp_path, "--int8")) == 1
+    expected = "error: the encoders are those of emotion-av-tiny as they are; export without --int8\n"
+    assert capsys.readouterr().err == expected
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_model_of_features_is_not_exported(folder, tmp_path, capsys):
     checkpoint = read_experiment(changed(experiment_tree(folder), {"trainer.max_epochs": 1})).run(tmp_path / "trained")
     assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 1
     assert "the robot has crops and samples" in capsys.readouterr().err
-    assert not (tmp_path / "bundle").exists()
+    assert not any((tmp_path / "bundle").iterdir())
 
 
 @pytest.mark.parametrize("train_encoders", [False, True])
 def test_adaptation_trains_the_fusion_and_the_encoders_only_if_asked(folder, checkpoint, tmp_path, train_encoders):
     arguments = ["--checkpoint", str(checkpoint), "--data", str(folder / "corpus"), "--out", str(tmp_path)]
-    arguments += ["--split", str(folder / "split.json"), "--fold", "1", "--epochs", "2"]
+    arguments += ["--split", str(folder / "split.json"), "--epochs", "2"]
     assert adapt.main([*arguments, *(["--train-encoders"] if train_encoders else [])]) == 0
     before, after = (load_checkpoint(path)["state_dict"] for path in (checkpoint, tmp_path / BEST))
     moved = {
@@ -98,7 +117,7 @@ def test_adaptation_trains_the_fusion_and_the_encoders_only_if_asked(folder, che
     assert moved == {"face_encoder": train_encoders, "audio_encoder": train_encoders, "fusion": True}
     figures = json.loads((tmp_path / adapt.ADAPTATION).read_text())
     assert set(figures["before"]) == set(figures["after"])
-    assert figures["speakers"] == ["tone-0", "tone-1"]
+    assert figures["speakers"] == ["tone-4", "tone-5"] and figures["protocol"] == "two folds"
 
 
 def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, checkpoint, tmp_path, monkeypatch):
@@ -225,6 +244,27 @@ def test_the_figures_before_and_after_are_those_of_both_bundles(folder, tiny, tm
     arguments = ["--checkpoint", str(tmp_path / "out" / BEST), "--data", str(mixed / "corpus")]
     assert evaluate.main([*arguments, "--out", str(tmp_path / "evaluation")]) == 0
     assert json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())["conditions"] == metrics["conditions"]
+
+
+def test_whom_a_model_knows_from_any_of_its_trainings_judges_it_no_more(folder, checkpoint, tmp_path, capsys):
+    shutil.copytree(folder / "corpus", tmp_path / "corpus")
+    clips = PreparedCorpus(tmp_path / "corpus").clips
+    save_clips([clip for clip in clips if clip.speaker_id > "tone-2"], tmp_path / "corpus")
+    others = Split("others", "tones", "one fold", None, (Fold(("tone-3",), ("tone-4",), ("tone-5",)),))
+    save_split(others, tmp_path / "split.json")
+    more = ["--epochs", "1", "--name", "others-1", "--licence", "for tests"]
+    assert adapt.main(["--checkpoint", str(checkpoint), *own_corpus(tmp_path, tmp_path / "out", *more)]) == 0
+    known = json.loads((tmp_path / "out" / "bundle" / "model.json").read_text())["training"]["speakers"]
+    assert known == {"train": ["tone-0", "tone-1", "tone-2", "tone-3"], "validation": ["tone-3", "tone-4"]}
+    for start in (["--checkpoint", str(tmp_path / "out" / BEST)], ["--bundle", str(tmp_path / "out" / "bundle")]):
+        assert adapt.main([*start, *own_corpus(folder, tmp_path / "again", "--fold", "1")]) == 1
+        said = capsys.readouterr().err
+        assert f"{start[1]} knows tone-0, tone-1, tone-2 from its training; expected strangers" in said
+        assert "--option corpus=NAME" in said
+    chosen_by = Split("chosen", "tones", "one fold", None, (Fold(("tone-5",), ("tone-4",), ("tone-3",)),))
+    save_split(chosen_by, tmp_path / "split.json")
+    assert adapt.main(["--checkpoint", str(checkpoint), *own_corpus(tmp_path, tmp_path / "again")]) == 1
+    assert "best.ckpt knows tone-3 from its training" in capsys.readouterr().err
 
 
 def test_what_no_bundle_can_be_adapted_by_is_said(folder, tiny, tmp_path, capsys):

@@ -5,7 +5,7 @@ import json
 import pytest
 from training_fixtures import experiment_tree
 
-from emotion_training import adapt, compare, train
+from emotion_training import adapt, compare, export_model, from_bag, train
 from emotion_training.experiment import BEST, LAST
 
 
@@ -22,6 +22,12 @@ def adapt_arguments(folder, out, *more):
         str(out),
         *more,
     ]
+
+
+def export_arguments(folder, out):
+    """No file of these is there."""
+    given = ["--checkpoint", str(folder / BEST), "--data", str(folder), "--out", str(out)]
+    return [*given, "--name", "own-1", "--licence", "for tests"]
 
 
 def train_arguments(folder, out, *more):
@@ -77,10 +83,19 @@ def test_a_folder_that_cannot_be_made_is_named_before_the_work(tmp_path, capsys)
         lambda: train.main(train_arguments(tmp_path, file)),
         lambda: adapt.main(adapt_arguments(tmp_path, file)),
         lambda: compare.main(["--data", str(tmp_path / "nowhere"), "--out", str(file)]),
+        lambda: export_model.main(export_arguments(tmp_path, file)),
+        lambda: from_bag.main([str(tmp_path / "nowhere"), "--out", str(file)]),
     ):
         assert work() == 1
         said = f"error: {file} cannot be made (File exists); give another folder with --out\n"
         assert capsys.readouterr().err == said
+
+
+def test_a_configuration_that_is_no_text_is_one_sentence(tmp_path, capsys):
+    arguments = train_arguments(tmp_path, tmp_path / "out")
+    (tmp_path / "config.json").write_bytes(b'{"seed_everything": "\xe9"}')
+    assert train.main(arguments) == 1
+    assert "error: a configuration is no text in UTF-8 ('utf-8' codec can't" in capsys.readouterr().err
 
 
 def test_an_interrupted_adaptation_says_what_is_kept(tmp_path, capsys, monkeypatch):

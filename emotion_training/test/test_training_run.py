@@ -104,7 +104,7 @@ def test_a_checkpoint_is_not_tested_on_whom_it_learnt_from(folder, tmp_path):
     split.write_text((folder / "split.json").read_text())
     run(folder, tmp_path, {"data.split": str(split)})
     split.write_text(split.read_text().replace("tone-4", "x").replace("tone-0", "tone-4").replace("x", "tone-0"))
-    with pytest.raises(CheckpointError, match="best.ckpt was trained with tone-0 in another part of fold 0; give the"):
+    with pytest.raises(CheckpointError, match="best.ckpt knows tone-0 from its training; expected strangers"):
         restore_experiment(tmp_path / BEST, {})
 
 
