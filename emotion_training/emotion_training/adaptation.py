@@ -31,6 +31,12 @@ def corpus_of(bundle: ModelBundle) -> dict[str, Any]:
     }
 
 
+def known_speakers(bundle: ModelBundle) -> dict[str, list[str]]:
+    """By part, train or validation, whom the bundle has learnt from or been chosen by; empty where it does not say."""
+    known: dict[str, list[str]] = _description(bundle.directory)["training"].get("speakers", {})
+    return known
+
+
 def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment:
     """An experiment whose model says what the bundle says; `changes` give its data, by dotted keys.
 
@@ -41,8 +47,7 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
     """
     directory = directory.resolve()  # a checkpoint names it, wherever that is used
     bundle = load_bundle(directory)
-    description = json.loads((directory / "model.json").read_text())
-    fusion = description["training"].get("networks", {}).get("fusion")
+    fusion = _description(directory)["training"].get("networks", {}).get("fusion")
     if fusion is None:
         raise BundleError(f"{directory / 'model.json'} does not say of what network the fusion is; export it again.")
     tree: dict[str, Any] = {
@@ -61,12 +66,17 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
         },
     }
     experiment = read_experiment(changed(tree, changes))
-    experiment.known = description["training"].get("speakers", {})  # a bundle from before does not say
+    experiment.known = known_speakers(bundle)
     check_strangers(directory, experiment.known, experiment.data.fold)
     _load_fusion(experiment.module.model.fusion, directory / "fusion.onnx")
     experiment.module.has_statistics = True
     experiment.module.eval()
     return experiment
+
+
+def _description(directory: Path) -> dict[str, Any]:
+    description: dict[str, Any] = json.loads((directory / "model.json").read_text())
+    return description
 
 
 def _load_fusion(fusion: torch.nn.Module, path: Path) -> None:

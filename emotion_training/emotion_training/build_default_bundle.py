@@ -59,6 +59,7 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
     networks = bundle.networks
     training = {
         "data": TRAINING_DATA,
+        "speakers": {"train": sorted({clip.speaker_id for clip in clips}), "validation": []},
         "counts": {
             "faces": {part: len(getattr(faces, part)) for part in PARTS},
             "voices": {corpus: _voice_counts(clips, corpus) for corpus in dict.fromkeys(clip.corpus for clip in clips)},

@@ -20,9 +20,9 @@ import numpy as np
 
 from emotion_perception.core.model_bundle import ModelBundle, load_bundle
 
-from .adaptation import corpus_of
+from .adaptation import corpus_of, known_speakers
 from .calibration import FEWEST
-from .clip_tensors import ClipTensors
+from .clip_tensors import ClipTensors, DataError
 from .command import make_out, run_command
 from .corpus_tensors import CorpusConfig, load_corpus
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
@@ -35,6 +35,7 @@ from .predictions import (
     predict_by_bundle,
     states_of,
 )
+from .prepared_corpus import PreparedCorpus
 from .report_pages import Heading, Part, Table, Text, html_page, markdown
 from .robustness import (
     DROPPED_SHARES,
@@ -84,12 +85,20 @@ def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
 
 
 def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[str, Any]:
-    """All figures of everybody in a prepared corpus, as those of `evaluate`; with how often the bundle is certain.
+    """All figures of a prepared corpus, as those of `evaluate`; with how often the bundle is certain. Whom the bundle
+    knows from its training is left out.
 
     Raises:
-        CorpusError, DataError: as of any corpus.
+        CorpusError, DataError: as of any corpus; or all of its speakers are known.
     """
-    corpus = CorpusConfig(root=data, **corpus_of(bundle))
+    present = {clip.speaker_id for clip in PreparedCorpus(data).clips}
+    known = present & {name for names in known_speakers(bundle).values() for name in names}
+    if present and present == known:
+        raise DataError(
+            f"{bundle.model_id} knows everybody in {data} from its training; expected strangers, so give recordings of "
+            "others, or, if these are other people, prepare their manifest with --option corpus=NAME"
+        )
+    corpus = CorpusConfig(root=data, speakers=tuple(sorted(present - known)), **corpus_of(bundle))
     clips = load_corpus(corpus)
     judged = _seen_or_heard(clips)
     tests = {state: predict_by_bundle(bundle, judged, state) for state in states_of(judged)}
@@ -97,9 +106,11 @@ def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[s
     if robustness:
         for name, changed in spoilt(corpus, clips):
             conditions[name] = _certain_figures(predict_by_bundle(bundle, _seen_or_heard(changed)))
-    return {"bundle": bundle.model_id, "figures": conditions[STATE_NAMES["both"]]} | _of_people(
-        tests["both"], judged, bundle.labels, conditions
-    )
+    return {
+        "bundle": bundle.model_id,
+        "left_out": sorted(known),
+        "figures": conditions[STATE_NAMES["both"]],
+    } | _of_people(tests["both"], judged, bundle.labels, conditions)
 
 
 def _seen_or_heard(clips: ClipTensors) -> ClipTensors:
@@ -208,6 +219,7 @@ def _protocol(found: dict[str, Any]) -> str:
             f"{people}, judged by the code of the robot and the calibration of {found['bundle']}: {result} Of each "
             "clip the loudest window of the voice is heard, also of a quiet one, and the middle of the pictures seen. "
             "*Certain of*: the share whose confidence is not below what the bundle calls uncertain."
+            f"{_left_out(found)}"
         )
     temperatures = ", ".join(f"{state} {of['temperature']}" for state, of in found["calibration"].items())
     return (
@@ -216,6 +228,11 @@ def _protocol(found: dict[str, Any]) -> str:
         f"clips of the state where there are {FEWEST} at least, with fewer that of the bundle that it started from, "
         "or 1.0."
     )
+
+
+def _left_out(found: Mapping[str, Any]) -> str:
+    names = ", ".join(found["left_out"])
+    return f" Left out, as {found['bundle']} knows them from its training: {names}." if names else ""
 
 
 def _by_speaker(test: Predictions) -> dict[str, float]:

@@ -302,6 +302,30 @@ def test_a_bundle_is_judged_on_everybody_as_on_the_robot(folder, tiny, tmp_path)
     assert "certain of" in text and load_bundle(tiny.directory).model_id in text
 
 
+def test_a_bundle_is_not_judged_by_whom_it_knows(folder, tiny, tmp_path, capsys):
+    clips = of_own_corpus(folder, tiny.directory).data
+    knowing = shutil.copytree(tiny.directory, tmp_path / "knowing")
+    description = json.loads((knowing / "model.json").read_text())
+
+    def know(train, validation):
+        description["training"]["speakers"] = {"train": [*train, "somebody"], "validation": list(validation)}
+        (knowing / "model.json").write_text(json.dumps(description))
+
+    know(clips.fold.train, clips.fold.validation)
+    found = evaluation_of(knowing, folder / "corpus", tmp_path / "out", "--robustness")
+    everybody = evaluation_of(tiny.directory, folder / "corpus", tmp_path / "all")
+    assert found["speakers"] == sorted(clips.fold.test)
+    assert found["uar_by_speaker"] == {name: everybody["uar_by_speaker"][name] for name in clips.fold.test}
+    assert found["left_out"] == sorted({*clips.fold.train, *clips.fold.validation}) and everybody["left_out"] == []
+    text = (tmp_path / "out" / "evaluation.md").read_text()
+    assert f"knows them from its training: {', '.join(found['left_out'])}." in text
+
+    know(everybody["speakers"], [])
+    arguments = ["--bundle", str(knowing), "--data", str(folder / "corpus"), "--out", str(tmp_path / "none")]
+    assert evaluate.main(arguments) == 1
+    assert "knows everybody in" in (said := capsys.readouterr().err) and "--option corpus=NAME" in said
+
+
 def test_where_there_are_votes_an_evaluation_says_that_their_majority_counts(folder, tiny, tmp_path):
     shutil.copytree(folder / "corpus", tmp_path / "voted")
     first, second, *others = PreparedCorpus(tmp_path / "voted").clips
