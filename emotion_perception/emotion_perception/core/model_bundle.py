@@ -6,6 +6,7 @@ a wrong bundle is refused before the first frame and not at it.
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from emotion_perception.core.onnx_session import open_session
 
 STATES = ("both", "face", "audio")
+# What has to be whole in Python, too: to JSON Schema 4.0 is an integer.
+WHOLE = {"face": ("size_px", "embedding", "bins"), "audio": ("sample_rate_hz", "embedding", "tokens")}
 GRAPHS = ("face_encoder.onnx", "audio_encoder.onnx", "fusion.onnx")
 
 FloatArray = NDArray[np.float32]
@@ -155,7 +158,7 @@ def load_bundle(directory: Path) -> ModelBundle:
         # ONNX Runtime's own exceptions share no base class but RuntimeError and Exception.
         except Exception as error:
             raise BundleError(
-                f"{directory / name} is no graph that ONNX Runtime can load ({error}); export it again."
+                f"{directory / name} is no graph that ONNX Runtime can load ({_one_line(error)}); export it again."
             ) from error
     _check_graphs(directory, description, sessions)
     bundle = ModelBundle(directory, description, sessions)
@@ -166,25 +169,42 @@ def load_bundle(directory: Path) -> ModelBundle:
 def _read_description(directory: Path) -> dict[str, Any]:
     path = directory / "model.json"
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{path} does not exist; give the directory of a model bundle, which holds a model.json."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path} is not valid JSON ({error}); export the bundle again.") from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); give a directory that can.") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is not valid JSON ({_one_line(error)}); export the bundle again.") from error
 
     schema = json.loads(resources.files(__package__).joinpath("model_bundle.schema.json").read_text(encoding="utf-8"))
     violation = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(description))
     if violation is not None:
         where = ".".join(str(part) for part in violation.absolute_path) or "its top level"
         raise BundleError(
-            f"{path} does not follow the bundle format at {where}: {violation.message}; export the bundle again."
+            f"{path} does not follow the bundle format at {where}: {_one_line(violation.message)}; export the bundle "
+            "again."
         )
     missing = set(description["labels"]) - set(description["valence_arousal"]["coordinates"])
     if missing:
         raise BundleError(f"{path} has no valence_arousal coordinates for {', '.join(sorted(missing))}; add them.")
+    for part, names in WHOLE.items():
+        description[part].update({name: int(description[part][name]) for name in names})
     return description  # type: ignore[no-any-return]
+
+
+def _finite(text: str) -> float:
+    """ValueError for what JSON has no numbers for, though Python reads them."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
+
+
+def _one_line(reason: object) -> str:
+    return " ".join(str(reason).split())
 
 
 def _check_files(directory: Path, description: dict[str, Any]) -> None:
@@ -194,6 +214,10 @@ def _check_files(directory: Path, description: dict[str, Any]) -> None:
             digest = _sha256(path)
         except FileNotFoundError:
             raise BundleError(f"{path} is missing though model.json lists it; copy the whole bundle again.") from None
+        except (OSError, ValueError) as error:  # a directory, or no possible name of a file
+            raise BundleError(
+                f"{name!r} of model.json cannot be read ({_one_line(error)}); copy the whole bundle again."
+            ) from error
         if digest != entry["sha256"]:
             raise BundleError(
                 f"{path} has the SHA-256 {digest[:12]}… where model.json says {entry['sha256'][:12]}…; "
@@ -239,7 +263,7 @@ def _check_graphs(
         for tensor, wanted in tensors.items():
             if found.get(tensor) == wanted:
                 continue
-            if tensor == "logits" and tensor in found:
+            if tensor == "logits" and len(found.get(tensor, ("", ()))[1]) == 1:
                 raise BundleError(
                     f"{directory / 'model.json'} names {labels} labels but fusion.onnx gives {found[tensor][1][-1]} "
                     "logits a person; the label list and the graph must come from one export."
@@ -251,16 +275,24 @@ def _check_graphs(
 
 
 def _try_out(bundle: ModelBundle) -> None:
-    """Run every graph once: what cannot work must not be found out at the first face."""
+    """Run every graph once: what cannot work must not be found out at the first face, or the second at once."""
     rng = np.random.default_rng(0)  # noise; silence is never judged, and has no loudness to be scaled by
-    face = rng.integers(0, 256, (1, bundle.face.size_px, bundle.face.size_px, 3), np.uint8)
+    people = len(STATES)
+    faces = rng.integers(0, 256, (people, bundle.face.size_px, bundle.face.size_px, 3), np.uint8)
     sound = rng.normal(0.0, 0.1, bundle.audio.window_samples).astype(np.float32)
+    has_face, has_voice = (np.array([state in ("both", modality) for state in STATES]) for modality in STATES[1:])
     try:
-        faces = np.repeat(bundle.encode_faces(face)[:, np.newaxis], bundle.face.bins, axis=1)
-        audio = bundle.encode_audio(sound)[np.newaxis]
-        fused = bundle.fuse(faces, np.ones(faces.shape[:2], np.bool_), audio, np.ones(1, np.bool_))
+        with np.errstate(all="ignore"):  # what is no number then is refused below
+            face_bins = np.repeat(bundle.encode_faces(faces)[:, np.newaxis], bundle.face.bins, axis=1)
+            audio = np.repeat(bundle.encode_audio(sound)[np.newaxis], people, axis=0)
+            face_mask = np.repeat(has_face[:, np.newaxis], bundle.face.bins, axis=1)
+            fused = bundle.fuse(face_bins, face_mask, audio, has_voice)
     except Exception as error:  # as above
-        reason = " ".join(str(error).split())  # one line
-        raise BundleError(f"{bundle.directory} does not run ({reason}); export it again.") from error
-    if not np.isfinite(fused.probabilities).all():
-        raise BundleError(f"{bundle.directory} gives probabilities that are no numbers; train and export it again.")
+        raise BundleError(f"{bundle.directory} does not run ({_one_line(error)}); export it again.") from error
+    for name, given in (("probabilities", fused.probabilities), ("modality weights", fused.modality_weights)):
+        states = [state for state, row in zip(STATES, given, strict=True) if not np.isfinite(row).all()]
+        if states:
+            raise BundleError(
+                f"{bundle.directory} gives {name} that are no numbers in the state {states[0]}; train and export it "
+                "again."
+            )

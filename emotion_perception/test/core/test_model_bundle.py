@@ -105,7 +105,10 @@ def test_tensor_of_another_size_is_named(tmp_path):
             lambda content: content["calibration"]["face"].update(temperature=0),
             "calibration.face.temperature",
         ),
+        (lambda content: content["calibration"]["face"].update(temperature=10**400), "calibration.face.temperature"),
+        (lambda content: content["labels"].__setitem__(0, "neu\ntral"), "labels.0"),
         (lambda content: content.update(colour="red"), "colour"),
+        (lambda content: content["audio"].update(window_s=1e300), "audio.window_s"),
         (lambda content: content["audio"].update(window_s="long"), "audio.window_s"),
     ],
 )
@@ -115,9 +118,32 @@ def test_description_that_breaks_the_format_is_refused_with_the_place(tmp_path, 
     assert where in refusal(tmp_path)
 
 
-def test_description_that_is_no_json_is_refused(tmp_path):
-    (write_tiny_bundle(tmp_path) / "model.json").write_text("{labels: [")
+@pytest.mark.parametrize(
+    "text", ["{labels: [", '{"window_s": NaN}', '{"window_s": 1e999}', "[" * 100_000, "9" * 5000], ids=range(5)
+)
+def test_description_that_is_no_json_is_refused(tmp_path, text):
+    (write_tiny_bundle(tmp_path) / "model.json").write_text(text)
     assert "not valid JSON" in refusal(tmp_path)
+
+
+def test_description_that_is_a_directory_is_refused(tmp_path):
+    (tmp_path / "model.json").mkdir()
+    assert "model.json cannot be read (Is a directory)" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["fusion.onnx/x", "\0", "n" * 300, "folder"])
+def test_listed_file_that_cannot_be_one_is_refused(tmp_path, name):
+    write_tiny_bundle(tmp_path)
+    (tmp_path / "folder").mkdir()
+    rewrite(tmp_path, lambda content: content["files"].update({name: {"sha256": 64 * "0"}}))
+    assert f"{name!r} of model.json cannot be read" in refusal(tmp_path)
+
+
+def test_whole_numbers_may_be_written_with_a_point(tmp_path):
+    write_tiny_bundle(tmp_path)
+    rewrite(tmp_path, lambda content: content["face"].update(bins=float(BINS), size_px=float(SIDE_PX)))
+    bundle = load_bundle(tmp_path)
+    assert np.zeros((bundle.face.bins, bundle.face.size_px)).shape == (BINS, SIDE_PX)
 
 
 def replace_fusion(directory, data):
@@ -133,10 +159,36 @@ def test_graph_that_is_no_onnx_is_refused_even_with_the_right_checksum(tmp_path)
     assert "fusion.onnx is no graph" in refusal(tmp_path)
 
 
-def test_graph_whose_outputs_are_no_numbers_is_refused(tmp_path):
-    text = FUSION.replace("logits = Mul (evidence, sharpness)", "below = Neg (evidence)\n    logits = Log (below)")
+@pytest.mark.parametrize(
+    ("line", "instead", "what"),
+    [
+        ("logits = Mul (evidence, sharpness)", "low = Neg (evidence)\n logits = Log (low)", "probabilities"),
+        (
+            "logits = Mul (evidence, sharpness)",
+            "none = Div (evidence, face_there)\n logits = Log (none)",
+            "probabilities",
+        ),
+        ("Div (there, there_divisor)", "Div (there, audio_there)", "modality weights"),
+    ],
+)
+def test_graph_whose_outputs_are_no_numbers_in_any_state_is_refused(tmp_path, line, instead, what):
+    replace_fusion(tmp_path, onnx.parser.parse_model(FUSION.replace(line, instead)).SerializeToString())
+    assert f"gives {what} that are no numbers in the state" in refusal(tmp_path)
+
+
+def test_graph_for_one_person_only_is_refused(tmp_path):
+    text = FUSION.replace("[B", "[1")
     replace_fusion(tmp_path, onnx.parser.parse_model(text).SerializeToString())
-    assert "probabilities that are no numbers" in refusal(tmp_path)
+    assert "does not run" in refusal(tmp_path)
+
+
+def test_logits_of_no_person_are_refused(tmp_path):
+    text = FUSION.replace("float[B, 3] logits", "float[B] logits").replace(
+        "logits = Mul (evidence, sharpness)",
+        "product = Mul (evidence, sharpness)\n logits = ReduceSum <keepdims = 0> (product, first)",
+    )
+    replace_fusion(tmp_path, onnx.parser.parse_model(text).SerializeToString())
+    assert "fusion.onnx has logits" in refusal(tmp_path)
 
 
 def test_graph_that_fails_when_it_runs_is_refused(tmp_path):
