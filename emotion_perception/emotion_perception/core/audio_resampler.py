@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 SAMPLE_RATE_HZ = 16_000  # of everything after this
 MIN_SAMPLE_RATE_HZ = 4_000
 MAX_SAMPLE_RATE_HZ = 384_000
+MAX_AMPLITUDE = 1e3  # full scale is 1; what is far louder is no sound, and deafens the voice detector for seconds
 
 
 class AudioError(ValueError):
@@ -17,7 +18,7 @@ class AudioError(ValueError):
 
 
 def check_chunk(samples: NDArray[np.float32], sample_rate_hz: int, stamp_s: float) -> None:
-    """Raise AudioError unless `samples` is finite float32 (N, channels), at a possible rate and time."""
+    """Raise AudioError unless `samples` is float32 (N, channels) of a possible loudness, rate and time."""
     shape, dtype = np.shape(samples), getattr(samples, "dtype", type(samples).__name__)
     if dtype != np.float32 or len(shape) != 2 or shape[1] == 0:
         raise AudioError(f"The audio chunk is {dtype} {shape}, expected float32 (samples, channels); reshape it.")
@@ -28,8 +29,11 @@ def check_chunk(samples: NDArray[np.float32], sample_rate_hz: int, stamp_s: floa
         )
     if not math.isfinite(stamp_s):
         raise AudioError(f"The audio chunk's stamp is {stamp_s}, expected finite seconds; stamp it when captured.")
-    if not np.isfinite(samples).all():
-        raise AudioError("The audio chunk holds NaN or infinite samples, expected [-1, 1]; mend what makes it.")
+    loudest = np.abs(samples).max(initial=0.0)
+    if not loudest <= MAX_AMPLITUDE:  # nor is it when NaN
+        raise AudioError(
+            f"The audio chunk's loudest sample is {loudest:g}, expected finite samples in [-1, 1]; mend what makes it."
+        )
 
 
 class AudioResampler:
@@ -43,7 +47,6 @@ class AudioResampler:
         self.sample_rate_hz = sample_rate_hz
         self.channels = channels
         self.received_samples = 0  # per channel, at sample_rate_hz
-        self._returned_samples = 0  # at SAMPLE_RATE_HZ
         self._stream = None
         if sample_rate_hz != SAMPLE_RATE_HZ:
             self._stream = soxr.ResampleStream(sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
@@ -57,14 +60,11 @@ class AudioResampler:
         """Take the next samples (N, channels), give what is ready (M,)."""
         self.received_samples += len(samples)
         mono: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
-        ready = mono if self._stream is None else self._stream.resample_chunk(mono)
-        self._returned_samples += len(ready)
-        return ready
+        return mono if self._stream is None else self._stream.resample_chunk(mono)
 
     def finish(self) -> NDArray[np.float32]:
         """Give the rest (M,), so that all output together lasts as long as all input; the end of its use."""
         if self._stream is None:
             return np.zeros(0, np.float32)
-        rest = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
-        missing_samples = round(self.received_s * SAMPLE_RATE_HZ) - self._returned_samples - len(rest)
-        return np.pad(rest, (0, missing_samples)) if missing_samples > 0 else rest[: len(rest) + missing_samples]
+        rest: NDArray[np.float32] = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        return rest

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler, check_chunk
 from emotion_perception.core.capture_clock import CaptureClock
 from emotion_perception.core.robot_speech import RobotSpeech
+from emotion_perception.core.stamps import TIME_JUMP_S
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity
 
 # A stamp of capture that is off by more than this is not jitter: chunks were lost, or the stamps were set anew.
@@ -140,9 +141,10 @@ class AudioWindower:
             return []
         received_s = self._received_s()
         lateness_s = stamp_s - self._clock.stamp_s(received_s)
-        is_set_back = stamp_s < self._last_stamp_s - jitter_s
-        if is_set_back and self._robot_speech:
+        # A chunk is stamped before the present: when only its clock was set right, what was just told is no future.
+        if self._robot_speech and stamp_s < self._last_stamp_s - TIME_JUMP_S:
             self._robot_speech.forget_future(stamp_s)
+        is_set_back = stamp_s < self._last_stamp_s - 2.0 * jitter_s  # the stamp before may be late, and this one early
         if is_set_back or lateness_s > self._max_gap_s:
             self.reset()
             return []
@@ -164,11 +166,13 @@ class AudioWindower:
         return self._append(rest, is_captured=True)
 
     def _append(self, samples: NDArray[np.float32], is_captured: bool) -> list[Window]:
-        """Append 16 kHz samples (N,), hop by hop."""
+        """Append 16 kHz samples (N,), in parts that end where a hop or a voice frame does."""
         windows = []
         while len(samples) > 0:
             to_next_hop = self._hop_samples - self._stream_samples % self._hop_samples
-            part, samples = samples[:to_next_hop], samples[to_next_hop:]
+            to_next_frame = FRAME_SAMPLES - self._stream_samples % FRAME_SAMPLES
+            part_samples = min(to_next_hop, to_next_frame)
+            part, samples = samples[:part_samples], samples[part_samples:]
             is_muted = self._is_robot(len(part))
             if is_muted.any():
                 part = np.where(is_muted, np.float32(0.0), part)
@@ -176,7 +180,8 @@ class AudioWindower:
             self._is_captured.append(np.broadcast_to(np.bool_(is_captured), part.shape))
             self._is_muted.append(is_muted)
             # The detector hears on, in silence, but what it still takes for a voice then is the robot's.
-            self._is_voice.extend(is_voice and not is_muted.any() for is_voice in self._voice.add(part))
+            is_robots_frame = self._is_muted.latest()[-FRAME_SAMPLES:].any()
+            self._is_voice.extend(is_voice and not is_robots_frame for is_voice in self._voice.add(part))
             self._stream_samples += len(part)
             if is_captured and len(part) == to_next_hop:
                 windows.append(self._window())

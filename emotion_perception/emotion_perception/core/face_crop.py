@@ -34,8 +34,8 @@ def crop_square(
         uint8 (size_px, size_px, 3).
 
     Raises:
-        ValueError: the image has another type or shape, `size_px` is not positive, or the box lies outside
-            the image, is smaller than a pixel or much larger than the image.
+        ValueError: the image has another type or shape, `size_px` is not positive, or the box or its square lies
+            outside the image, is smaller than a pixel or much larger than the image.
     """
     check_image_rgb(image_rgb)
     if size_px < 1:
@@ -49,7 +49,13 @@ def crop_square(
     top_px = round(box.y_px + box.height_px / 2.0 - upward_shift_per_box_side * box_side_px - side_px / 2.0)
     right_px, bottom_px = left_px + side_px, top_px + side_px
 
-    if not (-box.width_px < box.x_px < width_px and -box.height_px < box.y_px < height_px):
+    # The square of a long or shifted box may lie outside though the box does not.
+    if not (
+        max(left_px, box.x_px) < width_px
+        and min(right_px, box.x_px + box.width_px) > 0
+        and max(top_px, box.y_px) < height_px
+        and min(bottom_px, box.y_px + box.height_px) > 0
+    ):
         raise ValueError(f"{box} lies outside the {width_px}x{height_px} image; check that it belongs to this image.")
     inside = image_rgb[max(top_px, 0) : bottom_px, max(left_px, 0) : right_px]
     square = cv2.copyMakeBorder(

@@ -227,7 +227,11 @@ def _is_mirrored(frame: EncodedFrame) -> bool:
 
 def _float_samples(frame: AudioFrame) -> NDArray[np.float32]:
     """(N, channels) in [-1, 1]."""
-    values: NDArray[Any] = frame.to_ndarray()  # planar: (channels, N); else (1, N * channels)
+    values: NDArray[Any]  # planar: (channels, N); else (1, N * channels)
+    if frame.format.name == "s64":  # which PyAV gives no array of
+        values = np.frombuffer(bytes(frame.planes[0]), np.int64, frame.samples * frame.layout.nb_channels)
+    else:
+        values = frame.to_ndarray()
     samples = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
     if samples.dtype == np.uint8:
         samples = samples / 128.0 - 1.0

@@ -46,6 +46,13 @@ class TestAnyRateAndChannelCount:
         assert small == pytest.approx(large, abs=1e-5)
 
 
+@pytest.mark.parametrize("sample_rate_hz", [4_000, 8_000, 11_025, 32_000, 44_101, 48_000, 384_000])
+def test_pieces_of_any_length_last_as_long_as_their_input(sample_rate_hz):
+    for n_samples in (1, 2, 3, 39, 1_001):
+        resampled = resample(np.ones((n_samples, 1), np.float32), sample_rate_hz, chunk_samples=7)
+        assert len(resampled) == pytest.approx(n_samples / sample_rate_hz * SAMPLE_RATE_HZ, abs=0.5001)
+
+
 def test_tone_above_the_new_range_is_gone():
     resampled = resample(tone(10_000, 48_000), 48_000)
     assert np.abs(resampled[1_000:-1_000]).max() < 1e-4
@@ -81,10 +88,16 @@ CHUNK = np.zeros((160, 1), np.float32)
         (CHUNK, 1_000_000, 0.0, "sample rate is 1000000 Hz"),
         (CHUNK, 16_000.5, 0.0, "sample rate is 16000.5 Hz"),
         (CHUNK, 16_000, float("nan"), "stamp is nan"),
-        (np.float32([[0.0], [np.nan]]), 16_000, 0.0, "NaN or infinite"),
-        (np.float32([[0.0], [np.inf]]), 16_000, 0.0, "NaN or infinite"),
+        (np.float32([[0.0], [np.nan]]), 16_000, 0.0, r"loudest sample is nan, expected finite samples in \[-1, 1\]"),
+        (np.float32([[0.0], [np.inf]]), 16_000, 0.0, "loudest sample is inf"),
+        (np.float32([[0.0, 3e38], [0.0, 0.0]]), 16_000, 0.0, r"loudest sample is 3e\+38"),
+        (np.float32([[0.0], [-1001.0]]), 16_000, 0.0, "loudest sample is 1001"),
     ],
 )
 def test_refuses_what_is_no_sound(samples, sample_rate_hz, stamp_s, message):
     with pytest.raises(AudioError, match=message):
         check_chunk(samples, sample_rate_hz, stamp_s)
+
+
+def test_sound_beyond_full_scale_is_sound():
+    check_chunk(np.float32([[1.5], [-10.0]]), 16_000, 0.0)

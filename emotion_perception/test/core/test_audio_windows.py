@@ -33,6 +33,20 @@ class LoudnessInsteadOfVoice:
         return flags
 
 
+class VoiceThatNeverEnds:
+    """Stands in for VoiceActivity: whatever it hears is voice, as silence at first is after speech."""
+
+    speaking = True
+
+    def reset(self):
+        self._heard_samples = 0
+
+    def add(self, samples):
+        frames_before = self._heard_samples // FRAME_SAMPLES
+        self._heard_samples += len(samples)
+        return [True] * (self._heard_samples // FRAME_SAMPLES - frames_before)
+
+
 @pytest.fixture
 def windower():
     return AudioWindower(window_s=1.0, hop_s=0.1, voice=LoudnessInsteadOfVoice())
@@ -158,6 +172,22 @@ def test_time_that_goes_backwards_starts_anew(windower):
     assert windows[-1].voice_activity < 0.4
 
 
+@pytest.mark.parametrize("back_s", [0.09, 0.3, 0.49])
+def test_stamps_set_back_by_more_than_jitter_can_start_anew(windower, back_s):
+    hear(windower, ones(2.0))
+    windows = hear(windower, ones(0.3), start_s=START_S + 2.0 - back_s)
+    assert [window.captured_s for window in windows] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_small_chunks_whose_stamps_tremble_do_not_start_anew(windower):
+    random = np.random.default_rng(0)
+    windows = []
+    for chunk in range(1_000):
+        windows += windower.add(ones(0.01), 16_000, START_S + 0.01 * chunk + random.uniform(-0.025, 0.025))
+    assert np.mean([window.captured_s for window in windows[10:]]) > 0.95
+    assert (np.diff(newest_s(windows)) > 0.0).all()
+
+
 def test_chunk_that_was_stamped_late_does_not_start_anew(windower):
     hear(windower, ones(2.0))
     windower.add(ones(CHUNK_S), 16_000, START_S + 2.035)
@@ -167,12 +197,14 @@ def test_chunk_that_was_stamped_late_does_not_start_anew(windower):
     assert np.diff(newest_s(windows)) == pytest.approx(0.1, abs=1e-6)
 
 
-@pytest.mark.parametrize("lost", ["nan", "shape", "rate", "stamp"])
+@pytest.mark.parametrize("lost", ["nan", "loud", "shape", "rate", "stamp"])
 def test_bad_chunk_becomes_a_gap(windower, lost):
     hear(windower, ones(2.0))
     samples, sample_rate_hz, stamp_s = ones(CHUNK_S), 16_000, START_S + 2.0
     if lost == "nan":
         samples[100] = np.nan
+    elif lost == "loud":
+        samples[100] = 3e38
     elif lost == "shape":
         samples = samples[:, 0]
     elif lost == "rate":
@@ -285,6 +317,16 @@ def test_what_the_robot_said_before_time_went_back_mutes_nobody(robot_speech):
     assert len(again) == 30 and not any(window.muted for window in again)
 
 
+@pytest.mark.parametrize("back_s", [0.06, 0.3])
+def test_microphone_whose_clock_was_set_right_still_hears_nothing_of_what_the_robot_begins_to_say(back_s):
+    speech = RobotSpeech(tail_s=0.25, limit_s=10.0)
+    windower = AudioWindower(1.0, 0.1, LoudnessInsteadOfVoice(), speech)
+    hear(windower, ones(2.0))
+    speech.tell("test", True, START_S + 2.01)
+    windows = hear(windower, ones(1.0), start_s=START_S + 2.0 - back_s)
+    assert windows[-1].muted and windows[-1].muted_s == pytest.approx(0.99 - back_s, abs=0.001)
+
+
 def test_voice_of_the_robot_is_no_voice_activity(robot_speech):
     windows = hear(AudioWindower(1.0, 0.1, LoudnessInsteadOfVoice(), robot_speech), ones(3.0))
     by_end = dict(zip(np.round(newest_s(windows), 1), windows, strict=True))
@@ -293,6 +335,31 @@ def test_voice_of_the_robot_is_no_voice_activity(robot_speech):
         assert not by_end[end_s].speaking and by_end[end_s].muted
     assert by_end[1.7].voice_activity == pytest.approx(0.5, abs=0.05)
     assert by_end[2.0].speaking and not by_end[2.0].muted
+
+
+def test_what_is_taken_for_a_voice_while_the_robot_speaks_is_none(robot_speech):
+    windows = hear(AudioWindower(1.0, 0.1, VoiceThatNeverEnds(), robot_speech), ones(1.7))
+    assert windows[-1].voice_activity == pytest.approx(0.53, abs=0.04)
+    assert not windows[-1].speaking
+
+
+@pytest.mark.parametrize("chunk_samples", [37, 160, 24_000])
+def test_size_of_the_chunks_does_not_matter(chunk_samples):
+    def hear_all(chunk_samples):
+        speech = RobotSpeech(tail_s=0.25, limit_s=10.0)
+        for begin_s, end_s in ((0.31302, 0.4), (1.11003, 1.2)):  # between two samples: stamps are rounded
+            speech.tell("test", True, START_S + begin_s)
+            speech.tell("test", False, START_S + end_s + 3e-5)
+        windower = AudioWindower(1.0, 0.1, VoiceThatNeverEnds(), speech)
+        samples = noise(2.0)
+        starts = range(0, len(samples), chunk_samples)
+        chunks = [(samples[start : start + chunk_samples], START_S + start / 16_000) for start in starts]
+        return [window for chunk, stamp_s in chunks for window in windower.add(chunk, 16_000, stamp_s)]
+
+    for window, expected in zip(hear_all(chunk_samples), hear_all(1_600), strict=True):
+        assert np.array_equal(window.samples, expected.samples) and window.muted_s == expected.muted_s
+        assert window.voice_activity == expected.voice_activity and window.speaking == expected.speaking
+        assert window.stamp_s == pytest.approx(expected.stamp_s, abs=1e-5, rel=0.0)
 
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(1.0, 0.0), (1.0, 1.1), (0.02, 0.01), (1.0, -0.1)])

@@ -66,6 +66,20 @@ def test_refuses_a_box_outside_the_image(ramps, box):
         crop_face(ramps, box, size_px=48)
 
 
+@pytest.mark.parametrize(
+    "box",
+    [Box(50, -99.9, 100, 100), Box(50, 199.5, 60, 100), Box(-105, 3, 107, 60), Box(249.5, 50, 100, 60)],
+)
+def test_refuses_a_box_of_which_only_the_rim_is_in_the_image(ramps, box):
+    with pytest.raises(ValueError, match="lies outside the 250x200 image"):
+        crop_face(ramps, box, size_px=48)
+
+
+def test_one_row_of_the_image_is_enough(ramps):
+    crop = crop_face(ramps, Box(50, -99, 100, 100), size_px=112)
+    assert crop.shape == (112, 112, 3) and not crop[..., 1].any()
+
+
 @pytest.mark.parametrize("box", [Box(50, 50, 0.1, 0.1), Box(-5e5, -5e5, 1e6, 1e6)])
 def test_refuses_a_degenerate_box(ramps, box):
     with pytest.raises(ValueError, match="cannot be a face in a 250x200 image"):

@@ -1,5 +1,8 @@
+"""Pictures and sound as their files mean them."""
+
 import struct
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -63,3 +66,26 @@ def test_photo_is_turned_as_its_exif_says(tmp_path):
         turned = next(iter(reader)).image_rgb
     assert turned.shape == (WIDTH_PX, HEIGHT_PX, 3)
     assert quarter(turned, -1, -1).mean() < 5 and quarter(turned, -1, 1).mean() > 195
+
+
+@pytest.mark.parametrize(
+    ("codec", "sample_format", "dtype", "middle", "scale"),
+    [
+        ("pcm_u8", "u8", np.uint8, 128, 2**7),
+        ("pcm_s16le", "s16", np.int16, 0, 2**15),
+        ("pcm_s32le", "s32", np.int32, 0, 2**31),
+        ("pcm_s64le", "s64", np.int64, 0, 2**63),
+        ("pcm_f64le", "dbl", np.float64, 0, 1),
+    ],
+)
+def test_sound_of_any_format_is_read_to_one_scale(tmp_path, codec, sample_format, dtype, middle, scale):
+    samples = np.array([[0.5, -0.25], [-1.0, 0.75], [0.0, 0.25]])  # (N, channels)
+    with av.open(str(tmp_path / "sound.wav"), "w") as container:
+        stream = container.add_stream(codec, rate=16_000, layout="stereo")
+        frame = av.AudioFrame(format=sample_format, layout="stereo", samples=len(samples))
+        frame.planes[0].update((samples * scale + middle).astype(dtype).tobytes())
+        frame.rate = 16_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with MediaReader(tmp_path / "sound.wav") as reader:
+        assert np.concatenate([block.samples for block in reader]) == pytest.approx(samples)

@@ -39,6 +39,13 @@ def test_average_covers_63_percent_of_a_step_in_one_time_constant_at_any_rate():
         assert probabilities[1] == pytest.approx(1 - np.exp(-1), abs=1e-4)
 
 
+def test_distribution_from_before_the_last_one_does_not_move_the_average():
+    smooth = smoother(time_constant_s=1.0)
+    before, _ = smooth.update(np.array([1, 0], np.float32), 5.0)
+    probabilities, label = smooth.update(np.array([0, 1], np.float32), 3.0)
+    assert np.array_equal(probabilities, before) and label == 0
+
+
 def test_smoothed_probabilities_still_sum_to_one():
     smooth = smoother(time_constant_s=0.5)
     for tick, distribution in enumerate(np.random.default_rng(0).dirichlet(np.ones(7), 50).astype(np.float32)):

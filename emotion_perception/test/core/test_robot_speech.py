@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emotion_perception.core.robot_speech import RobotSpeech
+from emotion_perception.core.robot_speech import REMEMBERED_S, RobotSpeech
 
 START_S = 1.7e9
 
@@ -70,6 +70,15 @@ def test_time_that_goes_backwards_forgets_what_lies_in_the_future(speech):
     assert sounding(speech, 101.0) == [False]
     tell(speech, True, 2.0)
     assert sounding(speech, 2.0, 11.9) == [True, True]
+
+
+def test_utterance_that_ended_is_remembered_for_sound_that_comes_late_but_not_for_ever(speech):
+    tell(speech, True, 1.0)
+    tell(speech, False, 2.0)
+    tell(speech, True, 4.0)
+    assert sounding(speech, 1.5) == [True]
+    tell(speech, False, 2.6 + REMEMBERED_S)
+    assert sounding(speech, 1.5) == [False]
 
 
 @pytest.mark.parametrize(("tail_s", "limit_s"), [(-0.1, 1.0), (0.5, 0.0), (float("nan"), 1.0)])

@@ -35,6 +35,13 @@ def test_a_camera_that_turns_is_no_cut(cuts, astronaut):
         assert not cuts.is_cut(np.roll(astronaut, shift_px, axis=1))
 
 
+def test_shadows_in_a_covered_lens_are_no_scene(cuts, astronaut):
+    covered = np.full_like(astronaut, 3)
+    covered[:, 256:] = 6
+    assert not cuts.is_cut(covered)
+    assert not cuts.is_cut(astronaut)
+
+
 def test_after_a_covered_lens_the_same_scene_goes_on(cuts, astronaut):
     assert not cuts.is_cut(np.full_like(astronaut, 3))
     assert not cuts.is_cut(astronaut)

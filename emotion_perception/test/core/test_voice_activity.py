@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from onnx import TensorProto, save
+from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor, make_tensor_value_info
 
-from emotion_perception.core.voice_activity import FRAME_SAMPLES, SpeechGate, VoiceActivity, VoiceModelError
+from emotion_perception.core.voice_activity import (
+    CONTEXT_SAMPLES,
+    FRAME_SAMPLES,
+    STATE_SHAPE,
+    SpeechGate,
+    VoiceActivity,
+    VoiceModelError,
+)
 from emotion_perception.testing.media import voice
 
 FRAMES_PER_S = 16_000 / FRAME_SAMPLES
@@ -12,6 +21,27 @@ FRAMES_PER_S = 16_000 / FRAME_SAMPLES
 @pytest.fixture
 def activity(voice_model_path):
     return VoiceActivity(voice_model_path, enter_threshold=0.5, leave_threshold=0.35, min_silence_s=0.1)
+
+
+def tell_the_context(path):
+    """A model that takes for voice what comes before the frame."""
+    shapes = {"input": (1, CONTEXT_SAMPLES + FRAME_SAMPLES), "state": STATE_SHAPE}
+    inputs = [make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    outputs = [
+        make_tensor_value_info("probability", TensorProto.FLOAT, (1, 1)),
+        make_tensor_value_info("new_state", TensorProto.FLOAT, STATE_SHAPE),
+    ]
+    nodes = [
+        make_node("Split", ["input", "sizes"], ["context", "frame"], axis=1),
+        make_node("ReduceMean", ["context"], ["probability"], axes=[1]),
+        make_node("Identity", ["state"], ["new_state"]),
+    ]
+    sizes = make_tensor("sizes", TensorProto.INT64, [2], [CONTEXT_SAMPLES, FRAME_SAMPLES])
+    graph = make_graph(
+        nodes, "context", [*inputs, make_tensor_value_info("sr", TensorProto.INT64, ())], outputs, [sizes]
+    )
+    save(make_model(graph, opset_imports=[make_opsetid("", 13)], ir_version=8), path)
+    return path
 
 
 def advance(gate, probabilities):
@@ -32,6 +62,10 @@ def test_speech_ends_after_the_silence():
 
 def test_short_silence_does_not_end_speech():
     assert advance(SpeechGate(0.5, 0.3, 3), [0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.9]) == "xxxxxxx"
+
+
+def test_only_probable_speech_interrupts_a_silence():
+    assert advance(SpeechGate(0.5, 0.3, 3), [0.9, 0.1, 0.4, 0.4, 0.4, 0.9]) == "xxx..x"
 
 
 def test_without_minimal_silence_speech_ends_at_once():
@@ -60,6 +94,13 @@ def test_each_frame_is_scored_once_whatever_the_chunks(activity):
     in_chunks = [flag for start in range(0, len(samples), 37) for flag in activity.add(samples[start : start + 37])]
     assert in_chunks == at_once
     assert len(at_once) == len(samples) // FRAME_SAMPLES
+
+
+def test_frame_is_scored_with_the_end_of_the_frame_before(tmp_path):
+    activity = VoiceActivity(tell_the_context(tmp_path / "context.onnx"), 0.5, 0.35, 0.0)
+    samples = np.zeros(4 * FRAME_SAMPLES, np.float32)
+    samples[2 * FRAME_SAMPLES - CONTEXT_SAMPLES : 2 * FRAME_SAMPLES] = 1.0
+    assert activity.add(samples) == [False, False, True, False]
 
 
 def test_reset_forgets_the_voice(activity):
