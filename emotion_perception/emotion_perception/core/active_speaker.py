@@ -55,18 +55,27 @@ class Verdict:
     """Who speaks, as far as that can be told."""
 
     speech: Mapping[str, Speech]  # of everybody who is present
-    voice_of: str | None  # whose voice was heard last: a track id, or OFF_SCREEN; None when that is undecided
+    voice_of: str | None  # whose voice was heard of late: a track id, or OFF_SCREEN; None when that is undecided
 
 
 class ActiveSpeaker:
     """Compares the mouths with the voice. Stamps are integer nanoseconds."""
 
-    def __init__(self, settings: SpeakerSettings) -> None:
+    def __init__(self, settings: SpeakerSettings, memory_ns: int) -> None:
+        """Begin without a voice.
+
+        Args:
+            settings: how much a mouth moves that speaks.
+            memory_ns: whose voice it was is undecided again so long after it was looked at last; not before
+                `WINDOW_NS`, through which a speaker is believed.
+        """
         self._settings = settings
+        self._memory_ns = max(memory_ns, WINDOW_NS)
         self._openings: defaultdict[str, deque[tuple[int, float]]] = defaultdict(deque)
         self._voice: deque[tuple[int, bool]] = deque()
         self._speaker: str | None = None  # at this moment
         self._voice_of: str | None = None
+        self._decided_ns = 0  # when whose voice it is was looked at last
 
     def see_mouth(self, stamp_ns: int, track_id: str, opening: float) -> None:
         """Take how far a mouth is open; NaN tells nothing."""
@@ -97,6 +106,7 @@ class ActiveSpeaker:
         is_voice_now = self._voice[-1][1]  # a mouth comes to rest a little before its voice
         if is_voice_now and len(voiced) > MIN_STEPS:
             self._speaker = self._voice_of = self._choose(movements, present)
+            self._decided_ns = now_ns
         return Verdict({track_id: self._speech_of(track_id, movements) for track_id in present}, self._voice_of)
 
     def _forget(self, now_ns: int) -> None:
@@ -108,6 +118,8 @@ class ActiveSpeaker:
                 openings.popleft()
             if not openings:
                 del self._openings[track_id]
+        if now_ns - self._decided_ns > self._memory_ns:
+            self._voice_of = None  # a word too short to decide anything may be another's by now
 
     def _voiced_steps(self) -> set[int]:
         """The steps in which a voice is heard; one heard up to a stamp was heard before it, too."""

@@ -62,13 +62,14 @@ class EmotionStream:
         self._settings = settings
         self._face_window_ns = round(bundle.face.window_s * NANOSECONDS_PER_S)
         self._face_limit_ns = round(settings.face_limit_s * NANOSECONDS_PER_S)
+        self._audio_window_ns = round(bundle.audio.window_s * NANOSECONDS_PER_S)
         self._audio_limit_ns = round(settings.audio_limit_s * NANOSECONDS_PER_S)
         self.reset()
 
     def reset(self) -> None:
         """Forget everybody."""
         self._people: dict[str, Person] = {}
-        self._speaker = ActiveSpeaker(self._settings.speaker)
+        self._speaker = ActiveSpeaker(self._settings.speaker, memory_ns=self._audio_window_ns)
         self._focus = PersonInFocus(self._settings.focus)
         self._face_stamp_ns: int | None = None
         self._audio_stamp_ns: int | None = None
@@ -83,7 +84,7 @@ class EmotionStream:
 
     def forget_sound(self, before_ns: int) -> None:
         """What was captured before that stamp is nobody's, though windows that come still hold it."""
-        self._voice_since_ns = before_ns
+        self._voice_since_ns = max(before_ns, self._voice_since_ns or before_ns)
         self._audio_embeddings = None  # until the next window
 
     def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample]) -> None:
@@ -254,8 +255,7 @@ class EmotionStream:
         """Whether what is in the window may be this one's; the words of one who has left are kept out of it."""
         former, former_ns = self._heard_of, self._heard_ns
         self._heard_of, self._heard_ns = track_id, now_ns
-        window_ns = round(self.bundle.audio.window_s * NANOSECONDS_PER_S)
-        if former in (None, track_id) or former in present or now_ns - former_ns > window_ns:
+        if former in (None, track_id) or former in present or now_ns - former_ns > self._audio_window_ns:
             return True
         self.forget_sound(now_ns)
         return False

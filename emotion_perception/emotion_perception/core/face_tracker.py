@@ -12,6 +12,9 @@ from emotion_perception.core.face_box import Box, FaceDetection
 from emotion_perception.core.stamps import TIME_JUMP_S
 
 VELOCITY_TIME_S = 0.15  # the velocity is averaged over about this time: the detector's boxes tremble
+MIN_STEP_S = 0.01  # two images in a shorter time tell of trembling and not of a velocity
+# Between two images of a camera that is at work: a face that is in both was not lost between them.
+MAX_INTERVAL_S = 1.0
 MAX_SIZE_RATIO = 2.0  # a face does not double its size between two sightings
 NOT_THE_SAME = 1e3  # cost that the assignment pays only where nothing else is left
 
@@ -37,6 +40,7 @@ class _Track:
         """Take `box` as the new place of the face."""
         elapsed_s = stamp_s - self.seen_s
         if elapsed_s > 0.0:
+            elapsed_s = max(elapsed_s, MIN_STEP_S)
             self.n_steps += 1
             step_px_s = (_center_px(_edges(box)) - _center_px(_edges(self.box))) / elapsed_s
             gain = max(1.0 - math.exp(-elapsed_s / VELOCITY_TIME_S), 1.0 / self.n_steps)
@@ -57,7 +61,8 @@ class FaceTracker:
         """Make a tracker without faces.
 
         Args:
-            max_lost_s: a face that was not seen for longer gets a new name.
+            max_lost_s: a face that was not seen for longer gets a new name; one that the last image showed keeps
+                its name for `MAX_INTERVAL_S` at least, so that a slow camera does not lose it.
             max_center_distance: a detection is a known face if its centre is at most so many face sizes
                 from where that face is expected.
             duplicate_overlap: of two detections in one image the weaker is dropped if they share more than
@@ -91,7 +96,7 @@ class FaceTracker:
             return []
         if stamp_s < self._last_stamp_s:
             self.reset()
-        self._tracks = [track for track in self._tracks if stamp_s - track.seen_s <= self._max_lost_s]
+        self._tracks = [track for track in self._tracks if not self._is_lost(track, stamp_s)]
         detections = self._without_duplicates(detections)
         track_of = self._assign(detections, stamp_s)
         faces = []
@@ -112,6 +117,10 @@ class FaceTracker:
         """End all tracks; names go on counting."""
         self._tracks = []
         self._last_stamp_s = -math.inf
+
+    def _is_lost(self, track: _Track, stamp_s: float) -> bool:
+        in_last_image = track.seen_s == self._last_stamp_s
+        return stamp_s - track.seen_s > max(self._max_lost_s, MAX_INTERVAL_S if in_last_image else 0.0)
 
     def _new_track(self, box: Box, stamp_s: float) -> _Track:
         self._n_named += 1

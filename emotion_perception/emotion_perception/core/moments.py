@@ -8,6 +8,7 @@ The moments follow the audio windows, which come evenly and are not lost; withou
 clock. Stamps are integer nanoseconds.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 
@@ -21,6 +22,8 @@ MARGIN_NS = NANOSECONDS_PER_S // 100
 # is waited for so long when the other one begins. A moment so long ago is not worth judging any more. A sample from so
 # far in the future is of another clock.
 SILENCE_NS = NANOSECONDS_PER_S // 2
+# The smallest of so many is the usual interval of a source, though the others hold samples that were lost.
+INTERVALS = 4
 
 
 class Source(Enum):
@@ -51,7 +54,7 @@ class Moments:
         arrivals.see(stamp_ns)
         if was_silent and not arrivals.are_silent(now_ns):
             self._align(source, stamp_ns, now_ns)
-        if self._next_ns < stamp_ns <= self._next_ns + SILENCE_NS:
+        if stamp_ns > self._next_ns:
             self._waiting.append((stamp_ns, use))
         else:
             use()
@@ -59,10 +62,10 @@ class Moments:
     def due(self, now_ns: int) -> Iterator[int]:
         """Give the moments that are to be judged now, each before the samples that follow it are used."""
         behind_ns = now_ns - self._next_ns
-        if behind_ns < -SILENCE_NS - self._period_ns:
+        if behind_ns < -SILENCE_NS - self._period_ns * 3 // 2:  # further ahead than a new lead puts the next one
             self._start(now_ns)  # time was set back
-        elif behind_ns > SILENCE_NS:
-            self._go_on_to(self._next_ns + behind_ns // self._period_ns * self._period_ns)
+        elif behind_ns > SILENCE_NS:  # to the newest one; where they are rare, that may be too long ago, too
+            self._go_on_to(max(now_ns - behind_ns % self._period_ns, now_ns - SILENCE_NS))
         while self._is_due(self._next_ns, now_ns):
             yield self._next_ns
             earliest_ns = self._next_ns + self._period_ns // 2  # a period later, but where the lead has just changed
@@ -105,11 +108,11 @@ class _Arrivals:
     def __init__(self) -> None:
         self.newest_ns: int | None = None
         self.expected_ns: int | None = None  # when the other source began while this one was silent
-        self._interval_ns = 0  # of the last two
+        self._intervals_ns: deque[int] = deque(maxlen=INTERVALS)
 
     def see(self, stamp_ns: int) -> None:
         if self.newest_ns is not None:
-            self._interval_ns = max(stamp_ns - self.newest_ns, 0)
+            self._intervals_ns.append(max(stamp_ns - self.newest_ns, 0))
         self.newest_ns = stamp_ns
 
     def are_silent(self, now_ns: int) -> bool:
@@ -119,8 +122,9 @@ class _Arrivals:
         return _is_present(self.newest_ns, now_ns) or _is_present(self.expected_ns, now_ns)
 
     def are_complete(self, moment_ns: int) -> bool:
-        """Whether no sample up to the moment is to come: none follows within half the interval of the last two."""
-        return self.newest_ns is not None and self.newest_ns + self._interval_ns // 2 >= moment_ns
+        """Whether no sample up to the moment is to come: none follows within half the usual interval."""
+        interval_ns = min(self._intervals_ns, default=0)
+        return self.newest_ns is not None and self.newest_ns + interval_ns // 2 >= moment_ns
 
 
 def _is_present(stamp_ns: int | None, now_ns: int) -> bool:

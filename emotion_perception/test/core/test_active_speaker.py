@@ -20,7 +20,7 @@ TALKING, SHUT, UNSURE = 0.03, 0.0, 0.0105  # what the opening changes by each 0.
 
 @pytest.fixture
 def speaker():
-    return ActiveSpeaker(SpeakerSettings(movement_enter=0.13, movement_leave=0.08))
+    return ActiveSpeaker(SpeakerSettings(movement_enter=0.13, movement_leave=0.08), memory_ns=3000 * MILLISECOND)
 
 
 class Scene:
@@ -69,6 +69,12 @@ def test_nothing_is_said_before_there_was_enough_of_a_voice(scene):
     assert scene.go_on(0.4, a=TALKING, b=SHUT).voice_of == "a"
 
 
+@pytest.mark.parametrize(("duration_s", "voice_of"), [(0.3, None), (0.4, "a")])
+def test_short_word_decides_nothing_though_the_mouths_were_seen_before_it(scene, duration_s, voice_of):
+    scene.go_on(1, voice=False, a=SHUT, b=SHUT)
+    assert scene.go_on(duration_s, a=TALKING, b=SHUT).voice_of == voice_of
+
+
 def test_voice_passes_on_within_a_second_when_another_begins(scene):
     scene.go_on(2, a=TALKING, b=SHUT)
     assert scene.go_on(1, a=SHUT, b=TALKING).voice_of == "b"
@@ -85,6 +91,15 @@ def test_speaker_is_believed_through_a_short_pause_and_no_longer(scene):
     assert scene.go_on(0.7, voice=False, a=SHUT, b=SHUT).speech["a"] == Speech.SPEAKING
     verdict = scene.go_on(1, voice=False, a=SHUT, b=SHUT)
     assert verdict.speech["a"] == Speech.SILENT and verdict.voice_of == "a", "the voice heard last was a's"
+
+
+@pytest.mark.parametrize("present", [{"a": SHUT, "b": TALKING}, {"b": TALKING}])
+def test_short_words_are_not_those_of_one_who_spoke_long_ago(scene, present):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    assert scene.go_on(2.9, voice=False, a=SHUT, b=SHUT).voice_of == "a", "may still be in the model's window"
+    for _ in range(3):
+        scene.go_on(1, voice=False, **dict.fromkeys(present, SHUT))
+        assert scene.go_on(0.3, **present).voice_of is None
 
 
 def test_voice_with_which_no_mouth_moves_comes_from_off_screen(scene):

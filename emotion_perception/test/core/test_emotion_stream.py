@@ -48,6 +48,14 @@ def stream(bundle, settings):
     return EmotionStream(bundle, settings)
 
 
+@pytest.fixture
+def heard(bundle, monkeypatch):
+    """The windows of sound that were encoded."""
+    windows, encode_audio = [], bundle.encode_audio
+    monkeypatch.setattr(bundle, "encode_audio", lambda samples: windows.append(samples) or encode_audio(samples))
+    return windows
+
+
 def at(seconds):
     return START + round(seconds * SECOND)
 
@@ -260,6 +268,18 @@ def test_audio_with_nan_is_refused_and_masks_nothing_else(stream):
     assert stream.estimate(at(0))[0].label == "happy"
 
 
+def test_voice_without_a_face_begins_anew_after_that_of_a_face(bundle, settings):
+    settings = replace(settings, smoothing=SmoothingSettings(time_constant_s=10.0, enter=0.5, leave=0.3))
+    stream, fresh = EmotionStream(bundle, settings), EmotionStream(bundle, settings)
+    hear(stream, 0, 0.01 * LOUD)
+    assert stream.estimate(at(0))[0].probabilities[2] < 0.4
+    stream.add_faces(at(0.1), [face(GREEN)])
+    assert weights_of_voice(stream, 0.1)["face_1"] > 0
+    for listener in (stream, fresh):
+        hear(listener, 0.7)
+    np.testing.assert_array_equal(*[listener.estimate(at(0.7))[0].probabilities for listener in (stream, fresh)])
+
+
 def test_voice_is_not_used_while_the_robot_speaks(stream):
     stream.add_faces(at(0), [face(GREEN)])
     hear(stream, 0.0)
@@ -271,6 +291,14 @@ def test_voice_is_not_used_while_the_robot_speaks(stream):
     assert (stream.counts.audio_windows_encoded, stream.counts.audio_windows_muted) == (1, 1)
     hear(stream, 0.2)
     assert stream.estimate(at(0.2))[0].audio_weight > 0
+
+
+def test_whoever_was_silent_may_speak_unheard_while_the_robot_does(stream):
+    stream.add_faces(at(0), [face(GREEN)])
+    hear(stream, 0.0, speaking=False)
+    assert stream.estimate(at(0))[0].speech == Speech.SILENT
+    hear(stream, 0.1, muted=True)
+    assert stream.estimate(at(0.1))[0].speech == Speech.UNKNOWN
 
 
 def converse(stream, seconds, moving=(), still=(), speaking=True):
@@ -305,11 +333,8 @@ def test_voice_goes_to_the_one_whose_mouth_moves_and_brings_that_person_into_foc
     assert with_voice(estimates) == ["c"] and next(iter(estimates)) == "c"
 
 
-def test_words_of_the_former_speaker_are_not_in_the_window_of_the_new_one(stream, bundle, monkeypatch):
+def test_words_of_the_former_speaker_are_not_in_the_window_of_the_new_one(stream, heard, monkeypatch):
     monkeypatch.setattr(emotion_stream, "SPEAKER_DELAY_NS", 0)
-    heard = []
-    encode_audio = bundle.encode_audio
-    monkeypatch.setattr(bundle, "encode_audio", lambda samples: heard.append(samples) or encode_audio(samples))
     converse(stream, 0, moving=["a"], still=["b"])
     assert all(window.all() for window in heard), "the first speaker has no one before"
     heard.clear()
@@ -319,6 +344,12 @@ def test_words_of_the_former_speaker_are_not_in_the_window_of_the_new_one(stream
     assert own_samples.count(WINDOW_SAMPLES // 2) == 1 and set(own_samples) == {WINDOW_SAMPLES, WINDOW_SAMPLES // 2}
     (first,) = (window for window in heard if not window.all())
     assert first[WINDOW_SAMPLES // 2 :].all(), "the newer half is kept"
+
+
+def test_words_that_a_new_speaker_says_before_being_noticed_are_kept(stream, heard):
+    converse(stream, 0, moving=["a"], still=["b"])
+    assert with_voice(converse(stream, 1.5, moving=["b"], still=["a"])) == ["b"]
+    assert len(heard) == 30 and all(window.all() for window in heard)
 
 
 def test_voice_stays_with_its_owner_while_it_is_in_the_window(stream):
@@ -363,6 +394,17 @@ def test_words_of_one_who_left_are_not_those_of_the_next_face(stream):
     assert weights_of_voice(stream, 0.6)["b"] > 0
 
 
+@pytest.mark.parametrize(("gap_s", "is_heard"), [(0.05, False), (0.09, False), (0.11, True)])
+def test_words_of_one_who_left_are_kept_from_the_next_face_as_long_as_they_are_in_the_window(stream, gap_s, is_heard):
+    stream.add_faces(at(0), [face(GREEN, "a")])
+    hear(stream, 0.49)
+    assert weights_of_voice(stream, 0.49)["a"] > 0
+    now_s = 0.49 + gap_s
+    stream.add_faces(at(now_s), [face(GREEN, "b")])
+    hear(stream, now_s)
+    assert (weights_of_voice(stream, now_s)["b"] > 0) is is_heard
+
+
 def test_windows_that_come_later_still_hold_forgotten_sound_which_is_nobodys(stream):
     hear(stream, 0)
     assert stream.estimate(at(0))
@@ -372,6 +414,27 @@ def test_windows_that_come_later_still_hold_forgotten_sound_which_is_nobodys(str
     assert stream.estimate(at(0.05)) == [], "of 0.06 s of voice all may be from before"
     hear(stream, 0.1)
     assert stream.estimate(at(0.1))
+
+
+def test_forgotten_sound_stays_forgotten_when_another_begins_to_speak(stream, heard):
+    converse(stream, 0, moving=["a"], still=["b"])
+    for image in range(20):  # b speaks now, and nothing is judged meanwhile
+        openings = {"a": 0.02, "b": 0.05 if image // 2 % 2 else 0.1}
+        stream.add_faces(at(1.5 + image / 20), [face(GREEN, each, mouth_opening=openings[each]) for each in "ab"])
+        hear(stream, 1.5 + image / 20)
+    heard.clear()
+    stream.forget_sound(at(2.45))
+    assert {estimate.track_id: estimate.speech for estimate in stream.estimate(at(2.46))}["b"] == Speech.SPEAKING
+    hear(stream, 2.5)
+    assert [np.count_nonzero(window) for window in heard] == [WINDOW_SAMPLES // 2]
+
+
+def test_time_that_jumps_back_ends_the_time_of_forgotten_sound(stream):
+    stream.add_faces(at(100), [face(BLUE)])
+    stream.forget_sound(at(100))
+    stream.add_faces(at(0), [face(GREEN)])
+    hear(stream, 0)
+    assert weights_of_voice(stream, 0)["face_1"] > 0
 
 
 def test_one_who_left_long_ago_takes_no_words_from_the_next_face(stream):

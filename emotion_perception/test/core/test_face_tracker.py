@@ -65,6 +65,36 @@ def test_a_face_keeps_its_id_when_it_moves_on_unseen():
     assert ids(tracker, [face(100 + 10 * 30)], 30 * FRAME_S) == ["face_1"]
 
 
+def test_a_face_that_was_seen_twice_is_expected_where_it_moves_to():
+    tracker = make_tracker()
+    for frame in range(2):
+        tracker.update([face(100 + 10 * frame)], frame * FRAME_S)
+    tracker.update([], 10 * FRAME_S)
+    assert ids(tracker, [face(100 + 10 * 20)], 20 * FRAME_S) == ["face_1"]
+
+
+def test_two_images_in_a_moment_do_not_throw_a_trembling_face_away():
+    tracker = make_tracker()
+    tracker.update([face(300)], 0.0)
+    tracker.update([face(303)], 0.0015)
+    assert ids(tracker, [face(300)], 2 * FRAME_S) == ["face_1"]
+
+
+@pytest.mark.parametrize("interval_s", [FRAME_S, 0.2, 0.9])
+def test_a_face_in_every_image_keeps_its_id_however_soon_a_lost_one_is_given_up(interval_s):
+    tracker = make_tracker(max_lost_s=0.0)
+    for image in range(5):
+        assert ids(tracker, [face(300)], image * interval_s) == ["face_1"]
+    tracker.update([], 5 * interval_s)
+    assert ids(tracker, [face(300)], 6 * interval_s) == ["face_2"]
+
+
+def test_a_face_that_was_there_before_the_camera_stood_still_for_long_is_a_new_one():
+    tracker = make_tracker(max_lost_s=0.0)
+    tracker.update([face(300)], 0.0)
+    assert ids(tracker, [face(300)], 1.05) == ["face_2"]
+
+
 def test_a_face_that_was_away_for_long_is_a_new_one():
     tracker = make_tracker(max_lost_s=1.0)
     tracker.update([face(300)], 0.0)
@@ -92,6 +122,15 @@ def test_two_crossing_faces_keep_their_ids():
             detections = [left_to_right]
         names = ids(tracker, detections, frame * FRAME_S)
         assert names == ["face_1", "face_2"][: len(detections)]
+
+
+def test_a_small_face_keeps_its_id_where_it_hides_a_large_one():
+    tracker, large = make_tracker(), face(300, size_px=150)
+    for x_px in (60, 140, 220):
+        names = ids(tracker, [large, face(x_px, size_px=80, score=0.8)], x_px / 800)
+        assert names == ["face_1", "face_2"]
+    # It is nearer to the middle of the large one than to where it is expected, but covers only a part of that.
+    assert ids(tracker, [face(299, size_px=80)], 300 / 800) == ["face_2"]
 
 
 def test_the_whole_assignment_counts_and_not_the_nearest_pair():

@@ -83,6 +83,29 @@ def test_ways_of_the_samples_do_not_change_what_is_judged():
         assert content(play(clip(lambda random=random: random.uniform(5, 90)))) == prompt
 
 
+def test_lost_images_do_not_let_the_ways_of_the_others_change_what_is_judged():
+    def is_left(sample):
+        return sample.source is Source.AUDIO or round(sample.stamp_ms * 30 / 1000) % 12 not in (9, 10)
+
+    def judged(lag_ms):
+        return content(play([sample for sample in clip(lag_ms) if is_left(sample)]))
+
+    prompt = judged(lambda: 5)
+    for seed in range(20):
+        random = Random(seed)
+        assert judged(lambda random=random: random.uniform(5, 90)) == prompt
+
+
+def test_image_that_comes_before_its_time_is_waited_for():
+    moments, used = Moments(10.0), []
+    for stamp_ms in range(0, 700, 40):  # after half a second no sound is waited for
+        moments.take(Source.FACE, nanoseconds(stamp_ms), nanoseconds(stamp_ms + 5), lambda: None)
+        list(moments.due(nanoseconds(stamp_ms + 5)))
+    assert list(moments.due(nanoseconds(711))) == [], "the last image was 30 ms before the moment at 710 ms"
+    moments.take(Source.FACE, nanoseconds(705), nanoseconds(712), lambda: used.append("15 ms before its time"))
+    assert list(moments.due(nanoseconds(712))) == [nanoseconds(710)] and used
+
+
 def test_start_of_a_clip_among_the_ticks_of_the_clock_does_not_change_what_is_judged():
     def judged(shift_ms):
         moments = play(clip(lambda: 25, shift_ms), until_ms=2000 + shift_ms, since_ms=-1000)
@@ -146,6 +169,16 @@ def test_sound_takes_the_lead_without_a_pause_or_a_burst():
     assert moments[-1] % 100 == MARGIN_MS
 
 
+def test_sound_takes_the_lead_of_rare_moments_without_a_burst():
+    images = samples(Source.FACE, 50, lambda: 5, 40_000)
+    windows = samples(Source.AUDIO, 100, lambda: 5, 40_000, since_ms=12_400)
+    arrivals = sorted((*images, *windows), key=lambda sample: sample.arrival_ms)
+    moments = [moment for moment, _, _ in play(arrivals, rate_hz=0.2, until_ms=40_000)]
+    steps = [later - earlier for earlier, later in pairwise(moments)]
+    assert min(steps[1:]) >= 2500 and max(steps) <= 7500
+    assert moments[-1] % 5000 == 2400 + MARGIN_MS
+
+
 @pytest.mark.parametrize("offset_ms", [-10_000, 10_000])
 def test_stamps_that_are_far_from_the_present_do_not_lead_and_wait_for_nothing(offset_ms):
     wrong = [
@@ -176,6 +209,14 @@ def test_moments_during_a_long_pause_are_left_out():
     assert list(moments.due(nanoseconds(0))) == [nanoseconds(0)]
     after_pause = list(moments.due(nanoseconds(60_000)))
     assert after_pause == [nanoseconds(60_000)]
+
+
+def test_rare_moments_are_never_judged_long_after_their_time():
+    moments, ages_ms = Moments(0.1), []
+    moments.take(Source.FACE, nanoseconds(0), nanoseconds(5), lambda: None)
+    for now_ms in range(7000, 97_000, 5000):  # nothing else comes, and a clock asks twice in a period
+        ages_ms += [now_ms - (moment_ns - START) / MILLISECOND for moment_ns in moments.due(nanoseconds(now_ms))]
+    assert len(ages_ms) in (9, 10) and max(ages_ms) <= SILENCE_NS / MILLISECOND
 
 
 @pytest.mark.parametrize("by_sample", [True, False])
