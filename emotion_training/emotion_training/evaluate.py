@@ -3,9 +3,9 @@
     python -m emotion_training.evaluate --checkpoint OUT/best.ckpt --data PREPARED --out EVALUATION
     python -m emotion_training.evaluate --bundle BUNDLE --data PREPARED --out EVALUATION
 
-A checkpoint is judged on the test speakers of its fold. A bundle is judged on everybody in PREPARED, by the code of the
-robot and its own calibration, one window of each clip; it is for you to see that it learnt from nobody there. Writes
-evaluation.md, evaluation.html and evaluation.json into --out.
+A checkpoint is judged on the test speakers of its fold. A bundle is judged on everybody in PREPARED but whom its
+model.json says that it knows from its training, by the code of the robot and its own calibration, one window of each
+clip. Writes evaluation.md, evaluation.html and evaluation.json into --out.
 """
 
 import argparse
