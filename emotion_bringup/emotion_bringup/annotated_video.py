@@ -55,10 +55,9 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> None:
         for item in _in_order(reader):
             progress.update(max(min(item.time_s, progress.total) - progress.n, 0))
             if isinstance(item, AudioBlock):
-                resampler = resamplers.setdefault(
-                    item.sample_rate_hz, av.AudioResampler(format="fltp", layout="mono", rate=SOUND_RATE_HZ)
-                )
-                for frame in resampler.resample(_audio_frame(item)):
+                if item.sample_rate_hz not in resamplers:
+                    resamplers[item.sample_rate_hz] = av.AudioResampler("fltp", "mono", SOUND_RATE_HZ)
+                for frame in resamplers[item.sample_rate_hz].resample(_audio_frame(item)):
                     output.mux(sound.encode(frame))
                 continue
             stamp_ns = recording.start_ns + round(item.time_s * NANOSECONDS_PER_S)
