@@ -13,15 +13,10 @@ from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
 from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.core.voice_activity import VoiceActivity
+from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
 from emotion_perception.nodes.audio_formats import Unstamped, audio_format
 from emotion_perception.nodes.conversions import to_float_array, to_stamp
-from emotion_perception.nodes.perception_node import (
-    Diagnosis,
-    Parameter,
-    PerceptionNode,
-    TopicArrivals,
-    share_directory,
-)
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
 
 VOICE_MODEL = "models/silero_vad/silero_vad_16k_op15.onnx"

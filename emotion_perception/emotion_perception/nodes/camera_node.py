@@ -7,8 +7,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from emotion_perception.nodes.arrivals import Arrivals, Diagnosis
 from emotion_perception.nodes.conversions import rgb_to_image
-from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 RETRY_S = 0.2  # before a camera that gave no image is asked again

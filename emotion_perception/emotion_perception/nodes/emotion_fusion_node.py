@@ -22,9 +22,10 @@ from emotion_perception.core.moments import SILENCE_NS, Moments, Source
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.arrivals import Arrivals, Diagnosis
 from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
 from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
-from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode, share_directory
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
 
 QUEUE = QoSProfile(depth=10)

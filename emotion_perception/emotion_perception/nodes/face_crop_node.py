@@ -14,13 +14,14 @@ from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.scene_cut import SceneCuts
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
 from emotion_perception.nodes.conversions import (
     compressed_to_rgb,
     image_to_rgb,
     rgb_to_image,
     to_nanoseconds,
 )
-from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode, TopicArrivals
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.arrivals import Diagnosis
 from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
 from emotion_perception.nodes.hri_messages import face_topic, hri_messages
-from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 QUEUE = QoSProfile(depth=10)

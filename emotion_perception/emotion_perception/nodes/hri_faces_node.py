@@ -11,9 +11,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
+from emotion_perception.nodes.arrivals import Arrivals, Diagnosis, TopicArrivals
 from emotion_perception.nodes.conversions import ImageError, image_to_rgb, rgb_to_image
 from emotion_perception.nodes.hri_messages import face_topic, hri_messages
-from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode, TopicArrivals
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -11,8 +11,9 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.media_reader import AudioBlock, MediaError, MediaReader, VideoFrame
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, TIME_JUMP_NS
+from emotion_perception.nodes.arrivals import Diagnosis
 from emotion_perception.nodes.conversions import rgb_to_image, to_float_array, to_stamp
-from emotion_perception.nodes.perception_node import Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 # How often a waiting player looks at the clock, which a simulation may stop or set back.

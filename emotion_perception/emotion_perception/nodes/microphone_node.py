@@ -10,8 +10,9 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.arrivals import Arrivals, Diagnosis
 from emotion_perception.nodes.conversions import to_float_array, to_stamp
-from emotion_perception.nodes.perception_node import Arrivals, Diagnosis, Parameter, PerceptionNode
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 RETRY_S = 2.0  # before a microphone that was lost is opened again

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCropArray
 from emotion_perception.core.face_box import Box
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.nodes.arrivals import OVERLAY_TOPIC, Diagnosis, TopicArrivals
 from emotion_perception.nodes.conversions import (
     ImageError,
     check_image_size,
@@ -19,7 +20,7 @@ from emotion_perception.nodes.conversions import (
     to_nanoseconds,
 )
 from emotion_perception.nodes.face_crop_node import TRANSPORTS
-from emotion_perception.nodes.perception_node import OVERLAY_TOPIC, Diagnosis, Parameter, PerceptionNode, TopicArrivals
+from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 LOOK_PERIOD_S = 0.5  # how often the node looks whether somebody watches

@@ -13,7 +13,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from emotion_msgs.msg import AudioChunk, AudioWindow, EmotionState, FaceCropArray
-from emotion_perception.nodes import perception_node
+from emotion_perception.nodes import arrivals, perception_node
+from emotion_perception.nodes.arrivals import Diagnosis
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode
@@ -23,7 +24,7 @@ from emotion_perception.testing.tiny_bundle import write_tiny_bundle
 @pytest.fixture
 def diagnosis(graph, monkeypatch):
     """Wait for the first diagnosis that is not ok, and give its level and message."""
-    monkeypatch.setattr(perception_node, "SILENCE_LIMIT_S", 0.3)
+    monkeypatch.setattr(arrivals, "SILENCE_LIMIT_S", 0.3)
     monkeypatch.setattr(perception_node, "DIAGNOSTICS_PERIOD_S", 0.2)
     arrays = graph.listen(DiagnosticArray, "/diagnostics")
 
@@ -49,7 +50,7 @@ def other_process():
 
 
 def test_silence_is_noticed_within_5_s():
-    assert perception_node.SILENCE_LIMIT_S + 2 * perception_node.DIAGNOSTICS_PERIOD_S < 5.0
+    assert arrivals.SILENCE_LIMIT_S + 2 * perception_node.DIAGNOSTICS_PERIOD_S < 5.0
 
 
 def test_camera_that_nobody_publishes_is_named_with_the_type_and_the_parameters(graph, diagnosis, capfd):
@@ -139,7 +140,7 @@ def test_complaint_is_logged_once_until_all_has_been_well_for_a_while(graph, cap
     def logged(*messages):
         for message in messages:
             level = DiagnosticStatus.ERROR if message else DiagnosticStatus.OK
-            node._log(perception_node.Diagnosis(level, message))
+            node._log(Diagnosis(level, message))
         return re.findall(r"\[audio_window_node\]: (.*)", capfd.readouterr().err)
 
     well = perception_node.WELL_AFTER * [""]
@@ -155,11 +156,11 @@ def test_complaint_is_logged_once_until_all_has_been_well_for_a_while(graph, cap
 
 def test_node_that_is_deactivated_is_not_said_to_be_well(graph, capfd):
     node = graph.start(AudioWindowNode)
-    complaint = perception_node.Diagnosis(DiagnosticStatus.ERROR, "deaf")
+    complaint = Diagnosis(DiagnosticStatus.ERROR, "deaf")
     node._log(complaint)
     node.trigger_deactivate()
     for _ in range(2 * perception_node.WELL_AFTER):
-        node._log(perception_node.Diagnosis(message="inactive"))
+        node._log(Diagnosis(message="inactive"))
     node.trigger_activate()
     node._log(complaint)
     assert re.findall(r"\[audio_window_node\]: (.*)", capfd.readouterr().err) == 2 * ["deaf"]

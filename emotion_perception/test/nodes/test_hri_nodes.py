@@ -8,7 +8,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
-from emotion_perception.nodes import perception_node
+from emotion_perception.nodes import arrivals
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
 from emotion_perception.nodes.hri_bridge_node import HriBridgeNode
 from emotion_perception.nodes.hri_faces_node import HriFacesNode
@@ -186,7 +186,7 @@ def test_faces_of_ros4hri_become_those_of_one_image(graph):
 
 
 def test_tracked_faces_without_crops_are_said(graph, monkeypatch):
-    monkeypatch.setattr(perception_node, "SILENCE_LIMIT_S", 0.05)
+    monkeypatch.setattr(arrivals, "SILENCE_LIMIT_S", 0.05)
     node = graph.start(HriFacesNode)
     tracked = graph.speak(hri.IdsList, "/humans/faces/tracked", 1)
 

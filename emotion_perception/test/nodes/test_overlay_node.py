@@ -8,7 +8,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
-from emotion_perception.nodes import perception_node
+from emotion_perception.nodes import arrivals
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
 from emotion_perception.nodes.overlay_node import OverlayNode, draw
 
@@ -130,7 +130,7 @@ def test_camera_that_the_process_has_in_another_form_is_said_and_does_not_end_it
 
 
 def test_watcher_who_sees_nothing_is_told_which_camera_is_awaited(graph, monkeypatch):
-    monkeypatch.setattr(perception_node, "SILENCE_LIMIT_S", 0.3)
+    monkeypatch.setattr(arrivals, "SILENCE_LIMIT_S", 0.3)
     node = graph.start(OverlayNode, image_topic="/head/image")
 
     def warning():

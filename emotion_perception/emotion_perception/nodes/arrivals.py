@@ -1,0 +1,110 @@
+"""How a node is, and whether what it waits for comes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import ReliabilityPolicy
+
+# A source that has been silent for so long is worth a warning.
+SILENCE_LIMIT_S = 2.0
+OVERLAY_TOPIC = "emotion/image"  # the camera's images with faces drawn into them: for people, not for the nodes
+
+
+@dataclass
+class Diagnosis:
+    """What a node says about itself once a second."""
+
+    level: bytes = DiagnosticStatus.OK
+    message: str = "ok"
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class Arrivals:
+    """Counts what comes from a source, and notices when nothing does."""
+
+    def __init__(self, source: str, remedy: str) -> None:
+        """Args:
+        source: what should give something, as a user knows it.
+        remedy: what to look at when it gives nothing.
+        """
+        self._source = source
+        self._remedy = remedy
+        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._last = self._clock.now()
+        self._received = 0
+        self._refused = 0
+        self._reason = ""
+
+    def receive(self) -> None:
+        self._last = self._clock.now()
+        self._received += 1
+
+    def refuse(self, reason: str) -> None:
+        """Count something that could not be used, and keep why."""
+        self._refused += 1
+        self._reason = reason
+
+    def diagnose(self, **values: Any) -> Diagnosis:
+        """How the source has been since the last call."""
+        values = {"source": self._source, "received": self._received, "refused": self._refused, **values}
+        reason, self._reason = self._reason, ""
+        if reason:
+            return Diagnosis(DiagnosticStatus.ERROR, reason, values)
+        if (self._clock.now() - self._last).nanoseconds * 1e-9 > SILENCE_LIMIT_S:
+            return Diagnosis(DiagnosticStatus.WARN, self._explain_silence(), values)
+        return Diagnosis(values=values)
+
+    def _explain_silence(self) -> str:
+        return f"Nothing came from {self._source} for more than {SILENCE_LIMIT_S:.0f} s; {self._remedy}"
+
+
+class TopicArrivals(Arrivals):
+    """Arrivals of a topic; its silence is explained by what the graph shows."""
+
+    def __init__(self, node: Node, message_type: type, topic: str, parameters: str) -> None:
+        """Args:
+        node: the one that listens to the topic.
+        message_type: what it listens for.
+        topic: as the parameter says it.
+        parameters: those that choose topic and type, for the remedy.
+        """
+        self._topic = node.resolve_topic_name(topic)
+        self._type = f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"
+        self._node = node
+        self._parameters = parameters
+        super().__init__(self._topic, "is the sensor running?")
+
+    def _explain_silence(self) -> str:
+        types = self._published_types(self._topic)
+        if self._type in types:
+            return self._explain_reliability() or super()._explain_silence()
+        found = f"{self._topic} carries {' and '.join(sorted(types))}" if types else f"Nothing publishes {self._topic}"
+        overlay = self._node.resolve_topic_name(OVERLAY_TOPIC)
+        topics = (topic for topic, topic_types in self._node.get_topic_names_and_types() if self._type in topic_types)
+        elsewhere = sorted(topic for topic in topics if topic != overlay and self._type in self._published_types(topic))
+        there = f"it is published on {', '.join(elsewhere)}" if elsewhere else "no topic carries that type"
+        return f"{found}, expected {self._type}; {there}: check {self._parameters}, and that the sensor is running."
+
+    def _explain_reliability(self) -> str:
+        """Why DDS does not connect publishers to the node; empty if it does."""
+        asked = {own.qos_profile.reliability for own in self._node.subscriptions if own.topic_name == self._topic}
+        unheard = {
+            f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+            for publisher in self._node.get_publishers_info_by_topic(self._topic)
+            if publisher.topic_type == self._type
+            and publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+            and ReliabilityPolicy.RELIABLE in asked
+        }
+        if not unheard:
+            return ""
+        return (
+            f"{self._topic} is published best effort; expected reliable, else nothing of it comes here: give the "
+            f"publisher of {' and '.join(sorted(unheard))} a reliable QoS."
+        )
+
+    def _published_types(self, topic: str) -> set[str]:
+        """Types of what others publish; those of subscriptions do not count."""
+        return {publisher.topic_type for publisher in self._node.get_publishers_info_by_topic(topic)}
