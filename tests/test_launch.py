@@ -221,3 +221,12 @@ def test_node_that_refuses_ends_the_launch_with_its_reason(graph, launch, tmp_pa
     assert "model.json does not exist" in tiago.process.output and "refused to start" in tiago.process.output
     errors = [s.message for array in diagnostics for s in array.status if s.level == DiagnosticStatus.ERROR]
     assert errors and all("model.json does not exist" in error for error in errors)
+
+
+def test_whoever_waits_in_vain_ends_the_launch_with_a_reason(graph, launch, generated_clip, tiny_bundle):
+    media = launch("media.launch.py", f"path:={generated_clip}", f"model:={tiny_bundle}", "composed:=false")
+    os.kill(graph.wait_for(lambda: media.pid_of("wait_until_active"), "the gate"), signal.SIGKILL)
+    graph.wait_for(media.process.has_ended, "the end of the launch")
+    assert media.process.end() == 1
+    assert not media.has_processes()
+    assert "ended with status -9 before all nodes were active" in media.process.output

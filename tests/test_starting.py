@@ -63,6 +63,15 @@ def test_parameter_file_that_is_none_is_refused_in_the_same_way(start, tmp_path,
     assert line.startswith("[FATAL]") and "README's section Parameters" in line
 
 
+def test_what_a_parameter_file_says_to_nobody_is_a_warning(graph, start, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("audio_window_node:\n  ros__parameters:\n    hop_s: 0.2\n")
+    arguments = ("--ros-args", "-r", "__ns:=/robot", "--params-file", str(path))
+    process = start(*program("nodes.audio_window_node", *arguments))
+    assert state_of(graph, "/robot/audio_window_node") == "unconfigured"
+    graph.wait_for(lambda: "write /**/audio_window_node: for any namespace." in process.output, "the warning")
+
+
 def test_pipeline_of_named_nodes_follows_a_namespace_and_a_remapping(graph, start, tiny_bundle):
     states = graph.listen(EmotionState, "/robot/mood")
     remapping = ("--ros-args", "-r", "__ns:=/robot", "-r", "emotion/state:=mood", "-p", f"model:={tiny_bundle}")

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
@@ -21,6 +22,7 @@ from launch_ros.actions import Node
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from emotion_perception.nodes.audio_formats import audio_format
+from emotion_perception.nodes.perception_node import default_parameters
 from emotion_perception.nodes.starting import REFUSED
 
 LOCAL = "local"  # the camera or microphone of this computer
@@ -109,8 +111,8 @@ def graph_arguments(use_sim_time: str = "") -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "use_sim_time",
             default_value=use_sim_time,
-            choices=OPEN,
-            description="Whether time is that of /clock; empty: as the parameters say",
+            choices=BOOLEAN if use_sim_time else OPEN,
+            description="Whether time is that of /clock" + ("" if use_sim_time else "; empty: as the parameters say"),
         ),
         DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes and of emotion/..."),
         DeclareLaunchArgument(
@@ -210,7 +212,7 @@ def _start(
     if not later:
         return processes
     gate = Node(executable="wait_until_active", arguments=chain, **common)
-    start_later = OnProcessExit(target_action=gate, on_exit=lambda event, _: later if event.returncode == 0 else None)
+    start_later = OnProcessExit(target_action=gate, on_exit=lambda event, context: _on_gate_exit(event, context, later))
     return [RegisterEventHandler(start_later), *processes, gate]
 
 
@@ -225,22 +227,31 @@ def _ros_arguments(arguments: Mapping[str, str], camera: str, audio_source: str,
     values |= {name: arguments[name] == "true" for name in FLAGS if arguments.get(name)}
     if arguments["faces"] == "hri":
         values["publish_faces"] = False  # ROS4HRI has them already
-    if values:
-        namespace = prefix_namespace(arguments.get("ros_namespace"), arguments["namespace"])
-        files.append(_argument_file(values, nodes, make_namespace_absolute(namespace)))
+    namespace = make_namespace_absolute(prefix_namespace(arguments.get("ros_namespace"), arguments["namespace"]))
+    if sections := _sections(values, nodes, namespace):
+        files.append(_argument_file(sections))
     return [
         *("--log-level", arguments["log_level"]),
         *(part for file in files if file for part in ("--params-file", str(file))),
     ]
 
 
-def _argument_file(values: Mapping[str, str | bool], nodes: Sequence[str], namespace: str) -> Path:
-    """Parameters of these nodes, in the folder of the launch's log.
+def _sections(values: Mapping[str, str | bool], nodes: Sequence[str], namespace: str) -> dict[str, dict[str, Any]]:
+    """The values as the parameters of each node that has them.
 
     Each node has its whole name there: `-p name:=value` belongs to all nodes, as the section /** of a user's file does,
     and would be overruled by the sections of single nodes that come after it.
     """
-    sections = {f"{namespace.rstrip('/')}/{node}": {"ros__parameters": dict(values)} for node in nodes}
+    sections = {}
+    for node in nodes:
+        known = (*default_parameters()[node], "use_sim_time")
+        if own := {name: value for name, value in values.items() if name in known}:
+            sections[f"{namespace.rstrip('/')}/{node}"] = {"ros__parameters": own}
+    return sections
+
+
+def _argument_file(sections: dict[str, dict[str, Any]]) -> Path:
+    """A parameter file in the folder of the launch's log."""
     with NamedTemporaryFile(
         "w", dir=launch_config.log_dir, prefix="emotion_arguments_", suffix=".yaml", delete=False, encoding="utf-8"
     ) as file:
@@ -256,4 +267,19 @@ def _on_exit(event: ProcessExited, context: LaunchContext, ends: bool) -> Shutdo
         raise RuntimeError(f"{event.process_name} refused to start; the line that begins with FATAL says why.")
     if ends and event.returncode == 0:
         return Shutdown(reason="everything has been played")
+    return None
+
+
+def _on_gate_exit(
+    event: ProcessExited, context: LaunchContext, later: list[LaunchDescriptionEntity]
+) -> list[LaunchDescriptionEntity] | None:
+    """What starts when all are active; who waits for it in vain is told."""
+    if event.returncode == 0:
+        return later
+    _on_exit(event, context, ends=False)
+    if not context.is_shutdown:
+        raise RuntimeError(
+            f"{event.process_name} ended with status {event.returncode} before all nodes were active, expected it to "
+            "wait for them; start the launch again."
+        )
     return None

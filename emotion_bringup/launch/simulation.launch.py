@@ -13,6 +13,7 @@ from launch.actions import (
     OpaqueFunction,
     SetEnvironmentVariable,
     SetLaunchConfiguration,
+    UnsetLaunchConfiguration,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
@@ -38,16 +39,22 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=str(share / "worlds" / "emotion_person"),
                 description="World: a path without .world (classic) or .sdf (gazebo), or a name of pal_gazebo_worlds",
             ),
-            DeclareLaunchArgument(
-                "path",
-                default_value="",
-                description="File whose sound is played again and again as the voice; empty: nobody is heard, "
-                "for the simulators have no microphone",
-            ),
-            *graph_arguments(use_sim_time="true"),
+            *_our_arguments(),
             OpaqueFunction(function=_start, args=[share / "models"]),
         ]
     )
+
+
+def _our_arguments() -> list[DeclareLaunchArgument]:
+    return [
+        DeclareLaunchArgument(
+            "path",
+            default_value="",
+            description="File whose sound is played again and again as the voice; empty: nobody is heard, "
+            "for the simulators have no microphone",
+        ),
+        *graph_arguments(use_sim_time="true"),
+    ]
 
 
 def _start(context: LaunchContext, models: Path) -> list[LaunchDescriptionEntity]:
@@ -55,9 +62,11 @@ def _start(context: LaunchContext, models: Path) -> list[LaunchDescriptionEntity
     players = ["media_player_node"] * bool(context.launch_configurations["path"])
     return [
         AppendEnvironmentVariable(MODEL_PATHS[version], str(models)),
-        # A group, so that what the simulation sets stays with it; its own arguments reach it.
+        # A group, so that what the simulation sets stays with it. Its own arguments reach it, but none of ours: it may
+        # have a namespace or a path, too.
         GroupAction(
             [
+                *(UnsetLaunchConfiguration(argument.name) for argument in _our_arguments()),
                 *(SetEnvironmentVariable(*variable) for variable in fast_dds_environment().items()),  # for its images
                 IncludeLaunchDescription(
                     PythonLaunchDescriptionSource(str(_tiago_gazebo() / "launch" / "tiago_gazebo.launch.py")),

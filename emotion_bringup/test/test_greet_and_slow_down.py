@@ -1,5 +1,7 @@
 """The example behaviour on a graph: what the robot is asked to do, and what is said where it cannot."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -206,3 +208,11 @@ def test_speed_stays_limited_for_a_scared_bystander_and_states_of_the_past_are_n
 
     graph.wait_for(heard, "both topics")
     assert ("update", "happy") not in calls
+
+
+@pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--greeting", 2)])
+def test_what_is_no_parameter_starts_nothing(option, status):
+    command = [sys.executable, "-m", "emotion_bringup.examples.greet_and_slow_down", option]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert run.returncode == status
+    assert "usage: greet_and_slow_down" in run.stdout + run.stderr

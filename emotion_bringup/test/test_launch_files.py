@@ -1,5 +1,6 @@
 """What the launch files ask for and what they say about it; that they work is tested in tests/test_launch.py."""
 
+import json
 import os
 import runpy
 import sys
@@ -51,6 +52,14 @@ def test_unknown_preset_is_named_with_the_known_ones():
         argument.execute(context)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_argument_offers_a_value_that_cannot_be_given(path):
+    """`name:=` is refused by ros2 launch, so that only a default may be empty."""
+    for argument in arguments(path).values():
+        default = perform_substitutions(launch.LaunchContext(), argument.default_value or [])
+        assert default == "" or not ("" in (argument.choices or ()) or "empty:" in argument.description), argument.name
+
+
 def test_fast_dds_profile_is_the_default_of_every_participant(monkeypatch):
     monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
     root = ElementTree.parse(fast_dds_environment()[FAST_DDS_PROFILES]).getroot()
@@ -91,7 +100,8 @@ def told(monkeypatch, tmp_path):
         context.launch_configurations.update(values)
         for argument in arguments(FOLDER / "media.launch.py").values():
             argument.execute(context)
-        given = launching._ros_arguments(context.launch_configurations, "topic", "topic", ["face_crop_node"])
+        nodes = ["face_crop_node", "media_player_node"]
+        given = launching._ros_arguments(context.launch_configurations, "topic", "topic", nodes)
         files = given[given.index("--params-file") + 1 :: 2] if "--params-file" in given else []
         return [yaml.safe_load(Path(file).read_text()) for file in files]
 
@@ -100,16 +110,23 @@ def told(monkeypatch, tmp_path):
 
 def test_what_an_argument_leaves_open_is_left_to_the_parameters(told):
     assert told(path="") == []
-    only = {"path": "talk.mp4", "use_sim_time": True}
-    assert told(path="talk.mp4", use_sim_time="true") == [{"/face_crop_node": {"ros__parameters": only}}]
+    assert told(path="", faces="hri") == []
+
+
+def test_each_node_is_told_what_it_has_a_parameter_for(told):
+    (sections,) = told(path="talk.mp4", use_sim_time="true")
+    assert sections == {
+        "/face_crop_node": {"ros__parameters": {"use_sim_time": True}},
+        "/media_player_node": {"ros__parameters": {"path": "talk.mp4", "use_sim_time": True}},
+    }
 
 
 @pytest.mark.parametrize(
     ("pushed", "own", "name"),
     [
-        ("", "robot", "/robot/face_crop_node"),
-        ("/lab", "robot", "/lab/robot/face_crop_node"),
-        ("/lab", "", "/lab/face_crop_node"),
+        ("", "robot", "/robot/media_player_node"),
+        ("/lab", "robot", "/lab/robot/media_player_node"),
+        ("/lab", "", "/lab/media_player_node"),
     ],
 )
 def test_arguments_reach_nodes_in_every_namespace(told, pushed, own, name):
@@ -169,3 +186,35 @@ def test_the_simulator_has_the_transport_of_the_nodes_for_its_images(simulation,
     assert entities.index(transport) < entities.index(include)
     transport.execute(context)
     assert context.environment[FAST_DDS_PROFILES].endswith("config/fastdds.xml")
+
+
+STUB = """
+import json
+from pathlib import Path
+from launch import LaunchDescription
+from launch.actions import OpaqueFunction
+
+def generate_launch_description():
+    def tell(context):
+        Path(__file__).with_suffix(".json").write_text(json.dumps(context.launch_configurations))
+    return LaunchDescription([OpaqueFunction(function=tell)])
+"""
+
+
+def visit(context, entities):
+    for entity in entities:
+        visit(context, entity.visit(context) or [])
+
+
+def test_the_simulation_hears_its_own_arguments_and_none_of_ours(simulation, tmp_path):
+    ours = arguments(FOLDER / "simulation.launch.py").keys() - {"gazebo_version", "world_name"}
+    given = {**dict.fromkeys(ours, ""), "namespace": "robot1", "params": "mine.yaml", "use_sim_time": "true"}
+    theirs = {"gazebo_version": "classic", "world_name": "/worlds/w", "moveit": "False"}
+    context, (path, group, *_) = simulation(is_installed=True, **given, **theirs)
+    launch_file = tmp_path / "share/tiago_gazebo/launch/tiago_gazebo.launch.py"
+    launch_file.parent.mkdir()
+    launch_file.write_text(STUB)
+    visit(context, [path, group])
+    heard = json.loads(launch_file.with_suffix(".json").read_text())
+    assert heard == {**theirs, "is_public_sim": "True"}
+    assert context.launch_configurations.items() >= given.items()

@@ -10,7 +10,8 @@ import rclpy
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
+
+from emotion_perception.nodes.starting import own_arguments
 
 ASK_S = 0.2  # a node that does not answer in time is asked again: it may have come up just now
 
@@ -18,7 +19,7 @@ ASK_S = 0.2  # a node that does not answer in time is asked again: it may have c
 def main() -> None:
     parser = argparse.ArgumentParser(prog="wait_until_active", description=__doc__)
     parser.add_argument("nodes", nargs="+", metavar="NODE", help="name of a lifecycle node, in this one's namespace")
-    names = parser.parse_args(remove_ros_args(sys.argv)[1:]).nodes
+    names = own_arguments(parser).nodes
     rclpy.init(args=sys.argv)
     try:
         node = Node("wait_until_active")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler
+from emotion_perception.core.audio_chunk import AudioError
+from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioResampler
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.face_detector import FaceDetector
 from emotion_perception.core.face_tracker import FaceTracker
@@ -63,7 +64,7 @@ class MediaClip:
 def robot_face_parameters() -> dict[str, Any]:
     """The parameters of the robot's face_crop_node, from its own file, so that training sees what the robot sees."""
     parameters = package_share("emotion_perception") / "config" / "emotion_perception.yaml"
-    return yaml.safe_load(parameters.read_text())["face_crop_node"]["ros__parameters"]
+    return yaml.safe_load(parameters.read_text())["/**/face_crop_node"]["ros__parameters"]
 
 
 def cut_clips(

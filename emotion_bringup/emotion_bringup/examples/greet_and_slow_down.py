@@ -3,6 +3,7 @@
 ros2 run emotion_bringup greet_and_slow_down --ros-args -p greeting:="Buenos días" -p locale:=es_ES
 """
 
+import argparse
 import signal
 import sys
 
@@ -11,6 +12,7 @@ from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 from emotion_bringup.examples.reactions import Reaction, Reactions
 from emotion_bringup.examples.robot_skills import RobotSkills
@@ -85,6 +87,10 @@ class GreetAndSlowDown(Node):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="greet_and_slow_down", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(remove_ros_args(sys.argv)[1:])  # there are no options but --help
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # rclpy's own handlers would end the graph before the limit of the speed is lifted.
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)

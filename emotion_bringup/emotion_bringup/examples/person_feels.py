@@ -48,7 +48,7 @@ class PersonFeels(py_trees.behaviour.Behaviour):
         Args:
             label: one of those of the model, as /emotion/model_info tells them.
             min_confidence: of the label, in [0, 1].
-            max_age_s: a state that came longer ago says nothing.
+            max_age_s: a state that came longer ago says nothing; longer than the time between two states.
             wait_s: how long it may be unknown before that is a failure.
             hold_s: how long the same person must have felt it.
             name: of the condition in the tree.

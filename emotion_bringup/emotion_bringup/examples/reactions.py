@@ -2,7 +2,8 @@
 
 from enum import Enum
 
-# States come 10 times a second; after a longer pause nobody knows what was felt meanwhile.
+# States come 10 times a second, and must come more than twice: after a longer pause nobody knows what was felt
+# meanwhile.
 MAX_GAP_S = 0.5
 
 

@@ -1,39 +1,10 @@
 """Turns chunks of any sample rate and channel count into one stream of 16 kHz mono."""
 
-import math
-from numbers import Integral
-
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000  # of everything after this
-MIN_SAMPLE_RATE_HZ = 4_000
-MAX_SAMPLE_RATE_HZ = 384_000
-MAX_AMPLITUDE = 1e3  # full scale is 1; what is far louder is no sound, and deafens the voice detector for seconds
-
-
-class AudioError(ValueError):
-    """A chunk that cannot be sound; nothing was changed by it."""
-
-
-def check_chunk(samples: NDArray[np.float32], sample_rate_hz: int, stamp_s: float) -> None:
-    """Raise AudioError unless `samples` is float32 (N, channels) of a possible loudness, rate and time."""
-    shape, dtype = np.shape(samples), getattr(samples, "dtype", type(samples).__name__)
-    if dtype != np.float32 or len(shape) != 2 or shape[1] == 0:
-        raise AudioError(f"The audio chunk is {dtype} {shape}, expected float32 (samples, channels); reshape it.")
-    if not isinstance(sample_rate_hz, Integral) or not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
-        raise AudioError(
-            f"The sample rate is {sample_rate_hz} Hz, expected a whole number from {MIN_SAMPLE_RATE_HZ} to "
-            f"{MAX_SAMPLE_RATE_HZ}; check the microphone's settings."
-        )
-    if not math.isfinite(stamp_s):
-        raise AudioError(f"The audio chunk's stamp is {stamp_s}, expected finite seconds; stamp it when captured.")
-    loudest = np.abs(samples).max(initial=0.0)
-    if not loudest <= MAX_AMPLITUDE:  # nor is it when NaN
-        raise AudioError(
-            f"The audio chunk's loudest sample is {loudest:g}, expected finite samples in [-1, 1]; mend what makes it."
-        )
 
 
 class AudioResampler:

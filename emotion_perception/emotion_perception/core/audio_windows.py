@@ -7,16 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioError, AudioResampler, check_chunk
+from emotion_perception.core.audio_chunk import MAX_JITTER_S, AudioError, check_chunk
+from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioResampler
 from emotion_perception.core.capture_clock import CaptureClock
 from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.stamps import TIME_JUMP_S
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity
-
-# A stamp of capture that is off by more than this is not jitter: chunks were lost, or the stamps were set anew.
-MAX_JITTER_S = 0.03
-# One of reception may be as much later: whoever had to wait for the processor got the chunk late, and lost nothing.
-MAX_DELAY_S = 0.25
 
 
 @dataclass(frozen=True, eq=False)

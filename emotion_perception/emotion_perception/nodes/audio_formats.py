@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_perception.core.audio_resampler import AudioError
-from emotion_perception.core.audio_windows import MAX_DELAY_S, MAX_JITTER_S
+from emotion_perception.core.audio_chunk import MAX_DELAY_S, MAX_JITTER_S, AudioError
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import to_nanoseconds
 

@@ -8,7 +8,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_profile_
 from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
-from emotion_perception.core.audio_resampler import AudioError
+from emotion_perception.core.audio_chunk import AudioError
 from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
 from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.stamps import NANOSECONDS_PER_S

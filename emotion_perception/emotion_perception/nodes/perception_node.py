@@ -51,9 +51,10 @@ def share_directory() -> Path:
 
 
 @cache
-def _defaults() -> dict[str, dict[str, Any]]:
+def default_parameters() -> dict[str, dict[str, Any]]:
+    """Every parameter of every node of the suite, by the node's name."""
     text = (share_directory() / "config" / "emotion_perception.yaml").read_text(encoding="utf-8")
-    return {node: entry["ros__parameters"] for node, entry in yaml.safe_load(text).items()}
+    return {name.rpartition("/")[2]: entry["ros__parameters"] for name, entry in yaml.safe_load(text).items()}
 
 
 class PerceptionNode(LifecycleNode):
@@ -71,7 +72,7 @@ class PerceptionNode(LifecycleNode):
         super().__init__(name)
         self._change_state = self._service_change_state.callback
         self._service_change_state.callback = self._on_change_state
-        defaults = _defaults()[name]
+        defaults = default_parameters()[name]
         for parameter in self.PARAMETERS:
             default = defaults[parameter.name]
             self.declare_parameter(parameter.name, default, _describe(parameter, default))

@@ -9,6 +9,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from emotion_perception.nodes.parameter_files import unheeded
 from emotion_perception.nodes.perception_node import PerceptionNode
 
 END_S = 1.0  # the longest that the end waits for a callback
@@ -64,6 +65,8 @@ def spin(
         for make_node, executor in zip(make_nodes, executors, strict=True):
             nodes.append(make_node())
             executor.add_node(nodes[-1])
+        for complaint in unheeded(sys.argv, nodes):
+            nodes[0].get_logger().warning(complaint)
         for thread in threads:
             thread.start()
         started = start(nodes)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from emotion_perception.core.audio_resampler import AudioError
-from emotion_perception.core.audio_windows import MAX_DELAY_S, AudioWindower
+from emotion_perception.core.audio_chunk import MAX_DELAY_S, AudioError
+from emotion_perception.core.audio_windows import AudioWindower
 from emotion_perception.core.media_reader import AudioBlock, MediaReader
 from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.voice_activity import FRAME_SAMPLES, VoiceActivity

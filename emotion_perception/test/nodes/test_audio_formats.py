@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
-from emotion_perception.core.audio_resampler import AudioError
+from emotion_perception.core.audio_chunk import AudioError
 from emotion_perception.nodes.audio_formats import Unstamped, audio_format
 
 NOW = Unstamped(now_ns=10_000_000_000, sample_rate_hz=8000, channels=2)

@@ -33,7 +33,7 @@ NODES = (
 def test_declared_parameters_and_those_of_the_file_are_the_same_with_the_file_as_default(graph, node_class):
     node = graph.add(node_class)
     content = yaml.safe_load((share_directory() / "config" / "emotion_perception.yaml").read_text())
-    expected = content[node.get_name()]["ros__parameters"]
+    expected = content[f"/**/{node.get_name()}"]["ros__parameters"]
     assert {name: node.value(name) for name in expected} == expected
     assert {parameter.name for parameter in node.PARAMETERS} == set(expected)
 
