@@ -16,7 +16,7 @@ from emotion_perception.testing.media import voice, write_media
 from emotion_perception.testing.tiny_bundle import write_tiny_bundle
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-END_S = 20.0  # for a process that ends by itself; a busy machine takes its time
+END_S = 60.0  # for a process that ends by itself; a busy machine takes its time
 
 
 @pytest.fixture

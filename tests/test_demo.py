@@ -3,15 +3,21 @@
 import json
 import os
 import re
+import signal
 import struct
+import sys
 
 import av
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
 
-from emotion_bringup.annotated_video import write_annotated_video
-from emotion_bringup.demo import annotate
-from emotion_bringup.graph_recorder import Recording
+from emotion_bringup.annotated_video import FAINT, write_annotated_video
+from emotion_bringup.demo import annotate, demonstrate
+from emotion_bringup.graph_recorder import FaceBox, Recording, as_plain
+from emotion_bringup.timeline import label_colours
+from emotion_msgs.msg import EmotionState
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
 from emotion_perception.testing.media import voice, write_media
 
@@ -19,10 +25,10 @@ LABELS = ["neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised"
 GREY = np.full((25, 64, 64, 3), 128, np.uint8)  # a second
 
 
-def annotated(clip):
+def annotated(clip, recording=None):
     """The pictures (T, H, W, 3), and the times in seconds at which the blocks of sound begin."""
     path = clip.with_name("annotated.mp4")
-    write_annotated_video(clip, Recording(start_ns=0), path)
+    write_annotated_video(clip, recording or Recording(start_ns=0), path)
     with av.open(str(path)) as video:
         pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
     with av.open(str(path)) as video:
@@ -75,6 +81,14 @@ def test_file_that_does_not_exist_is_one_clear_error(start, tmp_path):
     assert line == "demo: nowhere.mp4 is not a file; check the path."
 
 
+@pytest.mark.parametrize("out", ["a_file", "a_file/out", "/proc/1/x"])
+def test_folder_that_cannot_be_is_one_clear_error(tmp_path, capsys, out):
+    (tmp_path / "a_file").touch()
+    assert demonstrate(None, 1.0, tmp_path / out) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"demo: {tmp_path / out} cannot hold the results (") and line.endswith("with --out.")
+
+
 def test_without_network_and_cache_the_demo_says_what_to_do(start, tmp_path):
     environment = {
         **os.environ,
@@ -96,6 +110,56 @@ def test_interrupted_demo_ends_with_its_graph(graph, start, generated_clip, tmp_
     demo.interrupt()
     assert demo.end() == 130
     assert not (out / "timeline.png").exists()
+
+
+def test_graph_that_fails_is_quoted_and_its_log_named(tmp_path, monkeypatch, capsys):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho '[FATAL] No graph today.'\necho and more\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C stays that of the tests
+    assert demonstrate(None, 1.0, tmp_path / "out") == 1
+    log = tmp_path / "out" / "graph.log"
+    said = f"[FATAL] No graph today.\ndemo: the graph failed; all that it said is in {log}.\n"
+    assert capsys.readouterr().err.endswith(said) and "and more" in log.read_text()
+
+
+def test_states_are_written_as_json_that_every_program_reads():
+    nan = float("nan")
+    text = json.dumps(as_plain(EmotionState(track_id="face_1", skew_s=nan, probabilities=[0.25, nan])))
+    plain = json.loads(text, parse_constant=pytest.fail)
+    assert (plain["track_id"], plain["skew_s"], plain["probabilities"]) == ("face_1", None, [0.25, None])
+
+
+def test_annotated_video_shows_the_state_of_each_moment_at_the_face_that_has_it(tmp_path):
+    write_media(tmp_path / "clip.mkv", GREY)
+
+    def state(time_s, label, **weights):
+        stamp = Time(nanosec=round(time_s * 1e9))
+        values = {"labels": ["happy", "sad"], "probabilities": [0.5, 0.5], "track_id": "face_1", **weights}
+        return EmotionState(header=Header(stamp=stamp), label=label, **values)
+
+    states = [state(0.7, "sad", audio_weight=1.0), state(0.3, "happy", face_weight=1.0)]  # the newer came first
+    boxes = [FaceBox("face_1", 8, 16, 16, 32), FaceBox("face_2", 40, 16, 16, 32)]
+    recording = Recording(0, states, faces={number * 40_000_000: boxes for number in range(25)})
+    pictures, _ = annotated(tmp_path / "clip.mkv", recording)
+    colours, scale = label_colours(states), 480 / 64
+    for time_s, ink, weights in ((0.0, FAINT, None), (0.5, colours["happy"], "face"), (0.9, colours["sad"], "voice")):
+        picture = pictures[round(25 * time_s)].astype(int)
+        ours, other = (picture[240, round(box.x_px * scale)] for box in boxes)
+        assert np.abs(ours - ink).max() < 40 and np.abs(other - FAINT).max() < 40
+        if weights:
+            bars = picture[[398, 432], 480 + 130].mean(axis=1)  # of the face, of the voice
+            assert bars.argmax() == ("face", "voice").index(weights) and bars.max() > 120 > 80 > bars.min()
+
+
+def test_annotated_video_has_the_sound_of_every_channel(tmp_path):
+    right = voice(1.0, 16_000)
+    write_media(tmp_path / "clip.mkv", GREY, samples=np.stack([0 * right, right], axis=1), sample_rate_hz=16_000)
+    annotated(tmp_path / "clip.mkv")
+    with MediaReader(tmp_path / "annotated.mp4") as reader:
+        peaks = [np.abs(item.samples).max() for item in reader if isinstance(item, AudioBlock)]
+    assert max(peaks) == pytest.approx(np.abs(right).max() / 2, rel=0.3)
 
 
 def test_annotated_video_of_a_clip_whose_sound_track_is_empty_is_silent(tmp_path):

@@ -53,6 +53,14 @@ def test_refusal_is_one_sentence_and_an_exit_status_of_its_own(start, parameter,
     assert line.startswith("[FATAL]") and sentence in line
 
 
+def test_bug_in_a_callback_ends_the_process_with_its_traceback(start):
+    activate = "AudioWindowNode.activate = lambda node: node.add_timer(0.01, lambda: {}['of a bug'])"
+    main = "from emotion_perception.nodes.audio_window_node import AudioWindowNode, main"
+    process = start("-c", f"{main}; {activate}; main()", "--start")
+    assert process.end() not in (0, REFUSED)
+    assert "Traceback" in process.output and process.output.strip().endswith("KeyError: 'of a bug'")
+
+
 @pytest.mark.parametrize("text", ["not: [valid", "rate_hz: 10.0"])
 def test_parameter_file_that_is_none_is_refused_in_the_same_way(start, tmp_path, text):
     path = tmp_path / "mine.yaml"

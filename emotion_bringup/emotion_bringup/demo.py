@@ -61,7 +61,14 @@ def main() -> None:
 
 def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
     """Run the graph on a clip, or on the live sources without one; give the exit status."""
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "states.jsonl").write_text("", encoding="utf-8")  # rather than find after the clip that it cannot be
+    except OSError as error:
+        print(
+            f"demo: {out} cannot hold the results ({error.strerror}); give another folder with --out.", file=sys.stderr
+        )
+        return 1
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from action_msgs.msg import GoalStatus
 from rclpy.task import Future
+from rclpy.time import Time
 from std_msgs.msg import Bool
 
 from emotion_bringup.examples import robot_skills
@@ -173,6 +174,50 @@ def test_greeting_that_nobody_could_give_is_not_counted_as_given(graph, servers,
     node._reactions.forget_greeting = forgotten.append
     node._react(Reaction.GREET, EmotionState(label="happy", confidence=0.9, track_id="face_1"))
     assert forgotten == ["face_1"] * is_due_again
+
+
+def test_microphone_is_told_of_the_end_of_the_last_of_several_utterances(graph, servers):
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    skills, results = RobotSkills(graph.node), []
+    server = servers["/tts_engine/tts"]
+
+    def say(text):
+        server.response, server.result = Future(), Future()
+        skills.say(text, "en_US")
+        server.respond(accepted=True)
+        results.append(server.result)
+
+    def end(number):
+        results[number].set_result(SimpleNamespace(status=GoalStatus.STATUS_SUCCEEDED))
+
+    say("Hello!")
+    say("How are you?")
+    end(0)
+    say("Goodbye!")
+    end(2)
+    end(1)
+    graph.wait_for(lambda: len(speaking) >= 4, "all beginnings and the end")
+    assert [message.data for message in speaking] == [True, True, True, False]
+
+
+def test_speed_is_limited_for_who_is_scared_until_nobody_is(graph, servers):
+    node = graph.add(GreetAndSlowDown)
+    node._motion_name = ""  # for none
+    limits, now_s = [], [100.0]
+    node._skills.limit_speed, node._now_s = limits.append, lambda: now_s[0]
+
+    def feel(label, for_s):
+        for _ in range(round(10 * for_s)):
+            now_s[0] += 0.1
+            state = EmotionState(label=label, confidence=0.9, track_id="face_1")
+            state.header.stamp = Time(nanoseconds=round(now_s[0] * 1e9)).to_msg()
+            node._on_state(state)
+        return limits
+
+    assert feel("happy", 2.0) == []
+    assert len(servers["/tts_engine/tts"].goals) == 1 and not servers["/play_motion2"].goals
+    assert feel("scared", 0.9) == [] and feel("scared", 2.0) == [40.0]
+    assert feel("happy", 4.0) == [40.0] and feel("happy", 2.0) == [40.0, 0.0]
 
 
 def test_happy_person_is_greeted_with_words_and_a_motion(graph, servers):

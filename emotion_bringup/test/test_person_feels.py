@@ -68,13 +68,13 @@ def happy(graph):
     condition._now_s = lambda: condition.time_s
     condition.time_s = 100.0
 
-    def happy(for_s, track_id="face_1", uncertain=False):
+    def happy(for_s, **fields):
         """The condition's answers to states 10 times a second."""
         statuses = []
         for _ in range(round(for_s * 10)):
             condition.time_s = round(condition.time_s + 0.1, 1)
-            state = EmotionState(labels=["happy"], label="happy", confidence=0.8, track_id=track_id)
-            state.uncertain = uncertain
+            felt = {"labels": ["happy"], "label": "happy", "confidence": 0.8, "track_id": "face_1"}
+            state = EmotionState(**felt | fields)
             state.header.stamp = Time(nanoseconds=round(condition.time_s * 1e9)).to_msg()
             condition._on_state(state)
             statuses.append(condition.update())
@@ -109,6 +109,13 @@ def test_state_does_not_hold_over_a_gap_nor_when_time_is_set_back(happy, gap_s):
     happy.condition.time_s += gap_s
     assert happy(1.0) == [Status.RUNNING] * 10
     assert happy(0.1) == [Status.SUCCESS]
+
+
+def test_absence_is_known_so_that_a_doubt_after_it_may_last_a_while(happy):
+    nobody = {"labels": [], "label": EmotionState.NOBODY, "confidence": 0.0, "track_id": "", "uncertain": True}
+    assert happy(5.0, **nobody) == [Status.FAILURE] * 50
+    assert happy.condition.feedback_message == "nobody is there"
+    assert happy(2.5, uncertain=True) == [Status.RUNNING] * 20 + [Status.FAILURE] * 5
 
 
 def test_doubt_is_not_known_yet(condition):

@@ -176,6 +176,44 @@ def test_recordings_without_segments_are_clips_of_their_own(tmp_path):
     assert found == [("monday", "manifest-monday", None), ("tuesday", "manifest-tuesday", None)]
 
 
+def test_segments_name_the_recording_that_they_are_of(tmp_path, capsys):
+    bags = [str(write_bag(tmp_path / name, conversation())) for name in ("monday", "tuesday")]
+    segments = tmp_path / "segments.csv"
+    rows = ["0,1,happy,anne,tuesday", "0,1,sad,luc,monday", "1,2,,anne,tuesday"]
+    command = [*bags, "--out", str(tmp_path / "corpus"), "--segments", str(segments)]
+    segments.write_text("\n".join(["start_s,end_s,label,speaker_id,recording", *rows]))
+    assert main(command) == 0
+    found = [(clip.clip_id, clip.video.stem, clip.label) for clip in read_corpus("manifest", tmp_path / "corpus")]
+    assert found == [
+        ("monday-0001", "monday", "sad"),
+        ("tuesday-0001", "tuesday", "happy"),
+        ("tuesday-0002", "tuesday", None),
+    ]
+    segments.write_text("start_s,end_s,label,speaker_id,recording\n0,1,happy,anne,sunday\n")
+    assert main(command) == 1
+    assert "segments.csv:2: recording is 'sunday'; expected one of monday, tuesday" in capsys.readouterr().err
+
+
+def test_recordings_of_one_name_are_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "a" / "talk"), str(tmp_path / "b" / "talk"), "--out", str(tmp_path)])
+    assert "the recordings talk, talk have the same name; rename one" in capsys.readouterr().err
+
+
+def test_stereo_sound_that_comes_again_or_late_is_dropped(tmp_path):
+    kind, types = "emotion_msgs/msg/AudioChunk", message_types(None)
+    both = np.stack([voice(2.0, RATE_HZ), np.linspace(-0.5, 0.5, 2 * RATE_HZ, dtype=np.float32)], axis=1)
+    messages = []
+    for start_s, end_s in ((0.0, 0.8), (0.8, 1.2), (0.0, 0.4), (0.8, 1.6), (1.6, 2.0), (1.6, 2.0)):
+        samples = both[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)].reshape(-1)
+        stamp = header(types, START_NS + round(start_s * 1e9))
+        messages.append((SOUND, kind, types.types[kind](stamp, RATE_HZ, 2, samples), START_NS + len(messages)))
+    bag = write_bag(tmp_path / "talk", messages)
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    with MediaReader(tmp_path / "talk.mkv") as reader:
+        np.testing.assert_allclose(np.concatenate([block.samples for block in reader]), both, atol=3 / 2**15)
+
+
 def test_lost_sound_becomes_silence(tmp_path):
     bag = write_bag(tmp_path / "talk", conversation(lost=(8, 9, 10)))
     assert main([str(bag), "--out", str(tmp_path)]) == 0

@@ -3,15 +3,18 @@
 import errno
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import skimage.data
 import soundfile
 
+from emotion_perception.core.face_box import Box, FaceDetection
 from emotion_perception.testing.media import voice, write_media
+from emotion_training.clip import Clip
 from emotion_training.corpora import CorpusError
-from emotion_training.media_clips import robot_face_parameters
+from emotion_training.media_clips import cut_clips, robot_face_parameters
 from emotion_training.prepare import main
 from emotion_training.prepared_corpus import PreparedCorpus
 
@@ -195,6 +198,45 @@ def test_the_larger_of_two_faces_is_the_clips(tmp_path, astronaut):
     corpus = PreparedCorpus(tmp_path / "out")
     faces, _ = corpus.load_faces(corpus.clips[0])
     assert len(faces) == 4 and faces.mean() > 80  # the small face is dark
+
+
+@pytest.mark.parametrize("images_with_large, brightness", [(2, 60), (8, 180)])
+def test_the_face_that_is_large_and_there_for_long_is_the_clips(tmp_path, images_with_large, brightness):
+    image = np.full((100, 200, 3), 60, np.uint8)
+    image[:, 100:] = 180
+    write_media(tmp_path / "two.mkv", [image] * 10)
+    small, large = FaceDetection(Box(20.0, 20.0, 40.0, 40.0), 0.9), FaceDetection(Box(120.0, 20.0, 60.0, 60.0), 0.9)
+    looks = iter([[small, large]] * images_with_large + [[small]] * (10 - images_with_large))
+    detector = SimpleNamespace(detect=lambda image: next(looks))
+    ((_, media),) = cut_clips([Clip("two", "test", "anne", video=tmp_path / "two.mkv")], detector, 25.0, 16)
+    assert media.faces.mean() == pytest.approx(brightness, abs=5)
+
+
+def test_a_clip_of_another_span_is_cut_again(tmp_path):
+    soundfile.write(tmp_path / "a.wav", voice(1.0, RATE_HZ), RATE_HZ)
+    for start_s, end_s in ((0.0, 0.4), (0.0, 0.5), (0.2, 0.5)):
+        (tmp_path / "manifest.csv").write_text(
+            f"clip_id,speaker_id,audio,start_s,end_s\na,anne,a.wav,{start_s},{end_s}"
+        )
+        assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+        corpus = PreparedCorpus(tmp_path / "out")
+        assert len(corpus.load_audio(corpus.clips[0])) == round((end_s - start_s) * RATE_HZ)
+
+
+def test_sound_of_full_scale_does_not_wrap(tmp_path):
+    samples = np.repeat(np.array([1.0, -1.0, 1.5, 0.5], np.float32), RATE_HZ // 10)
+    soundfile.write(tmp_path / "a.wav", samples, RATE_HZ, subtype="FLOAT")
+    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,audio\na,anne,a.wav\n")
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+    corpus = PreparedCorpus(tmp_path / "out")
+    np.testing.assert_allclose(corpus.load_audio(corpus.clips[0]), np.clip(samples, -1.0, 1.0), atol=2 / 2**15)
+
+
+def test_a_corpus_of_which_nothing_can_be_used_is_an_error(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", np.zeros(RATE_HZ), RATE_HZ)
+    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,audio\na,anne,a.wav\n")
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 1
+    assert "error: 0 of 1 clips can be used; what is wrong: " in capsys.readouterr().err
 
 
 def test_separate_sound_goes_before_that_of_the_film(tmp_path, astronaut):

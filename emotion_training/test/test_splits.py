@@ -177,6 +177,11 @@ def test_an_empty_class_is_named():
     assert len(split_clips([*clips, clip("a", "sad")], FOLD, every_class_tested=False).test) == 1
 
 
+def test_a_clip_without_a_label_follows_its_speaker_and_is_no_class():
+    clips = [clip(speaker, "happy") for speaker in "abcd"]
+    assert clip("a", None) in split_clips([*clips, clip("a", None)], FOLD).train
+
+
 def test_a_split_can_be_reduced_to_the_speakers_at_hand():
     split = leave_one_speaker_out("x", "test", ACTORS, 0)
     reduced = split.among(set(ACTORS) - {"ravdess-07"})

@@ -65,6 +65,14 @@ def test_what_was_made_once_is_kept_for_the_next_build(clips, tmp_path, monkeypa
     assert torch.equal(made.views, kept.views) and made.key == kept.key
 
 
+def test_what_was_made_is_kept_by_its_name_and_its_key(tmp_path):
+    cache = StageCache(tmp_path)
+    for name, key, number in (("faces", "a", 1), ("faces", "b", 2), ("voices", "a", 3)):
+        assert cache.get(name, key, lambda number=number: {"number": number}) == {"number": number}
+        assert cache.get(name, key, pytest.fail) == {"number": number}
+    assert {path.name for path in tmp_path.iterdir()} == {"faces-a.pt", "faces-b.pt", "voices-a.pt"}
+
+
 def test_features_are_made_anew_for_another_window_but_not_for_another_dropout(clips):
     def key(**changed):
         return features_of(replace(CONFIG, audio_encoder=replace(CONFIG.audio_encoder, **changed)), clips).key

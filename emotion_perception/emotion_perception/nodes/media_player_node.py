@@ -136,6 +136,7 @@ class MediaPlayerNode(PerceptionNode):
                     self._publish_block(item, stamp_ns)
                 self._corrupt_packets = reader.corrupt_packets
                 last_s = item.time_s
+            self._corrupt_packets = reader.corrupt_packets  # those at the end among them
         if self._corrupt_packets:
             self.get_logger().warning(f"{self._path.name}: {self._corrupt_packets} corrupt packets were left out.")
         if not self._loop:

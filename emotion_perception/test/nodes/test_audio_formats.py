@@ -83,6 +83,14 @@ def test_unknown_portaudio_format_is_refused(installed):
         read("audio_common_msgs/AudioStamped", SimpleNamespace(header=HEADER, audio=audio))
 
 
+def test_rate_of_nothing_is_refused(installed):
+    installed("AudioStamped")
+    info = SimpleNamespace(format=1, channels=1, rate=0)
+    audio = SimpleNamespace(audio_data=SimpleNamespace(float32_data=[0.1]), info=info)
+    with pytest.raises(AudioError, match="a rate of 0 Hz; expected a positive one"):
+        read("audio_common_msgs/AudioStamped", SimpleNamespace(header=HEADER, audio=audio))
+
+
 def test_unknown_type_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'std_msgs/String'; expected one of emotion_msgs/AudioChunk"):
         audio_format("std_msgs/String")

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 
 from emotion_perception.nodes import camera_node
 from emotion_perception.nodes.camera_node import CameraNode
+from emotion_perception.nodes.conversions import image_to_rgb
+
+BLUE_FIRST = (30, 20, 10)  # as OpenCV gives the colours of a pixel
 
 
 class Webcam:
@@ -13,25 +17,28 @@ class Webcam:
 
     def __init__(self, device):
         self.width_px = 0
+        self.wanted = {}
+        self.is_released = False
         self.open(device)
 
     def open(self, device):
-        self.left, self.width_px = 3, 0
+        self.device, self.left, self.width_px = device, 3, 0
         return True
 
     def isOpened(self):  # noqa: N802
         return True
 
     def set(self, what, value):
+        self.wanted[what] = value
         if what == camera_node.cv2.CAP_PROP_FRAME_WIDTH:
             self.width_px = int(value)
 
     def read(self):
         self.left -= 1
-        return (True, np.zeros((4, self.width_px, 3), np.uint8)) if self.left >= 0 else (False, None)
+        return (True, np.full((4, self.width_px, 3), BLUE_FIRST, np.uint8)) if self.left >= 0 else (False, None)
 
     def release(self):
-        pass
+        self.is_released = True
 
 
 @pytest.fixture
@@ -41,6 +48,29 @@ def plugged_in(monkeypatch):
         monkeypatch.setattr(camera_node.cv2, "VideoCapture", kind)
 
     return plug
+
+
+def test_image_is_what_the_webcam_was_asked_for_with_red_first(plugged_in, graph):
+    plugged_in(Webcam)
+    images = graph.listen(Image, "/head/image")
+    wanted = {"device": 2, "width_px": 32, "height_px": 24, "rate_hz": 15.0}
+    node = graph.start(CameraNode, **wanted, frame_id="head", image_topic="/head/image")
+    image = graph.wait_for(lambda: images, "an image")[0]
+    assert image.header.frame_id == "head"
+    np.testing.assert_array_equal(image_to_rgb(image), np.full((4, 32, 3), BLUE_FIRST[::-1]))
+    diagnosis, webcam = node.diagnose(), node._camera
+    assert diagnosis.level == DiagnosticStatus.OK and diagnosis.values["received"] > 0
+    assert diagnosis.values["source"] == "camera 2" and webcam.device == 2
+    assert webcam.wanted == {
+        camera_node.cv2.CAP_PROP_FRAME_WIDTH: 32,
+        camera_node.cv2.CAP_PROP_FRAME_HEIGHT: 24,
+        camera_node.cv2.CAP_PROP_FPS: 15.0,
+        camera_node.cv2.CAP_PROP_BUFFERSIZE: 1,
+    }
+    node.trigger_deactivate()
+    assert not webcam.is_released
+    node.trigger_cleanup()
+    assert webcam.is_released
 
 
 def test_camera_that_was_unplugged_is_opened_anew_as_it_was(plugged_in, graph):

@@ -6,6 +6,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.context import Context
+from rclpy.duration import Duration
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -14,7 +15,7 @@ from std_msgs.msg import String
 
 from emotion_msgs.msg import AudioChunk, AudioWindow, EmotionState, FaceCropArray
 from emotion_perception.nodes import arrivals, perception_node
-from emotion_perception.nodes.arrivals import Diagnosis
+from emotion_perception.nodes.arrivals import Arrivals, Diagnosis
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode
@@ -49,8 +50,23 @@ def other_process():
     rclpy.try_shutdown(context=context)
 
 
-def test_silence_is_noticed_within_5_s():
-    assert arrivals.SILENCE_LIMIT_S + 2 * perception_node.DIAGNOSTICS_PERIOD_S < 5.0
+def test_silence_is_noticed_within_5_s(graph):
+    node = graph.start(AudioWindowNode)
+    latest_s = 5.0 - 2e-9 * node._diagnostics_timer.timer_period_ns
+    node._arrivals.receive()
+    assert node.diagnose().level == DiagnosticStatus.OK
+    node._arrivals._last -= Duration(seconds=latest_s)
+    assert node.diagnose().level == DiagnosticStatus.WARN
+
+
+def test_refusal_is_said_once():
+    sensor = Arrivals("a sensor", "is it on?")
+    sensor.receive()
+    sensor.refuse("It is bent.")
+    assert (said := sensor.diagnose()).level == DiagnosticStatus.ERROR and said.message == "It is bent."
+    sensor.receive()
+    assert (well := sensor.diagnose()).level == DiagnosticStatus.OK
+    assert (well.values["received"], well.values["refused"]) == (2, 1)
 
 
 def test_camera_that_nobody_publishes_is_named_with_the_type_and_the_parameters(graph, diagnosis, capfd):
@@ -92,6 +108,14 @@ def test_publisher_that_a_reliable_subscription_never_hears_is_named(graph, diag
         "/head/sound is published best effort; expected reliable, else nothing of it comes here: "
         "give the publisher of /test a reliable QoS."
     )
+
+
+def test_publisher_of_another_type_on_the_topic_is_not_the_one_to_mend(graph, diagnosis, other_process):
+    other_process.create_publisher(String, "/head/sound", qos_profile_sensor_data)
+    graph.node.create_publisher(AudioChunk, "/head/sound", 1)
+    graph.start(AudioWindowNode, audio_topic="/head/sound")
+    graph.wait_for(lambda: graph.node.count_publishers("/head/sound") == 2, "both publishers")
+    assert diagnosis()[1].startswith("Nothing came from /head/sound for more than")
 
 
 def test_best_effort_is_no_fault_where_it_is_asked_for(graph, diagnosis):

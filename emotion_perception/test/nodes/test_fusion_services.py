@@ -73,9 +73,10 @@ class Robot:
 
     def sound(self, stamp=None, **fields):
         """Of now, or of that stamp."""
-        fields = {"voice_activity": 0.9, "speaking": True, "muted": False, **fields}
+        loud = {"sample_rate_hz": 16_000, "samples": to_float_array(LOUD)}
+        fields = {**loud, "voice_activity": 0.9, "speaking": True, "muted": False, **fields}
         header = Header(stamp=stamp or self.node.get_clock().now().to_msg(), frame_id="microphone")
-        self.windows.publish(AudioWindow(header=header, sample_rate_hz=16_000, samples=to_float_array(LOUD), **fields))
+        self.windows.publish(AudioWindow(header=header, **fields))
 
     def judged(self, model_id="tiny"):
         """Show a face until a state of this model says something of it."""
@@ -119,6 +120,30 @@ def test_who_comes_late_learns_what_the_model_is(graph, robot, bundle):
     assert info.path == str(bundle) and len(info.sha256) == 64
     assert list(info.uncertain_below) == pytest.approx([0.5, 0.6, 0.7])
     assert (info.label_enter, info.label_leave) == pytest.approx((0.5, 0.35))
+
+
+def test_who_asks_for_another_certainty_finds_it_in_the_models_description(graph, bundle):
+    infos = latched(graph)
+    Robot(graph, bundle, uncertain_below=0.4)
+    assert list(graph.wait_for(lambda: infos, "the model's description")[0].uncertain_below) == pytest.approx([0.4] * 3)
+
+
+def test_state_is_in_the_frame_of_its_sensor(graph, robot):
+    assert robot.judged().header.frame_id == "camera"
+
+    def heard():
+        robot.sound()
+        return [state for state in robot.states if state.modalities == EmotionState.AUDIO]
+
+    assert graph.wait_for(heard, "a state of the voice alone")[0].header.frame_id == "microphone"
+
+
+def test_of_two_faces_the_one_in_the_middle_is_in_focus(graph, robot):
+    def have_come():
+        robot.show(("side", 0, float("nan")), ("middle", 40, float("nan")))
+        return [[state.track_id for state in message.states] for message in robot.everybody if len(message.states) > 1]
+
+    assert graph.wait_for(have_come, "both")[0] == ["middle", "side"]
 
 
 def test_who_begins_to_listen_is_not_told_nobody_before_a_face_could_be_judged(graph, bundle):
@@ -284,6 +309,39 @@ def test_face_whose_box_is_none_is_said_and_the_others_are_judged(graph, robot):
     assert set(graph.wait_for(has_come, "a state of a face")) == {"face_1"}
     message = graph.wait_for(lambda: messages_of(diagnostics, DiagnosticStatus.ERROR), "the diagnosis")[0]
     assert message.startswith("emotion/faces: A box is") and "expected finite edges" in message
+
+
+@pytest.mark.parametrize(
+    "fields, reason",
+    [
+        ({"sample_rate_hz": 8000}, "has 8000 Hz and the model wants 16000 Hz"),
+        ({"samples": to_float_array(np.full_like(LOUD, np.nan))}, "holds NaN or infinite samples"),
+    ],
+)
+def test_window_that_is_refused_is_said_and_the_next_one_is_heard(graph, robot, fields, reason):
+    def error():
+        robot.sound(**fields)
+        diagnosis = robot.node.diagnose()
+        return diagnosis.message if diagnosis.level == DiagnosticStatus.ERROR else ""
+
+    message = graph.wait_for(error, "the diagnosis")
+    assert message.startswith(f"emotion/audio_window: The audio window {reason}")
+    graph.wait_for(lambda: robot.sound() or robot.node._stream.counts.audio_windows_encoded, "a window after it")
+
+
+def test_while_the_robot_speaks_no_state_has_a_voice(graph, robot):
+    counts = robot.node._stream.counts
+
+    def have_come():
+        robot.show(("face_1", 40, float("nan")))
+        robot.sound(muted=True)
+        return counts.audio_windows > 3 and [state for state in robot.states if state.modalities]
+
+    states = graph.wait_for(have_come, "windows and states")
+    assert counts.audio_windows_muted == counts.audio_windows and robot.node.diagnose().values["muted"]
+    assert {state.modalities for state in states} == {EmotionState.FACE}
+    graph.wait_for(lambda: robot.sound() or counts.audio_windows_encoded, "the voice after it")
+    assert not robot.node.diagnose().values["muted"]
 
 
 def test_refused_message_is_no_reason_why_the_node_is_inactive(robot):

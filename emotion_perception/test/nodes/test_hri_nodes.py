@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -59,17 +59,21 @@ def now_s(graph):
 def test_face_is_tracked_and_its_region_is_normalised_and_ends_with_the_image(graph, bridge):
     tracked = graph.listen(hri.IdsList, "/humans/faces/tracked")
     regions = graph.listen(hri.NormalizedRegionOfInterest2D, "/humans/faces/face_1/roi")
+    lower_right = graph.listen(hri.NormalizedRegionOfInterest2D, "/humans/faces/face_2/roi")
     show = faces(now_s(graph), "face_1", "face_2")
+    show.faces[1].x_px, show.faces[1].y_px = 180.0, 80.0
 
     def has_come():
         bridge[0].publish(show)
-        return tracked and regions
+        return tracked and regions and lower_right
 
     graph.wait_for(has_come, "the face")
     assert tracked[-1].header == show.header and list(tracked[-1].ids) == ["face_1", "face_2"]
     region = regions[-1]
     assert region.header == show.header
     assert (region.xmin, region.ymin, region.xmax, region.ymax, region.c) == pytest.approx((0, 0.2, 0.25, 0.6, 0.75))
+    region = lower_right[-1]
+    assert (region.xmin, region.ymin, region.xmax, region.ymax) == pytest.approx((0.9, 0.8, 1, 1))
 
 
 def test_crop_is_published_for_who_wants_it(graph, bridge):
@@ -99,6 +103,44 @@ def test_emotion_is_named_as_ros4hri_names_it_and_keeps_its_stamp(graph, bridge,
     message = expressions[-1]
     assert message.header == judged.header and message.expression == expression
     assert (message.valence, message.arousal, message.confidence) == (-0.25, 0.75, 0.5)
+
+
+def test_emotions_of_other_data_sets_have_the_words_of_ros4hri(graph):
+    node = graph.start(HriBridgeNode)
+    words = {
+        "anger": "angry",
+        "disgust": "disgusted",
+        "fear": "scared",
+        "fearful": "scared",
+        "happiness": "happy",
+        "sadness": "sad",
+        "surprise": "surprised",
+        **{word: word for word in ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")},
+    }
+    assert {label: node._to_expression(state(1.0, "face_1", label)).expression for label in words} == words
+
+
+def test_image_without_a_size_is_said_and_the_next_one_is_taken(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=60.0)
+    node._on_faces(FaceCropArray(faces=faces(now_s(graph), "face_1").faces))
+    assert (diagnosis := node.diagnose()).level == DiagnosticStatus.ERROR
+    assert diagnosis.message.startswith("emotion/faces: The faces are those of an image of 0x0; expected its size")
+    node._on_faces(faces(now_s(graph), "face_1"))
+    assert (diagnosis := node.diagnose()).level == DiagnosticStatus.OK and diagnosis.values["faces"] == 1
+
+
+def test_bridge_that_is_deactivated_tracks_nobody(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=60.0)
+    tracked = graph.listen(hri.IdsList, "/humans/faces/tracked", 1)
+
+    def has_come():
+        node._on_faces(faces(now_s(graph), "face_1"))
+        return tracked and list(tracked[-1].ids) == ["face_1"]
+
+    graph.wait_for(has_come, "the face")
+    node.trigger_deactivate()
+    graph.wait_for(lambda: not tracked[-1].ids, "its end")
+    assert not [publisher for publisher in node.publishers if "face_1" in publisher.topic_name]
 
 
 def test_lost_face_leaves_no_id_and_no_topic_behind(graph):
@@ -141,13 +183,13 @@ def test_track_id_that_makes_no_topic_is_said_and_the_others_are_published(graph
 
 
 def test_faces_of_hri_face_detect_get_their_expressions_and_nothing_else(graph):
-    node = graph.start(HriBridgeNode, publish_faces=False, max_lost_s=60.0)
+    node = graph.start(HriBridgeNode, publish_faces=False, max_lost_s=60.0, hri_faces_topic="/people/faces")
     graph.speak(FaceCropArray, "/emotion/faces").publish(faces(now_s(graph), "abcde"))
 
     def topics():
-        return {publisher.topic_name for publisher in node.publishers if "/humans" in publisher.topic_name}
+        return {publisher.topic_name for publisher in node.publishers if "/faces" in publisher.topic_name}
 
-    assert graph.wait_for(topics, "the face") == {"/humans/faces/abcde/expression"}
+    assert graph.wait_for(topics, "the face") == {"/people/faces/abcde/expression"}
 
 
 def test_faces_of_ros4hri_become_those_of_one_image(graph):
@@ -176,13 +218,39 @@ def test_faces_of_ros4hri_become_those_of_one_image(graph):
     face = array.faces[0]
     assert {face.track_id for face in array.faces} == {"one", "two"}
     assert (face.x_px, face.y_px, face.width_px, face.height_px, face.score) == (0.25, 0.5, 0.25, 0.25, 0.5)
-    assert face.crop.encoding == "rgb8"
+    assert face.crop.encoding == "rgb8" and np.isnan(face.mouth_opening)
     np.testing.assert_array_equal(image_to_rgb(face.crop), RED)
 
     tracked.publish(hri.IdsList(header=header(3.0)))
     graph.wait_for(lambda: not arrays[-1].faces, "the empty image")
     assert arrays[-1].header == header(3.0)
     graph.wait_for(lambda: not crops[0].get_subscription_count(), "the end of the subscriptions")
+
+
+def test_image_of_which_a_crop_is_missing_gives_the_faces_that_came_and_no_former_one(graph):
+    node = graph.start(HriFacesNode)
+    arrays = graph.listen(FaceCropArray, "/emotion/faces")
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    node._on_tracked(hri.IdsList(header=header(1.0), ids=["one", "two"]))
+
+    def show(seconds, *face_ids, encoding="rgb8"):
+        for face_id in face_ids:
+            node._on_region(face_id, hri.NormalizedRegionOfInterest2D(xmax=0.5, ymax=0.5))
+            image = rgb_to_image(RED, header(seconds))
+            image.encoding = encoding
+            node._on_cropped(face_id, image)
+
+    show(2.0, "one", "two")
+    show(3.0, "one")
+    show(4.0, "one", encoding="16UC1")
+    assert node.diagnose().message.startswith("/humans/faces/one/cropped: The image has the encoding '16UC1'")
+    show(5.0, "two", "one")
+    graph.wait_for(lambda: arrays and arrays[-1].header == header(5.0), "the last image")
+    assert [(array.header, [face.track_id for face in array.faces]) for array in arrays] == [
+        (header(2.0), ["one", "two"]),
+        (header(3.0), ["one"]),
+        (header(5.0), ["two", "one"]),
+    ]
 
 
 def test_tracked_faces_without_crops_are_said(graph, monkeypatch):
@@ -200,9 +268,9 @@ def test_tracked_faces_without_crops_are_said(graph, monkeypatch):
 
 
 def test_face_id_that_makes_no_topic_is_said_and_the_others_are_listened_to(graph):
-    node = graph.start(HriFacesNode)
+    node = graph.start(HriFacesNode, hri_faces_topic="/people/faces")
     diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
-    tracked = graph.speak(hri.IdsList, "/humans/faces/tracked", 1)
+    tracked = graph.speak(hri.IdsList, "/people/faces/tracked", 1)
     tracked.publish(hri.IdsList(header=header(1.0), ids=["no topic!", "one"]))
 
     def said():
@@ -212,3 +280,5 @@ def test_face_id_that_makes_no_topic_is_said_and_the_others_are_listened_to(grap
 
     assert "expected letters, digits and _" in graph.wait_for(said, "the diagnosis")[0]
     assert set(node._subscriptions_of) == {"one"}
+    topics = {subscription.topic_name for subscription in node._subscriptions_of["one"]}
+    assert topics == {"/people/faces/one/roi", "/people/faces/one/cropped"}

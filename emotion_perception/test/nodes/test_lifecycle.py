@@ -27,15 +27,17 @@ def refusal(node, capfd):
     return line
 
 
+def entities(node):
+    """How many there are of each kind."""
+    kinds = (node.publishers, node.subscriptions, node.services, node.timers, node.guards)
+    return [len(list(kind)) for kind in kinds]
+
+
 @pytest.mark.parametrize("node_class", [FaceCropNode, AudioWindowNode, EmotionFusionNode])
 def test_life_cycle_can_be_gone_round_twice_and_leaves_nothing_behind(graph, node_class, tmp_path):
     parameters = {"model": str(write_tiny_bundle(tmp_path))} if node_class is EmotionFusionNode else {}
     node = graph.add(node_class, **parameters)
-
-    def entities():
-        return len(list(node.publishers)), len(list(node.subscriptions)), len(list(node.timers))
-
-    before = entities()
+    before = entities(node)
     for _ in range(2):
         for transition in (
             node.trigger_configure,
@@ -44,7 +46,43 @@ def test_life_cycle_can_be_gone_round_twice_and_leaves_nothing_behind(graph, nod
             node.trigger_cleanup,
         ):
             assert transition() == TransitionCallbackReturn.SUCCESS
-        assert entities() == before
+        assert entities(node) == before
+
+
+def test_node_that_is_shut_down_while_it_works_leaves_nothing_behind(graph, tmp_path):
+    node = graph.add(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)))
+    before = entities(node)
+    assert node.trigger_configure() == node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert entities(node) != before
+    assert node.trigger_shutdown() == TransitionCallbackReturn.SUCCESS
+    assert entities(node) == before
+
+
+def test_refused_transition_leaves_nothing_behind(graph, tmp_path):
+    fusion = graph.add(EmotionFusionNode, model=str(tmp_path / "nowhere"))
+    before = entities(fusion)
+    assert fusion.trigger_configure() == TransitionCallbackReturn.FAILURE, "when it had a publisher"
+    assert entities(fusion) == before
+
+    graph.node.create_subscription(String, "/head/tts", print, 1)
+    ears = graph.add(AudioWindowNode, tts_status_topic="/head/tts")
+    ears.trigger_configure()
+    before = entities(ears)
+    assert ears.trigger_activate() == TransitionCallbackReturn.FAILURE, "when it had two subscriptions"
+    assert entities(ears) == before
+
+
+@pytest.mark.parametrize("transition, state", [("configure", "unconfigured"), ("activate", "inactive")])
+def test_bug_in_a_transition_is_a_refusal_that_says_so(graph, capfd, monkeypatch, transition, state):
+    monkeypatch.setattr(AudioWindowNode, transition, lambda node: {}["of a bug"])
+    node = graph.add(AudioWindowNode)
+    if transition == "activate":
+        node.trigger_configure()
+    assert getattr(node, f"trigger_{transition}")() == TransitionCallbackReturn.FAILURE
+    assert node._state_machine.current_state[1] == state
+    said = capfd.readouterr().err
+    assert f"Cannot {transition}, which is a bug of ours:\nTraceback" in said and "KeyError: 'of a bug'" in said
+    assert "which is a bug of ours" in node._diagnose_inactive().message
 
 
 @pytest.mark.parametrize("reason", ["Permission denied", "File name too long"])

@@ -76,6 +76,21 @@ def test_file_waits_for_the_clock_of_a_simulation_that_has_long_been_running(sim
     assert stamps_s == pytest.approx([1000.0 + number * BLOCK_S for number in range(10)], abs=1e-6)
 
 
+def test_images_and_sound_go_to_their_topics_in_their_frames(simulation, graph, tmp_path):
+    sound = voice(0.2, SAMPLE_RATE_HZ)[:, np.newaxis]
+    write_media(tmp_path / "clip.mkv", np.zeros((5, 64, 64, 3), np.uint8), samples=sound, sample_rate_hz=SAMPLE_RATE_HZ)
+    images, heard = graph.listen(Image, "/eye/image"), graph.listen(AudioChunk, "/ear/sound")
+    topics = {"image_topic": "/eye/image", "audio_topic": "/ear/sound"}
+    simulation.start(tmp_path / "clip.mkv", camera_frame_id="eye", microphone_frame_id="ear", **topics)
+    publishers = (simulation.player._image_publisher, simulation.player._audio_publisher)
+    graph.wait_for(lambda: all(p.get_subscription_count() for p in publishers), "the listeners")
+    simulation.show(100.0)
+    simulation.wait_for_start(100.0)
+    simulation.show(100.1)
+    graph.wait_for(lambda: images and heard, "both")
+    assert (images[0].header.frame_id, heard[0].header.frame_id) == ("eye", "ear")
+
+
 def test_file_begins_again_in_a_simulation_that_is_reset(simulation, spoken):
     simulation.start(spoken, loop=True)
     for start_s, blocks in ((50.0, 3), (0.5, 6)):
@@ -168,6 +183,23 @@ def test_loop_begins_again_when_the_last_picture_has_been_there_as_long_as_the_o
     graph.wait_for(lambda: len(images) > pictures, "the first image again")
     assert [seconds(start) for start in simulation.starts] == pytest.approx([100.0, again_s])
     simulation.player.trigger_deactivate()  # which waits for the player, for whom the clock now stands still
+
+
+def test_packets_that_are_corrupt_at_the_end_are_counted_and_said(simulation, graph, tmp_path, capfd):
+    path = tmp_path / "clip.mkv"
+    write_media(path, np.random.default_rng(0).integers(0, 256, (10, 64, 64, 3), np.uint8))
+    with path.open("r+b") as file:
+        file.seek(-2000, 2)
+        file.write(bytes(1500))
+    simulation.start(path)
+    ends = []
+    simulation.player.on_end = lambda: ends.append("of the file")
+    simulation.show(100.0)
+    simulation.wait_for_start(100.0)
+    simulation.show(101.0)
+    graph.wait_for(lambda: ends, "the end")
+    corrupt = simulation.player.diagnose().values["corrupt_packets"]
+    assert corrupt and f"clip.mkv: {corrupt} corrupt packets were left out." in capfd.readouterr().err
 
 
 def test_file_that_is_played_once_ends_with_its_last_picture(simulation, graph, tmp_path):

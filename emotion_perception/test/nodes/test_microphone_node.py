@@ -59,6 +59,7 @@ class FakePortAudio:
         return {"default_samplerate": 48000.0}
 
     def check_input_settings(self, device, channels, dtype, samplerate):
+        self.checked = {"device": device, "channels": channels, "dtype": dtype, "samplerate": samplerate}
         if channels > 2:
             raise self.PortAudioError("Invalid number of channels [PaErrorCode -9998]")
 
@@ -105,7 +106,7 @@ def test_missing_portaudio_is_named_with_the_command_that_installs_it(graph, mon
     assert "apt-get install libportaudio2" in refusal(graph.add(MicrophoneNode), capfd)
 
 
-@pytest.mark.parametrize(("told_age_s", "age_s"), [(0.05, 0.05), (0.0, 0.032)])
+@pytest.mark.parametrize(("told_age_s", "age_s"), [(0.05, 0.05), (0.0, 0.032), (1.5, 0.032)])
 def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio, told_age_s, age_s):
     node = graph.start(MicrophoneNode, device="webcam", channels=2)
     chunks = graph.listen(AudioChunk, "/emotion/microphone/audio")
@@ -121,6 +122,31 @@ def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio
     np.testing.assert_array_equal(np.array(chunk.samples).reshape(1536, 2), samples)
 
 
+def test_stream_is_opened_as_the_parameters_say(graph, port_audio):
+    chunks = graph.listen(AudioChunk, "/head/sound")
+    wanted = {"device": "webcam", "channels": 2, "chunk_s": 0.01, "frame_id": "head", "audio_topic": "/head/sound"}
+    node = graph.start(MicrophoneNode, **wanted)
+    options = {"device": "webcam", "channels": 2, "samplerate": 48000, "dtype": "float32"}
+    assert port_audio.checked == options
+    assert port_audio.stream.options.items() >= {**options, "blocksize": 480, "latency": "low"}.items()
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    port_audio.stream.give(np.zeros((480, 2), np.float32), 0.05)
+    assert graph.wait_for(lambda: chunks, "a chunk")[0].header.frame_id == "head"
+
+
+def test_samples_that_were_lost_are_said_once_and_the_others_are_published(graph, port_audio):
+    node = graph.start(MicrophoneNode)
+    chunks = graph.listen(AudioChunk, "/emotion/microphone/audio")
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    port_audio.stream.give(np.zeros((480, 1), np.float32), 0.05, overflow=True)
+    diagnosis = node.diagnose()
+    assert diagnosis.level == DiagnosticStatus.ERROR and "The microphone lost samples" in diagnosis.message
+    graph.wait_for(lambda: chunks, "the chunk")
+    port_audio.stream.give(np.zeros((480, 1), np.float32), 0.05)
+    assert (diagnosis := node.diagnose()).level == DiagnosticStatus.OK
+    assert (diagnosis.values["received"], diagnosis.values["refused"]) == (2, 1)
+
+
 def test_microphone_that_does_not_start_is_said_in_one_sentence(graph, port_audio, capfd):
     node = graph.add(MicrophoneNode, device="webcam")
     node.trigger_configure()
@@ -133,7 +159,7 @@ def test_microphone_that_does_not_start_is_said_in_one_sentence(graph, port_audi
 
 def test_stream_runs_only_while_the_node_is_active(graph, port_audio):
     node = graph.start(MicrophoneNode)
-    assert port_audio.stream.active
+    assert port_audio.stream.active and port_audio.stream.options["device"] is None, "the default"
     node.trigger_deactivate()
     assert not port_audio.stream.active and port_audio.stream.is_closed
 

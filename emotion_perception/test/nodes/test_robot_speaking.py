@@ -78,9 +78,23 @@ def test_what_was_captured_while_the_robot_spoke_is_in_no_window(graph, room):
     assert not window.muted and window.muted_s == pytest.approx(ended_s - began_s, abs=0.01)
 
 
-def test_goal_that_the_speech_action_executes_mutes_and_its_end_unmutes(graph, room):
+def test_node_that_was_deactivated_while_the_robot_spoke_begins_anew(graph, room):
+    room.hear(1.0)
+    graph.speak(Bool, "/emotion/robot_speaking").publish(Bool(data=True))
+    graph.wait_for(room.is_muted, "the robot's speech")
+    room.node.trigger_deactivate()
+    graph.wait_for(lambda: not room.sound.get_subscription_count(), "the end of the subscription")
+    room.node.trigger_activate()
+    assert not room.is_muted(), "whoever said meanwhile that it ended was not heard"
+    graph.wait_for(room.sound.get_subscription_count, "a subscription")
+    window = room.hear(0.5)
+    assert not window.muted and window.captured_s <= 0.5, "nothing of what was heard before"
+
+
+@pytest.mark.parametrize("spoken", [GoalStatus.STATUS_EXECUTING, GoalStatus.STATUS_CANCELING])
+def test_goal_that_the_speech_action_executes_mutes_and_its_end_unmutes(graph, room, spoken):
     action = graph.speak(GoalStatusArray, "/tts_engine/tts/_action/status", qos_profile_action_status_default)
-    action.publish(status(GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_EXECUTING))
+    action.publish(status(GoalStatus.STATUS_SUCCEEDED, spoken))
     graph.wait_for(room.is_muted, "the robot's speech")
     action.publish(status(GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_SUCCEEDED))
     graph.wait_for(lambda: not room.is_muted(), "the end of the echo")

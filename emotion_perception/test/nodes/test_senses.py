@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from emotion_msgs.msg import AudioChunk, AudioWindow, FaceCropArray
 from emotion_perception.core.face_box import Box, FaceDetection
+from emotion_perception.nodes import audio_window_node
+from emotion_perception.nodes.audio_formats import Chunk
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
 from emotion_perception.nodes.face_crop_node import FaceCropNode
@@ -168,6 +171,20 @@ def test_finding_that_cannot_be_a_face_is_said_and_the_other_faces_are_published
     assert len(camera.look(astronaut, 2.0).faces) == 1
 
 
+def test_finding_keeps_its_score_and_a_node_that_is_activated_anew_knows_nobody(graph, astronaut, monkeypatch):
+    node = graph.start(FaceCropNode, crop_px=32)
+    camera = Camera(graph)
+    monkeypatch.setattr(node._detector, "detect", lambda pixels: [FaceDetection(Box(146.0, 40.0, 160.0, 160.0), 0.625)])
+    (before,) = camera.look(astronaut, 1.0).faces
+    assert before.score == 0.625 and image_to_rgb(before.crop).shape == (32, 32, 3)
+    node.trigger_deactivate()
+    graph.wait_for(lambda: not camera.publisher.get_subscription_count(), "the end of the subscription")
+    node.trigger_activate()
+    graph.wait_for(camera.publisher.get_subscription_count, "a subscription")
+    (after,) = camera.look(astronaut, 1.04).faces
+    assert after.track_id != before.track_id
+
+
 def test_images_that_nobody_wants_are_not_looked_at(graph, astronaut):
     node = graph.start(FaceCropNode)
     publisher = graph.speak(Image, IMAGES)
@@ -223,6 +240,16 @@ def newest(windows):
 @pytest.fixture
 def ears(graph):
     return graph.start(AudioWindowNode)
+
+
+def test_microphone_of_another_package_is_heard_though_it_publishes_best_effort(graph, monkeypatch):
+    tenth = Chunk(np.zeros((1600, 1), np.float32), sample_rate_hz=16_000, stamp_ns=50 * 10**9, frame_id="ear")
+    monkeypatch.setattr(audio_window_node, "audio_format", lambda _: (String, lambda message, unstamped: tenth))
+    graph.start(AudioWindowNode)
+    windows = graph.listen(AudioWindow, "/emotion/audio_window")
+    microphone = graph.speak(String, SOUND, qos_profile_sensor_data)
+    window = graph.wait_for(lambda: microphone.publish(String()) or windows, "a window")[0]
+    assert window.header.frame_id == "ear"
 
 
 def test_eight_kilohertz_stereo_becomes_windows_of_16_khz_mono(graph, ears):
