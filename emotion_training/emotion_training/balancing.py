@@ -20,6 +20,7 @@ are the samples that the annotators disagreed on most.
 All functions are pure and depend on the seed alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,23 @@ ROWS_AT_ONCE = 512  # of the matrix of distances
 
 
 class BalancingError(Exception):
-    """Data that cannot be balanced this way; the message names the class and what was expected."""
+    """Data that cannot be balanced this way; the message has {} for the class or the sample that it is about."""
+
+    def __init__(self, message: str, label: int | None = None, sample: int | None = None):
+        super().__init__(message)
+        self.label, self.sample = label, sample
+        self.name = f"class {label}" if sample is None else f"sample {sample}"
+
+    def __str__(self) -> str:
+        return str(self.args[0]).replace("{}", self.name)
+
+    def named(self, labels: Sequence[str], clip_ids: Sequence[str]) -> "BalancingError":
+        """The same, with the name of the class or the id of the clip instead of its number."""
+        if self.label is not None:
+            self.name = f"class {labels[self.label]}"
+        if self.sample is not None:
+            self.name = f"clip {clip_ids[self.sample]}"
+        return self
 
 
 @dataclass(frozen=True)
@@ -124,7 +141,8 @@ def perceptual_border(
     _check(perceived, labels)
     if len(labels) <= border_neighbours:
         raise BalancingError(
-            f"there are {len(labels)} samples; expected more than border_neighbours, {border_neighbours}"
+            f"there are {len(labels)} samples; expected more than border_neighbours, {border_neighbours}, so take "
+            "random_oversampling"
         )
     others = [
         _others_nearby(perceived, labels, rows, border_neighbours)
@@ -213,7 +231,10 @@ def _check(values: np.ndarray, labels: np.ndarray) -> None:
         raise BalancingError(f"there are values {values.shape} for {len(labels)} labels; expected a row per label")
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise BalancingError(f"the values of sample {row} are not finite; leave it out before balancing")
+        raise BalancingError(
+            "the values of {} are not finite; complete its features, valence and arousal, or take random_oversampling",
+            sample=row,
+        )
 
 
 def _check_neighbours(labels: np.ndarray, missing: dict[int, int], neighbours: int) -> None:
@@ -221,6 +242,7 @@ def _check_neighbours(labels: np.ndarray, missing: dict[int, int], neighbours: i
         count = int((labels == label).sum())
         if count <= neighbours:
             raise BalancingError(
-                f"class {label} has {count} samples and {neighbours} neighbours are asked for; expected at least "
-                f"{neighbours + 1} samples, or fewer neighbours"
+                f"{{}} has {count} samples and {neighbours} neighbours are asked for; expected at least "
+                f"{neighbours + 1} samples, so take random_oversampling",
+                label=label,
             )

@@ -1,5 +1,7 @@
 """A corpus in memory, as tensors with one row a clip: what training draws its batches from."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -48,6 +50,12 @@ class ClipTensors:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def judgements(self) -> str:
+        """Another text where the clips, their speakers or what they are taken to show are others."""
+        names = json.dumps([self.clip_ids.tolist(), self.speaker_ids.tolist()]).encode()
+        return hashlib.sha256(names + self.target.numpy().tobytes() + self.labels.numpy().tobytes()).hexdigest()[:16]
+
     def of(self, indices: np.ndarray) -> "ClipTensors":
         """The clips of these indices, in that order; an index may occur more than once."""
         rows = torch.from_numpy(np.asarray(indices, np.int64))
@@ -69,7 +77,7 @@ class ClipTensors:
 
     def batch(self, rows: "Rows") -> dict[str, Tensor]:
         """A batch as every model takes it."""
-        batch = {"target": self.target[rows.clips]}
+        batch = {"target": self.target[rows.clips], "label": self.labels[rows.clips]}
         if self.face is not None:
             batch |= {"face": self.face[rows.faces], "face_mask": self.face_mask[rows.faces]}
         if self.audio is not None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shlex
 import sys
 import tempfile
 import threading
@@ -29,13 +30,13 @@ from .calibration import fit_temperature
 from .command import make_out, run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
-from .configuration import changed, load_tree
+from .configuration import ConfigurationError, changed, load_tree
 from .data_module import find_split
 from .experiment import EXPERIMENT_ERRORS, read_experiment
 from .machine import machine
 from .predictions import figures, predict, states_of
 from .prepared_corpus import PreparedCorpus
-from .report import load_notes, write_report
+from .report import Command, load_notes, write_report
 from .splits import Split, load_split
 
 FORMAT = 1  # of the cells; another number makes them again
@@ -92,11 +93,12 @@ def grid(
 
     split: as far as it concerns the speakers at hand. data: see `Cell`.
     """
+    seeds = chosen.seeds if chosen.seeds is not None else config.seeds
     folds = chosen.folds if chosen.folds is not None else split.numbers
     cells = []
-    for seed in chosen.seeds if chosen.seeds is not None else config.seeds:
-        for fold in folds:
-            for model in chosen.models or config.models:
+    for seed in dict.fromkeys(seeds):  # what is named twice is run once
+        for fold in dict.fromkeys(folds):
+            for model in dict.fromkeys(chosen.models or config.models):
                 changes = config.models[model].changes | {
                     "seed_everything": seed,
                     "data.fold": fold,
@@ -149,16 +151,16 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 
 
 def finished(cell: Cell) -> dict[str, Any] | None:
-    """What a cell's file holds; None where there is none of this configuration."""
+    """What a cell's file holds; None where there is none of this configuration, or a broken one."""
     try:
         content = json.loads(cell.path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         return None
-    return content if content.get("key") == cell.key else None
+    return content if isinstance(content, dict) and content.get("key") == cell.key else None
 
 
 def run_grid(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Runs the cells, in processes of one thread each where `workers` is more than 1; keeps each when it is finished.
+    """Runs the cells, in processes where `workers` is more than 1; keeps each when it is finished.
 
     Raises:
         ComparisonError: a cell failed, or a process died.
@@ -220,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=DEFAULT_COMPARISON, help="the comparison (default: %(default)s)")
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of the cells and of the report")
-    parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--models", nargs="+", metavar="NAME", help="only these (default: all of the comparison)")
     parser.add_argument("--folds", nargs="+", type=int, metavar="N", help="only these (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these (default: the comparison's)")
@@ -239,6 +241,15 @@ def main(arguments: list[str] | None = None) -> int:
     return run_command(lambda: compare(given), errors, f"interrupted; finished cells are kept, {GO_ON}")
 
 
+def _options(given: argparse.Namespace) -> dict[str, str]:
+    """The options by which this command does not run all of the comparison, as they were given."""
+    options = {name: getattr(given, name) for name in ("models", "folds", "seeds", "epochs")}
+    lists = {
+        name: value if isinstance(value, list) else [value] for name, value in options.items() if value is not None
+    }
+    return {name: shlex.join(map(str, values)) for name, values in lists.items()}
+
+
 def compare(given: argparse.Namespace) -> str:
     """Runs what is not finished and writes the report, as the command line says."""
     config = load_comparison(given.config)
@@ -248,7 +259,10 @@ def compare(given: argparse.Namespace) -> str:
     experiment = changed(load_tree(given.config.parent / config.experiment), config.changes)
     if given.epochs is not None:
         experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
-    whole_split = load_split(find_split(Path(experiment["data"]["split"])))
+    data = experiment.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("split"), str):
+        raise ConfigurationError(f"{config.experiment} has no data.split; expected a split file, or the name of one")
+    whole_split = load_split(find_split(Path(data["split"])))
     notes = load_notes(given.out)
     make_out(given.out)
     corpus = PreparedCorpus(given.data)
@@ -266,7 +280,7 @@ def compare(given: argparse.Namespace) -> str:
     kept = whole_runs([content for content in contents.values() if content is not None])
     if not kept:
         raise ComparisonError(f"{given.out / 'cells'} has no seed with all folds finished; run without --finished")
-    write_report(given.out, config, split, kept, given.config, notes)
+    write_report(given.out, config, split, kept, Command(given.config, _options(given)), notes)
     return f"{given.out / 'report.md'}: {len(kept)} cells"
 
 

@@ -80,7 +80,10 @@ class ModelResult:
         return float(self.uar_by_seed.mean())
 
     @cached_property
-    def uar_interval(self) -> tuple[float, float]:
+    def uar_interval(self) -> tuple[float, float] | None:
+        """None where there is one speaker, who says nothing of others."""
+        if len(self.speakers) < 2:
+            return None
         return speaker_bootstrap_interval(self.counts, BOOTSTRAP_SAMPLES, SEED)
 
     @cached_property

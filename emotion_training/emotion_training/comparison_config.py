@@ -53,11 +53,21 @@ def load_comparison(path: Path) -> ComparisonConfig:
     parser.add_class_arguments(ComparisonConfig, "comparison")
     tree = load_tree(path)
     if "like" in tree:
-        tree = load_tree(path.parent / tree.pop("like")) | tree
+        like = tree.pop("like")
+        if not isinstance(like, str):
+            raise ConfigurationError(f"{path}: like is {like}; expected the name of a comparison beside this one")
+        tree = load_tree(path.parent / like) | tree
     try:
         config = parser.instantiate(parser.parse_object({"comparison": tree})).comparison
     except ArgumentError as error:
         raise ConfigurationError(f"{path}: {error}") from None
+    if not config.seeds:
+        raise ConfigurationError(f"{path}: seeds are none; expected one or more")
+    for name in config.models:
+        if name == ".." or Path(name).name != name:  # each has a folder for its cells
+            raise ConfigurationError(
+                f"{path}: models names {name!r}; expected a name that a folder can have, without /"
+            )
     named = {"ours": (config.ours,), "contrasts": sum(config.contrasts, ()), "chosen": sum(config.chosen.values(), ())}
     for key, models in named.items():
         for model in models:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +79,8 @@ def load_corpus(config: CorpusConfig) -> ClipTensors:
 
     Raises:
         CorpusError: the corpus cannot be read.
-        DataError: a label out of the set, features that do not fit, or no clip at all.
+        DataError: a number of `config` out of its range, a label out of the set, features that do not fit, or no clip
+            at all.
     """
     key = json.dumps(vars(config), sort_keys=True, default=str)
     if key not in _loaded:
@@ -89,7 +91,20 @@ def load_corpus(config: CorpusConfig) -> ClipTensors:
 _loaded: dict[str, ClipTensors] = {}
 
 
+def _check(config: CorpusConfig) -> None:
+    """DataError for what no clip could make right."""
+    if len(config.labels) < 2 or len(set(config.labels)) < len(config.labels):
+        found = ", ".join(config.labels) or "none"
+        raise DataError(f"data.corpus.labels are {found}; expected two or more, each once")
+    for name in ("face_bins", "face_bin_s", "face_px", "window_s"):
+        if not 0.0 < (number := getattr(config, name)) < math.inf:
+            raise DataError(f"data.corpus.{name} is {number}; expected a finite number above 0")
+    if config.snr_db is not None and not math.isfinite(config.snr_db):
+        raise DataError(f"data.corpus.snr_db is {config.snr_db}; expected a finite number, or null for no noise")
+
+
 def _load(config: CorpusConfig) -> ClipTensors:
+    _check(config)
     if config.speech_network and config.audio != "functionals":
         raise DataError(f"speech_network is {config.speech_network} and audio is {config.audio}; expected functionals")
     prepared = PreparedCorpus(config.root) if config.reader == PREPARED else None

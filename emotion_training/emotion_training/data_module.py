@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .balancing import (
+    BalancingError,
     perceptual_borderline,
     perceptual_borderline_smote,
     random_oversampling,
@@ -105,16 +106,19 @@ class EmotionDataModule(lightning.LightningDataModule):
         self.empty_classes = empty_classes
         self.workers = workers
         self.fold_number = fold
-        whole_split = load_split(find_split(split))
+        self.whole_split = load_split(find_split(split))
         self.clips = load_corpus(corpus)
-        self.split = whole_split.among(self.clips.speaker_ids, [fold])
+        self.split = self.whole_split.among(self.clips.speaker_ids, [fold])
         self.seed = 0
         self._check()
         self.validation = self.clips.of_speakers(self.fold.validation)
         self.test = self.clips.of_speakers(self.fold.test)
         plain = self.clips.of_speakers(self.fold.train)
         self.class_counts = plain.target.sum(dim=0)  # (C,)
-        self.train = balanced(plain, balancing, self.fold_number)
+        try:
+            self.train = balanced(plain, balancing, self.fold_number)
+        except BalancingError as error:
+            raise error.named(corpus.labels, plain.clip_ids) from None
 
     @property
     def fold(self) -> Fold:

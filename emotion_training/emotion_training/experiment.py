@@ -1,9 +1,11 @@
 """One training from its configuration: reading it, running it by Lightning, keeping its checkpoints."""
 
+import json
 import logging
 import math
 import pickle
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +42,26 @@ AT_LEAST_ONE = ("threads", "trainer.max_epochs", "data.batch", "model.members", 
 AT_LEAST_ZERO = ("data.workers", "model.optimiser.weight_decay")
 EMA_DECAY = "model.optimiser.ema_decay"
 LEARNING_RATE = "model.optimiser.learning_rate"
+RE_PAIRING = "data.augmentation.re_pairing"
+SEEDS = 2**32  # as numpy has them
+# What the outcome of a training does not depend on: where its files lie and it runs, and what it shows meanwhile.
 PLACES = ("data.split", "data.corpus.root", "data.corpus.cache")
+SURROUNDINGS = (
+    "accelerator",
+    "barebones",
+    "callbacks",
+    "default_root_dir",
+    "detect_anomaly",
+    "devices",
+    "enable_checkpointing",
+    "enable_model_summary",
+    "enable_progress_bar",
+    "log_every_n_steps",
+    "logger",
+    "num_nodes",
+    "profiler",
+    "strategy",
+)
 TRAINER_DEFAULTS = {
     "logger": False,
     "enable_checkpointing": False,  # ours are added for each run, with their folder
@@ -118,7 +139,9 @@ class Experiment:
         self.module.provenance = {
             "configuration": self.configuration,
             "split": _plain(asdict(self.data.split)),
+            "whole_split": _plain(asdict(self.data.whole_split)),
             "fold": self.data.fold_number,
+            "judgements": self.data.clips.judgements,
             "known_before": self.known,
         }
         self.known = _known(self.module.provenance)
@@ -150,6 +173,8 @@ class Experiment:
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
                 raise CheckpointError(f"{path} began with {key} {before.get(key)}, not {after.get(key)}; {remedy}")
+        if begun.get("judgements", now["judgements"]) != now["judgements"]:  # checkpoints of before it was kept lack it
+            raise CheckpointError(f"{path} began with other clips, or other labels or votes of them; {remedy}")
 
 
 class ExperimentCLI(LightningCLI):
@@ -164,6 +189,12 @@ class ExperimentCLI(LightningCLI):
         parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
         parser.link_arguments("data.shape", "model.shape", apply_on="instantiate")
 
+    def parse_arguments(self, parser: ArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        seed = self.config.seed_everything  # used before the classes are made
+        if seed is False or not 0 <= seed < SEEDS:
+            raise ConfigurationError(f"seed_everything is {seed}; expected a whole number from 0 to {SEEDS - 1}")
+
     def before_instantiate_classes(self) -> None:
         """Finds what would otherwise end the work after the data were read."""
         for key in AT_LEAST_ONE:
@@ -174,11 +205,17 @@ class ExperimentCLI(LightningCLI):
                 raise ConfigurationError(f"{key} is {number}; expected 0 or more")
         if not 0.0 <= (decay := self.config[EMA_DECAY]) < 1.0:
             raise ConfigurationError(f"{EMA_DECAY} is {decay}; expected 0 or more and less than 1")
+        if not 0.0 <= (share := self.config[RE_PAIRING]) <= 1.0:
+            raise ConfigurationError(f"{RE_PAIRING} is {share}; expected 0 to 1")
         rate = self.config[LEARNING_RATE]
         if not 0.0 < rate < math.inf:
             raise ConfigurationError(f"{LEARNING_RATE} is {rate}; expected a finite number above 0")
         if self.config.out is not None:
             make_out(self.config.out)
+            if (last := self.config.out / LAST).exists() and not self.config.resume:
+                raise CheckpointError(
+                    f"{last} is of an earlier training; go on with it by --resume, or give another --out"
+                )
 
 
 def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
@@ -187,6 +224,7 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigurationError: a number out of its range; unknown or missing keys, or values of another type, for which a
             command line ends as usual, by usage and exit status 2.
+        CheckpointError: that folder has a training already, which is not to be resumed.
         OutputError: the folder of the checkpoints cannot be made.
     """
     parsed = list(arguments) if isinstance(arguments, Sequence) else dict(arguments)
@@ -219,23 +257,32 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
 def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experiment:
     """The experiment of a checkpoint, with its weights; `changes` replace dotted keys of its configuration.
 
+    Without a change of `data.split` the split is the one that the checkpoint holds, wherever its file is now.
+
     Raises:
         CheckpointError: no checkpoint of `train`, weights that do not fit what was changed, or speakers to judge it by
             whom it knows.
     """
     content = load_checkpoint(checkpoint)
-    tree = changed(content["emotion_training"]["configuration"], changes)
+    trained = content["emotion_training"]
+    tree = changed(trained["configuration"], changes)
     for kind in ("face_encoder", "audio_encoder"):
         if tree["model"].get(kind):
             tree["model"][kind]["start_from"] = None  # the checkpoint has the weights, and that file may be gone
-    experiment = read_experiment(tree)
+    split = tree["data"]["split"]
+    with tempfile.TemporaryDirectory() as folder:
+        if "data.split" not in changes and "whole_split" in trained:  # checkpoints of before it was kept lack it
+            tree["data"]["split"] = str(Path(folder) / "split.json")
+            Path(tree["data"]["split"]).write_text(json.dumps(trained["whole_split"]))
+        experiment = read_experiment(tree)
+    experiment.configuration["data"]["split"] = split
     # The loss, with weights of the classes, is built anew from the data of each training.
     weights = {name: value for name, value in content["state_dict"].items() if not name.startswith("loss.")}
     try:
         experiment.module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint} does not fit the data ({error}); give those it was trained on") from None
-    experiment.known = _known(content["emotion_training"])
+    experiment.known = _known(trained)
     check_strangers(checkpoint, experiment.known, experiment.data.fold)
     experiment.module.on_load_checkpoint(content)
     experiment.module.eval()
@@ -330,12 +377,14 @@ def _callbacks(selection: SelectionConfig, directory: Path) -> list[lightning.Ca
 
 
 def _settings(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """What a training's outcome depends on, by dotted keys; not where its files lie, or what it shows meanwhile."""
+    """What a training's outcome depends on, by dotted keys."""
     for name, value in tree.items():
         key = f"{prefix}{name}"
+        if key in PLACES or (prefix == "trainer." and name in SURROUNDINGS):
+            continue
         if isinstance(value, Mapping):
             yield from _settings(value, f"{key}.")
-        elif key not in PLACES and (not key.startswith("trainer.") or key == "trainer.max_epochs"):
+        else:
             yield key, value
 
 

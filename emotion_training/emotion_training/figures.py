@@ -16,11 +16,11 @@ DOTS_PER_INCH = 110
 
 
 def draw_bars(results: Sequence[ModelResult], path: Path) -> None:
-    """UAR of every model with its 95 % interval over the speakers."""
+    """UAR of every model with its 95 % interval over the speakers, where there are several."""
     figure, axes = pyplot.subplots(figsize=(8, 0.42 * len(results) + 1.2))
     places = np.arange(len(results))[::-1]
     for place, result in zip(places, results, strict=True):
-        low, high = result.uar_interval
+        low, high = result.uar_interval or (result.uar, result.uar)
         axes.barh(place, result.uar, color=COLOURS[result.fusion], height=0.7)
         axes.plot([low, high], [place, place], color="black", linewidth=1.5)
         axes.text(high + 0.01, place, f"{result.uar:.3f}", va="center", fontsize=9)

@@ -38,6 +38,7 @@ from .command import make_out, run_command
 from .corpora import CORPORA, CorpusError, read_corpus
 from .media_clips import MediaClip, Problem, cut_clips, robot_face_parameters
 from .prepared_corpus import FULL_SCALE, save_clips
+from .report_pages import Heading, Table, Text, markdown
 
 FORMAT = 1  # of the files; another number makes them again
 CLIPS_FOLDER = "clips"
@@ -264,24 +265,33 @@ def _used(outcome: Outcome) -> str:
 def _markdown(report: dict[str, Any]) -> str:
     options = ", ".join(f"{name} {value}" for name, value in report["options"].items())
     counts = Counter(problem["reason"] for problem in report["problems"])
-    lines = [
-        f"# Preparation of {report['corpus']}",
-        "",
-        f"{report['usable']} of {report['clips']} clips can be used: {report['with_face']} with a face, "
-        f"{report['with_sound']} with sound ({options}; {report['seconds']} s).",
-        "",
-        "| what is wrong | clips |",
-        "|---|---|",
-        *(f"| {reason} | {count} |" for reason, count in counts.most_common()),
-        "",
-        "| clip | what is wrong | used | particulars |",
-        "|---|---|---|---|",
-        *(
-            f"| {problem['clip_id']} | {problem['reason']} | {problem['used']} | {problem['details']} |"
-            for problem in report["problems"]
+    said = [
+        Heading(f"Preparation of {report['corpus']}", 1),
+        Text(
+            f"{report['usable']} of {report['clips']} clips can be used: {report['with_face']} with a face, "
+            f"{report['with_sound']} with sound ({options}; {report['seconds']} s)."
         ),
     ]
-    return "\n".join(lines if counts else [*lines[:3], "", "Nothing was left out."]) + "\n"
+    if not counts:
+        return markdown([*said, Text("Nothing was left out.")])
+    columns = ("clip_id", "reason", "used", "details")
+    return markdown(
+        [
+            *said,
+            Table(["what is wrong", "clips"], [[reason, str(count)] for reason, count in counts.most_common()]),
+            Table(
+                ["clip", "what is wrong", "used", "particulars"],
+                [[problem[column] for column in columns] for problem in report["problems"]],
+            ),
+        ]
+    )
+
+
+def _named_value(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{option!r} has no value; expected NAME=VALUE")
+    return name, value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -294,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--option",
         action="append",
+        type=_named_value,
         default=[],
         metavar="NAME=VALUE",
         help="of the corpus's reader, such as classes=7; repeat it for more",
@@ -324,8 +335,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _prepare_all(given: argparse.Namespace) -> str:
     options = PrepareOptions(given.rate_hz, given.crop_px)
     start_s = time.perf_counter()
-    corpus_options = dict(option.partition("=")[::2] for option in given.option)
-    clips = read_corpus(given.corpus, given.root, **corpus_options)
+    clips = read_corpus(given.corpus, given.root, **dict(given.option))
     outcomes = prepare(clips, given.out, options, given.workers)
     save_clips(prepared_clips(clips, given.out, outcomes), given.out)
     report = write_report(clips, outcomes, given.out, options, time.perf_counter() - start_s)

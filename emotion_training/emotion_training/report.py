@@ -1,16 +1,17 @@
 """The report of a comparison."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from .comparison import ModelResult, PairedTest, best, chosen_in_every_fold, model_results, paired_tests
 from .comparison_config import ComparisonConfig
-from .configuration import ConfigurationError
+from .configuration import CONFIG_FOLDER, ConfigurationError, load_yaml
 from .figures import draw_bars, draw_confusions, draw_reliability, draw_speakers
 from .report_pages import Commands, Heading, Part, Picture, Points, Table, Text, html_page, markdown
 from .splits import Split
@@ -21,12 +22,28 @@ BARS, CONFUSIONS, SPEAKERS, RELIABILITY = (
 )
 
 
+@dataclass(frozen=True)
+class Command:
+    """What made a report: the path of the comparison, and the options that name its cells, with their values as a shell
+    takes them.
+    """
+
+    config: Path
+    options: Mapping[str, str]
+
+    def text(self, **other: str) -> str:
+        """The command again, or with other values of some options."""
+        options = [f"--{name} {value}" for name, value in {**self.options, **other}.items()]
+        base = f"python -m emotion_training.compare --config {shlex.quote(str(self.config))} --data PREPARED --out OUT"
+        return " ".join([base, *options])
+
+
 def write_report(
     out: Path,
     config: ComparisonConfig,
     split: Split,
     contents: Sequence[Mapping[str, Any]],
-    config_path: Path,
+    command: Command,
     notes: Sequence[str] = (),
 ) -> None:
     """Writes `results.json`, `figures/`, `report.md` and `report.html` into `out`.
@@ -36,7 +53,7 @@ def write_report(
         config: the comparison.
         split: whose folds were run.
         contents: of the cells, as `compare` keeps them, not all of the grid maybe.
-        config_path: of the comparison, for the command that makes it again.
+        command: that makes it again.
         notes: what a reader has to know before the figures, see `load_notes`.
     """
     results = model_results(contents)
@@ -63,7 +80,7 @@ def write_report(
         *_pictures(ours or shown[-1]),
         *_missing(results),
         *_protocol(split, contents),
-        *_again(config_path, contents),
+        *_again(command, contents),
     ]
     (out / "report.md").write_text(markdown(parts))
     (out / "report.html").write_text(html_page(config.title, parts, out))
@@ -75,15 +92,12 @@ def load_notes(out: Path) -> tuple[str, ...]:
     It is of the figures of one run, so it stands with them and not in the configuration, which others run too.
 
     Raises:
-        ConfigurationError: the file is no list of texts.
+        ConfigurationError: the file is no YAML, or no list of texts.
     """
     path = out / NOTES
     if not path.is_file():
         return ()
-    try:
-        notes = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from None
+    notes = load_yaml(path)
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise ConfigurationError(f"{path} holds {type(notes).__name__}; expected a list of texts, each after a dash")
     return tuple(notes)
@@ -101,8 +115,8 @@ def _summary(results: Sequence[ModelResult], ours: ModelResult | None, tests: Se
     late, single = best(results, "late"), best(results, "none")
     sentences = []
     if ours is not None:
-        low, high = ours.uar_interval
-        sentences.append(f"{ours.name} reaches {ours.uar:.3f} UAR (95 % interval {low:.3f} to {high:.3f}).")
+        told = f"95 % interval {_interval(ours)}" if ours.uar_interval else "no interval, as there is one speaker"
+        sentences.append(f"{ours.name} reaches {ours.uar:.3f} UAR ({told}).")
     if late is not None:
         sentences.append(f"The best late fusion, {late.name}, reaches {late.uar:.3f}.")
     if single is not None:
@@ -136,13 +150,12 @@ def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
     ]
     rows = []
     for result in results:
-        low, high = result.uar_interval
         before, after = result.ece
         rows.append(
             [
                 *(result.name, result.fusion, result.modalities, str(len(result.seeds))),
                 _uar(result),
-                f"{low:.3f} to {high:.3f}",
+                _interval(result),
                 *(f"{value:.3f}" for value in (result.mean("accuracy"), result.mean("macro_f1"), before, after)),
             ]
         )
@@ -215,10 +228,9 @@ def _chosen(results: Sequence[ModelResult], choices: Mapping[str, Sequence[str]]
 
 
 def _chosen_row(result: ModelResult, candidates: Sequence[str]) -> list[str]:
-    low, high = result.uar_interval
     picked = {cell["row"]["fold"]: cell["row"]["chosen"] for cell in result.cells}
     return [
-        *(result.name, _uar(result), f"{low:.3f} to {high:.3f}"),
+        *(result.name, _uar(result), _interval(result)),
         *(str(len(candidates)), ", ".join(picked[fold] for fold in sorted(picked))),
     ]
 
@@ -271,6 +283,8 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
     seconds = np.array([row["seconds"] for row in rows])
     # cells of before it was kept have none
     machines = sorted({content.get("machine", "a machine that was not noted") for content in contents})
+    threads = sorted({content["configuration"].get("threads", 1) for content in contents})
+    used = " or ".join("one thread" if count == 1 else f"{count} threads" for count in threads)
     sizes = {content["row"]["fold"]: content["clips"] for content in contents}
     table = [
         [
@@ -296,7 +310,7 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
         ),
         Heading("Time and machine"),
         Text(
-            f"{len(rows)} trainings of one thread each, {seconds.sum() / 60:.1f} minutes in all, {seconds.mean():.1f} "
+            f"{len(rows)} trainings of {used} each, {seconds.sum() / 60:.1f} minutes in all, {seconds.mean():.1f} "
             f"s a training (greatest {seconds.max():.1f} s), on "
             f"{' and on '.join(machines)}."
         ),
@@ -318,22 +332,29 @@ def _selection(experiment: Mapping[str, Any]) -> str:
     return f"the best by {selection['monitor']} of {experiment['trainer']['max_epochs']}"
 
 
-def _again(config_path: Path, contents: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _again(command: Command, contents: Sequence[Mapping[str, Any]]) -> list[Part]:
     row = contents[0]["row"]
-    command = f"python -m emotion_training.compare --config {config_path.name} --data PREPARED --out OUT"
+    brought = CONFIG_FOLDER / command.config.name
+    known = brought.is_file() and brought.samefile(command.config)
+    where = f"`{brought.name}` is in emotion_training/config; " if known else ""
+    fold = {"folds": str(row["fold"])}
+    training = {"models": shlex.quote(row["model"]), **fold, "seeds": str(row["seed"])}
     return [
         Heading("Make it again"),
         Text(
-            f"`{config_path.name}` is in emotion_training/config; PREPARED is the folder that `prepare` wrote. All of "
-            "it; what is finished in OUT is not done again:"
+            f"{where}PREPARED is the folder that `prepare` wrote. All of it; what is finished in OUT is not done again:"
         ),
-        Commands(f"{command} --workers 2"),
+        Commands(f"{command.text()} --workers 2"),
         Text("The report of one fold, and of one training:"),
-        Commands(
-            f"{command} --folds {row['fold']}\n"
-            f"{command} --models {row['model']} --folds {row['fold']} --seeds {row['seed']}"
-        ),
+        Commands(f"{command.text(**fold)}\n{command.text(**training)}"),
     ]
+
+
+def _interval(result: ModelResult) -> str:
+    if result.uar_interval is None:
+        return "one speaker"
+    low, high = result.uar_interval
+    return f"{low:.3f} to {high:.3f}"
 
 
 def _uar(result: ModelResult) -> str:

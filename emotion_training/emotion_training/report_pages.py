@@ -73,12 +73,17 @@ def _markdown(part: Part) -> str:
         return "\n".join(f"- {point}" for point in part.points)
     if isinstance(part, Table):
         lines = [part.head, ["---"] * len(part.head), *part.rows]
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        return "\n".join(f"| {' | '.join(map(_markdown_cell, cells))} |" for cells in lines)
     if isinstance(part, Picture):
         return f"![{part.description}]({part.path})"
     if isinstance(part, Commands):
         return f"```\n{part.text}\n```"
     return part.text
+
+
+def _markdown_cell(text: str) -> str:
+    """On one line, and without the sign that ends a cell."""
+    return " ".join(text.splitlines()).replace("|", "\\|")
 
 
 def _html(part: Part, folder: Path) -> str:

@@ -105,7 +105,7 @@ class EmotionModule(lightning.LightningModule):
         self.history: list[dict[str, float]] = []
         self.has_statistics = False  # of the data that the weights were trained on
         self.frozen: list[torch.nn.Module] = []
-        self._outputs: list[tuple[Tensor, Tensor]] = []
+        self._outputs: list[tuple[Tensor, Tensor, Tensor]] = []  # logits, targets and labels of the validation
 
     @property
     def evaluated(self) -> torch.nn.Module:
@@ -144,11 +144,7 @@ class EmotionModule(lightning.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], number: int) -> Tensor:
         batch = self._harder(dict(batch))
         terms = self.loss(*per_member(self.model(batch), batch["target"], *masks(batch)))
-        if not torch.isfinite(terms.total):
-            raise TrainingError(
-                f"the loss is {terms.total.item()} in epoch {self.current_epoch + 1}, batch {number + 1}; lower "
-                "model.optimiser.learning_rate, or look for values in the data that are not finite"
-            )
+        _require_finite(terms.total, "the loss", f"epoch {self.current_epoch + 1}, batch {number + 1}")
         clips = len(batch["target"])
         self.log("train_loss", terms.total, on_step=False, on_epoch=True, prog_bar=True, batch_size=clips)
         return terms.total
@@ -164,19 +160,25 @@ class EmotionModule(lightning.LightningModule):
 
     def validation_step(self, batch: Mapping[str, Tensor], number: int) -> None:
         output: FusionOutput = self.evaluated(batch)
-        self._outputs.append((output.logits.float(), batch["target"]))
+        self._outputs.append((output.logits.float(), batch["target"], batch["label"]))
 
     def on_validation_epoch_end(self) -> None:
-        logits, target = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
+        logits, target, labels = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
         self._outputs.clear()
         loss = torch.nn.functional.cross_entropy(logits, target)
-        labels, predicted = target.argmax(dim=1).cpu().numpy(), logits.argmax(dim=1).cpu().numpy()
-        figures = {"validation_loss": loss.item(), "validation_uar": unweighted_average_recall(labels, predicted)}
+        _require_finite(loss, "the validation loss", f"epoch {self.current_epoch + 1}")
+        uar = unweighted_average_recall(labels.cpu().numpy(), logits.argmax(dim=1).cpu().numpy())
+        figures = {"validation_loss": loss.item(), "validation_uar": uar}
         self.log_dict(figures, prog_bar=True, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
-        names = ("train_loss", *MONITORED)
-        row = {name: float(self.trainer.callback_metrics[name]) for name in names}
+        found = self.trainer.callback_metrics
+        if not found.keys() >= set(MONITORED):
+            raise TrainingError(
+                f"epoch {self.current_epoch + 1} ended without validation; expected one after every epoch, so leave "
+                "the options of trainer that say how often and how much is validated"
+            )
+        row = {name: float(found[name]) for name in ("train_loss", *MONITORED)}
         self.history.append({"epoch": self.current_epoch + 1} | row)
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -261,19 +263,37 @@ def models_of(model: AudioVisualModel | MemberEnsemble) -> Sequence[AudioVisualM
     return list(model.members) if isinstance(model, MemberEnsemble) else [model]
 
 
+def _require_finite(loss: Tensor, name: str, where: str) -> None:
+    if not torch.isfinite(loss):
+        raise TrainingError(
+            f"{name} is {loss.item()} in {where}; lower model.optimiser.learning_rate, or look for values in the data "
+            "that are not finite"
+        )
+
+
 def fit_statistics(model: AudioVisualModel, clips: ClipTensors) -> None:
-    """Gives the clip-level features of the training data to the layers that standardise them."""
+    """Gives the clip-level features of the training data to the layers that standardise them.
+
+    Raises:
+        TrainingError: no clip has a modality that the model has a layer for.
+    """
     face = None if clips.face is None else clips.face[clips.face_mask.any(dim=1)]
     audio = None if clips.audio is None else clips.audio[:, clips.audio_mask].flatten(0, 1)  # (V * N, Fa)
     layers = (
-        (getattr(model.face_encoder, "standardise", None), face),
-        (getattr(model.audio_encoder, "standardise", None), audio),
-        (getattr(model.fusion, "face_standardise", None), face),
-        (getattr(model.fusion, "audio_standardise", None), audio),
+        (getattr(model.face_encoder, "standardise", None), face, "face"),
+        (getattr(model.audio_encoder, "standardise", None), audio, "voice"),
+        (getattr(model.fusion, "face_standardise", None), face, "face"),
+        (getattr(model.fusion, "audio_standardise", None), audio, "voice"),
     )
-    for layer, rows in layers:
-        if layer is not None:
-            layer.fit(rows)
+    for layer, rows, modality in layers:
+        if layer is None:
+            continue
+        if not len(rows):
+            raise TrainingError(
+                f"no clip of the training part has features of the {modality}; expected one or more, so choose another "
+                f"fold, or train a model without the {modality}"
+            )
+        layer.fit(rows)
 
 
 def model_config(

@@ -373,6 +373,12 @@ def test_a_segment_of_cg_mer_that_cannot_be_used_is_named_with_its_line(cg_mer, 
         read_corpus("cg_mer", cg_mer)
 
 
+def test_a_table_of_cg_mer_without_a_row_is_named(cg_mer):
+    write(cg_mer / "segments.csv", "session_id,participant_id,start_s,end_s,label")
+    with pytest.raises(CorpusError, match=r"segments.csv has no row; expected one or more below the header"):
+        read_corpus("cg_mer", cg_mer)
+
+
 def test_a_session_of_cg_mer_has_two_participants(cg_mer):
     with (cg_mer / "tracks.csv").open("a") as file:
         file.write("01,eva,media/a.mp4,media/a.wav\n")
@@ -398,6 +404,11 @@ def test_a_manifest_says_all_that_a_clip_knows(recordings):
     assert (one.start_s, one.end_s, one.votes, one.face_features) == (1.0, 2.5, {"happy": 3.0, "sad": 1.0}, (0.25,))
     assert one.video == recordings / "a.mp4"
     assert (two.session_id, two.label, two.votes, two.face_features, two.end_s) == (None,) * 5
+
+
+def test_a_column_without_a_name_does_no_harm(recordings):
+    write(recordings / "manifest.csv", "clip_id,speaker_id,video,,", "one,anne,a.mp4,,a remark")
+    assert [clip.clip_id for clip in read_corpus("manifest", recordings)] == ["one"]
 
 
 def test_a_manifest_in_parquet_gives_the_same_clips(recordings):

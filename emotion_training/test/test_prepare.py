@@ -316,6 +316,19 @@ def test_a_clip_id_too_long_for_a_file_is_named_before_the_work(tmp_path, capsys
     assert len(modification_times(tmp_path / "out")) == 1
 
 
+def test_an_option_without_a_value_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, tmp_path / "out", "--option", "corpus", corpus="manifest")
+    assert "--option: 'corpus' has no value; expected NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_clip_id_of_any_signs_stays_in_its_cell(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"no sound")
+    (tmp_path / "manifest.csv").write_text('clip_id,speaker_id,audio\n"a|\nb",anne,a.wav\n')
+    run(tmp_path, tmp_path / "out", corpus="manifest")
+    assert "| a\\| b | unreadable | nothing |" in (tmp_path / "out" / "report.md").read_text()
+
+
 @pytest.mark.parametrize("rate_hz", ["inf", "nan", "0", "-1"])
 def test_a_rate_that_is_none_is_refused(tmp_path, capsys, rate_hz):
     with pytest.raises(SystemExit):

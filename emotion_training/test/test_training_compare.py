@@ -96,8 +96,11 @@ def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp
         "seed",
         "torch",
         "--models face_only --folds 0 --seeds 0",
+        f"--config {folder}/compare.yaml --data PREPARED --out OUT --workers 2",
+        "6 trainings of one thread each",
     ):
         assert said in report
+    assert "is in emotion_training/config" not in report, "this one is not"
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 4
     assert 'src="figures' not in page
@@ -111,6 +114,43 @@ def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp
     trained.clear()
     assert compare.main(arguments(folder, tmp_path, "--models", "gated", "--folds", "1", "--epochs", "1")) == 0
     assert trained == ["gated, fold 1, seed 0"], "another configuration is another cell"
+    assert "--out OUT --models gated --folds 1 --epochs 1 --workers 2" in (tmp_path / "report.md").read_text()
+
+
+def test_one_test_speaker_two_threads_and_odd_names_are_told_as_they_are(folder, tmp_path):
+    own = shutil.copytree(folder, tmp_path / "own folder")
+    name = "a|b"
+    models = {name: COMPARISON["models"]["face_only"], "late_product": COMPARISON["models"]["late_product"]}
+    tree = COMPARISON | {"models": models, "ours": name, "contrasts": [], "chosen": {"best": list(models)}}
+    (own / "compare.yaml").write_text(yaml.safe_dump(tree | {"changes": {"threads": 2, "trainer.max_epochs": 1}}))
+    save_clips([clip for clip in PreparedCorpus(own / "corpus").clips if clip.speaker_id != "tone-5"], own / "corpus")
+    given = ["--models", name, "late_product", name, "--folds", "0", "0", "--seeds", "0", "0"]
+    assert compare.main(arguments(own, tmp_path / "out", *given)) == 0
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 2, "what is named twice is run once"
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "a|b reaches" in report and "UAR (no interval, as there is one speaker)." in report
+    assert report.count("| one speaker |") == 3 and "| a\\|b | none | face | 1 |" in report
+    assert "2 trainings of 2 threads each" in report
+    assert f"--config '{own}/compare.yaml' --data PREPARED --out OUT --models 'a|b' --folds 0 --seeds 0" in report
+
+
+@pytest.mark.parametrize("broken", [b"[1]", b"\xff\xfe\x00", b"{"])
+def test_a_cell_that_cannot_be_read_is_not_finished(tmp_path, broken):
+    path = tmp_path / "cell.json"
+    path.write_bytes(broken)
+    entry = compare.ModelEntry("late", ("face",))
+    assert compare.finished(compare.Cell("late", entry, 0, 0, {"data": {"corpus": {}}}, "hash", path)) is None
+
+
+@pytest.mark.parametrize("key", ["data.split", "data"])
+def test_an_experiment_without_a_split_is_refused(folder, tmp_path, capsys, key):
+    tree = experiment_tree(folder)
+    tree["data"].pop("split") if key == "data.split" else tree.pop("data")
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(tree))
+    shutil.copy(folder / "compare.yaml", tmp_path)
+    given = ["--config", str(tmp_path / "compare.yaml"), "--data", str(folder / "corpus")]
+    assert compare.main([*given, "--out", str(tmp_path / "out")]) == 1
+    assert "experiment.yaml has no data.split; expected a split file, or the name of one" in capsys.readouterr().err
 
 
 def test_a_comparison_without_late_fusion_has_a_report(folder, tmp_path):
@@ -187,6 +227,9 @@ def test_notes_that_are_no_list_of_texts_are_refused(folder, tmp_path, capsys):
     (tmp_path / "notes.yaml").write_text("title: Tones")
     assert compare.main(arguments(folder, tmp_path)) == 1
     assert "notes.yaml holds dict; expected a list of texts" in capsys.readouterr().err
+    (tmp_path / "notes.yaml").write_bytes(b"- \xff\xfe\n")
+    assert compare.main(arguments(folder, tmp_path)) == 1
+    assert "notes.yaml is no text in UTF-8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("compare_*.yaml")), ids=lambda path: path.stem)
@@ -261,6 +304,10 @@ def test_a_failing_cell_is_named_and_the_finished_ones_stay(folder, tmp_path, ca
         ({"contrasts": [["gated", "film"]]}, "contrasts names 'film'"),
         ({"seed": 1}, "seed"),
         ({"notes": ["Tones are no speech."]}, "notes"),
+        ({"like": 3}, "like is 3; expected the name of a comparison beside this one"),
+        ({"seeds": []}, "seeds are none; expected one or more"),
+        ({"models.gated/more": COMPARISON["models"]["gated"]}, "models names 'gated/more'; expected a name that a"),
+        ({"models": COMPARISON["models"] | {"..": COMPARISON["models"]["gated"]}}, "models names '..'; expected"),
     ],
 )
 def test_a_comparison_with_an_unknown_key_or_model_is_refused(tmp_path, change, problem):
@@ -268,6 +315,12 @@ def test_a_comparison_with_an_unknown_key_or_model_is_refused(tmp_path, change, 
     path.write_text(yaml.safe_dump(changed(COMPARISON, change)))
     with pytest.raises(ConfigurationError, match=problem):
         load_comparison(path)
+
+
+@pytest.mark.parametrize("value", [3, None])
+def test_a_key_below_a_plain_value_is_refused(value):
+    with pytest.raises(ConfigurationError, match=f"a.b.c cannot be changed, as b is {value}; expected keys in b"):
+        changed({"a": {"b": value}}, {"a.b.c": 1})
 
 
 @pytest.fixture(scope="module")

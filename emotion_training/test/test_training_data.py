@@ -19,6 +19,7 @@ from training_fixtures import (
     write_split,
 )
 
+from emotion_training.balancing import BalancingError
 from emotion_training.clip import Clip
 from emotion_training.clip_tensors import DataError, class_targets, feature_rows
 from emotion_training.configuration import changed
@@ -223,6 +224,41 @@ def test_balancing_fills_up_the_small_classes(features, kind):
     assert torch.bincount(full.labels).tolist() == [18, 18, 18]
     assert len(full.clip_ids) == len(full.target) == full.audio.shape[1] == 54
     assert torch.equal(full.target.argmax(dim=1), full.labels)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": ()}, "labels are none; expected two or more, each once"),
+        ({"labels": ("happy",)}, "labels are happy; expected two or more, each once"),
+        ({"labels": (*LABELS, "happy")}, "labels are neutral, happy, angry, happy; expected two or more, each once"),
+        ({"face_px": 0}, "face_px is 0; expected a finite number above 0"),
+        ({"face_px": -4}, "face_px is -4; expected"),
+        ({"face_bins": 0}, "face_bins is 0; expected"),
+        ({"face_bin_s": 0.0}, "face_bin_s is 0.0; expected"),
+        ({"window_s": -1.0}, "window_s is -1.0; expected"),
+        ({"window_s": math.inf}, "window_s is inf; expected"),
+        ({"snr_db": math.nan}, "snr_db is nan; expected a finite number, or null for no noise"),
+    ],
+)
+def test_what_no_clip_could_make_right_is_refused_before_they_are_read(tmp_path, options, message):
+    with pytest.raises(DataError, match=f"data.corpus.{message}"):
+        load_corpus(CorpusConfig(**{"root": tmp_path / "nowhere", "labels": LABELS} | options))
+
+
+def test_a_balancing_that_cannot_be_names_class_and_clip(tmp_path):
+    clips = write_corpus(tmp_path / "corpus")
+    write_split(tmp_path / "split.json")
+    kept = [clip for clip in clips if clip.label != "angry" or clip.speaker_id not in SPEAKERS[1:3]]
+    kept[0] = dataclasses.replace(kept[0], valence=None)
+    save_clips(kept, tmp_path / "corpus")
+    corpus = CorpusConfig(tmp_path / "corpus", LABELS, audio="none")
+    said = "class angry has 3 samples and 5 neighbours are asked for; expected at least 6 samples, so take random_over"
+    with pytest.raises(BalancingError, match=said):
+        EmotionDataModule(corpus, tmp_path / "split.json", balancing="smote")
+    said = f"the values of clip {kept[0].clip_id} are not finite; complete its features, valence and arousal, or take"
+    with pytest.raises(BalancingError, match=said):
+        EmotionDataModule(corpus, tmp_path / "split.json", balancing="perceptual_borderline")
 
 
 def test_smote_of_pictures_is_refused(raw):

@@ -49,6 +49,11 @@ def test_the_bootstrap_draws_speakers_and_all_runs_together():
     assert speaker_bootstrap_interval(np.array([[right, wrong]]), 200, 0) == (0.0, 1.0)
 
 
+def test_one_speaker_gives_no_interval():
+    assert ModelResult("a", [cell("a", "late", ["s"] * 4, [0, 1, 0, 0])]).uar_interval is None
+    assert ModelResult("a", [cell("a", "late", ["s", "s", "t", "t"], [0, 1, 0, 0])]).uar_interval == (0.5, 1.0)
+
+
 def test_sign_flips_are_counted_exactly_for_few_speakers():
     assert sign_flip_test(np.array([1.0, 1.0, 1.0]), 0) == pytest.approx(2 / 8)
     assert sign_flip_test(np.array([1.0, -1.0]), 0) == 1.0

@@ -5,13 +5,14 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from lightning.pytorch.callbacks import LambdaCallback
-from training_fixtures import LABELS, experiment_tree, smart_turn_graph, write_corpus, write_split
+from training_fixtures import LABELS, SPEAKERS, experiment_tree, smart_turn_graph, write_corpus, write_split
 
 from emotion_training import evaluate, train
 from emotion_training.calibration import UNCALIBRATED, fit_temperature
@@ -28,6 +29,7 @@ from emotion_training.models import ModelError
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WhisperTiny
 from emotion_training.predictions import figures, predict
+from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 from emotion_training.training_module import TrainingError
 
 
@@ -84,12 +86,76 @@ def test_a_training_that_stopped_early_has_no_more_epochs_when_it_is_resumed(fol
         ({"data.fold": 1}, "last.ckpt is of fold 0 of tones, with other speakers than fold 1 of tones has now; resume"),
         ({"trainer.max_epochs": 5}, "last.ckpt began with trainer.max_epochs 3, not 5; resume with what it began with"),
         ({"model.optimiser.learning_rate": 0.1}, "began with model.optimiser.learning_rate 0.01, not 0.1"),
+        ({"trainer.accumulate_grad_batches": 4}, "began with trainer.accumulate_grad_batches 1, not 4; resume"),
+        ({"trainer.gradient_clip_val": 0.1}, "began with trainer.gradient_clip_val None, not 0.1; resume"),
+        ({"trainer.precision": "bf16-mixed"}, "began with trainer.precision None, not bf16-mixed; resume"),
     ],
 )
 def test_another_training_is_not_resumed(folder, tmp_path, changes, message):
     run(folder, tmp_path)
     with pytest.raises(CheckpointError, match=message):
         run(folder, tmp_path, changes, resume=True)
+
+
+def altered(folder, where, change):
+    """A copy of the corpus whose clips are what `change` makes of them."""
+    root = shutil.copytree(folder / "corpus", where)
+    save_clips([change(clip) for clip in PreparedCorpus(root).clips], root)
+    return str(root)
+
+
+def test_a_training_is_not_resumed_with_other_votes(folder, tmp_path):
+    run(folder, tmp_path)
+    voted = altered(folder, tmp_path / "voted", lambda clip: replace(clip, votes={clip.label: 2.0, "angry": 1.0}))
+    with pytest.raises(CheckpointError, match="last.ckpt began with other clips, or other labels or votes of them; re"):
+        run(folder, tmp_path, {"data.corpus.root": voted}, resume=True)
+
+
+def test_a_folder_with_a_training_is_not_overwritten(folder, tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(changed(experiment_tree(folder), {"trainer.max_epochs": 1})))
+    given = ["--config", str(config), "--out", str(tmp_path / "out")]
+    assert train.main(given) == 0
+    before = (tmp_path / "out" / LAST).read_bytes()
+    assert train.main(given) == 1
+    said = "out/last.ckpt is of an earlier training; go on with it by --resume, or give another --out"
+    assert said in capsys.readouterr().err and (tmp_path / "out" / LAST).read_bytes() == before
+    assert train.main([*given, "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("lacking", "modality", "fusion"),
+    [
+        ("face_features", "face", {"name": "gated"}),
+        ("audio", "voice", {"name": "gated"}),
+        ("face_features", "face", {"name": "early_features"}),
+    ],
+)
+def test_a_modality_that_no_training_clip_has_is_named(folder, tmp_path, lacking, modality, fusion):
+    root = altered(
+        folder,
+        tmp_path / "corpus",
+        lambda clip: replace(clip, **{lacking: None}) if clip.speaker_id in SPEAKERS[:3] else clip,
+    )
+    changes = {"data.corpus.root": root, "model.fusion": fusion}
+    if fusion["name"] == "early_features":
+        changes |= {"model.face_encoder": None, "model.audio_encoder": None}
+    said = f"no clip of the training part has features of the {modality}; expected one or more, so choose another fold"
+    with pytest.raises(TrainingError, match=said):
+        run(folder, tmp_path / "out", changes)
+
+
+def test_validation_counts_of_a_tie_what_every_figure_counts(folder, tmp_path):
+    def tied(clip):
+        return replace(clip, votes={"neutral": 1.0, clip.label: 1.0})
+
+    root = altered(folder, tmp_path / "corpus", tied)
+    last = {"selection.keep": "last", "selection.monitor": "validation_uar", "model.fusion": {"name": "face_only"}}
+    face = {"data.corpus.audio": "none", "model.audio_encoder": None, "data.corpus.root": root}
+    experiment = run(folder, tmp_path / "out", last | face)
+    expected = figures(predict(experiment.module.evaluated, experiment.data.validation), 1.0)["uar"]
+    assert experiment.module.history[-1]["validation_uar"] == pytest.approx(expected)
+    assert set(experiment.data.validation.labels.tolist()) == {0, 1, 2}
 
 
 def test_a_training_is_resumed_with_a_progress_bar_and_where_the_data_are_now(folder, tmp_path):
@@ -105,7 +171,17 @@ def test_a_checkpoint_is_not_tested_on_whom_it_learnt_from(folder, tmp_path):
     run(folder, tmp_path, {"data.split": str(split)})
     split.write_text(split.read_text().replace("tone-4", "x").replace("tone-0", "tone-4").replace("x", "tone-0"))
     with pytest.raises(CheckpointError, match="best.ckpt knows tone-0 from its training; expected strangers"):
-        restore_experiment(tmp_path / BEST, {})
+        restore_experiment(tmp_path / BEST, {"data.split": str(split)})
+
+
+def test_a_checkpoint_needs_its_split_file_no_more(folder, tmp_path):
+    split = tmp_path / "split.json"
+    split.write_text((folder / "split.json").read_text())
+    trained = run(folder, tmp_path, {"data.split": str(split)})
+    split.unlink()
+    restored = restore_experiment(tmp_path / BEST, {})
+    assert restored.data.split == trained.data.split
+    assert restored.configuration == trained.configuration
 
 
 def test_a_checkpoint_is_tested_on_whom_it_has_never_met(folder, tmp_path):
@@ -169,6 +245,20 @@ def test_a_loss_that_is_not_a_number_names_epoch_and_batch(folder, tmp_path):
         experiment.module.model.fusion.face_head.weight.fill_(torch.nan)
     with pytest.raises(TrainingError, match="loss is nan in epoch 1, batch 1; lower"):
         experiment.run(tmp_path)
+
+
+def test_a_validation_loss_that_is_not_a_number_ends_the_training(folder, tmp_path):
+    experiment = read_experiment(experiment_tree(folder))
+    experiment.data.validation.face.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="the validation loss is nan in epoch 1; lower"):
+        experiment.run(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"check_val_every_n_epoch": 2}, {"limit_val_batches": 0}])
+def test_an_epoch_without_validation_ends_the_training(folder, tmp_path, change):
+    changes = {f"trainer.{name}": value for name, value in change.items()}
+    with pytest.raises(TrainingError, match="epoch 1 ended without validation; expected one after every epoch"):
+        run(folder, tmp_path, changes)
 
 
 def test_a_full_disk_keeps_the_previous_checkpoint(folder, tmp_path, monkeypatch):

@@ -70,10 +70,9 @@ def _table(root: Path) -> Path:
 
 
 def _check_columns(path: Path, rows: list[Row]) -> None:
-    if not rows:
-        raise CorpusError(f"{path} has no row; expected one a clip")
     known = {*REQUIRED, *OPTIONAL, *(VOTE + label for label in KNOWN_LABELS)}
-    unknown = sorted(name for name in rows[0].cells if name not in known and not name.startswith(FEATURE))
+    named = filter(None, rows[0].cells)  # a comma at the end of the header makes a column without a name
+    unknown = sorted(name for name in named if name not in known and not name.startswith(FEATURE))
     if unknown:
         raise CorpusError(
             f"{path}:1: the columns {unknown} are unknown; expected {', '.join(REQUIRED + OPTIONAL)}, "

@@ -91,7 +91,7 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
     """The rows of a CSV or, by its suffix, Parquet file; spaces around names and cells are dropped.
 
     Raises:
-        CorpusError: no such file, not such a table, or a `required` column is missing.
+        CorpusError: no such file, not such a table, a `required` column is missing, or there is no row.
     """
     if not path.is_file():
         raise CorpusError(f"{path} does not exist; check the path")
@@ -102,6 +102,8 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
             f"{path}:1: the columns {missing} are missing; expected {', '.join(sorted(required))}, "
             f"found {', '.join(columns)}"
         )
+    if not rows:
+        raise CorpusError(f"{path} has no row; expected one or more below the header")
     return rows
 
 
