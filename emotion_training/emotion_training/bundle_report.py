@@ -7,6 +7,7 @@ from pathlib import Path
 from .config import BundleConfig
 from .figures import draw_learning_curves
 from .judgements import GAIN, LATE_FUSION, PAIRS, Measure, pair_figures
+from .metrics import coverage
 from .report_pages import Commands, Heading, Picture, Table, Text, markdown
 from .train_bundle import JudgedFold
 
@@ -60,8 +61,8 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
         Heading("Intermediate against late fusion"),
         Text(
             "UAR of the label-matched pairs of all folds, classes in equal numbers, with 95 % intervals over the "
-            "speakers. Late fusion is the product of the calibrated opinions of the same two encoders. The signs of "
-            f"the gains are flipped over the voice clips and over the {len(speakers)} speakers."
+            f"speakers{coverage(len(speakers))}. Late fusion is the product of the calibrated opinions of the same two "
+            f"encoders. The signs of the gains are flipped over the voice clips and over the {len(speakers)} speakers."
         ),
         Table(
             ["pairs", "both", "late fusion", "both minus late", "p, clips", "p, speakers", "better for"],

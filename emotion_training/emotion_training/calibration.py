@@ -56,18 +56,20 @@ def calibrate(logits: np.ndarray, labels: np.ndarray, usual: Mapping[str, float]
 
 
 def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The lowest confidence above CERTAIN_ABOVE from which on CERTAIN_ACCURACY is reached; 1 where it never is.
+    """The lowest confidence from CERTAIN_ABOVE up from which on CERTAIN_ACCURACY is reached; 1 where it never is, or
+    where fewer than FEWEST are as confident: what was not measured is not promised.
 
     probabilities: (N, C), calibrated; labels: int (N,).
     """
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     right = (probabilities.argmax(axis=1) == labels)[order]
-    reached = right.cumsum() / np.arange(1, len(right) + 1) >= CERTAIN_ACCURACY
+    confidence = confidence[order]
+    last = np.append(confidence[1:] < confidence[:-1], True)  # of equal confidences, which no threshold parts
+    accurate = right.cumsum() / np.arange(1, len(right) + 1) >= CERTAIN_ACCURACY
+    reached = accurate & last & (confidence >= CERTAIN_ABOVE)
     reached[: FEWEST - 1] = False
-    if not reached.any():
-        return NEVER_CERTAIN
-    return round(max(CERTAIN_ABOVE, float(confidence[order][np.flatnonzero(reached)[-1]])), 3)
+    return round(float(confidence[reached][-1]), 3) if reached.any() else NEVER_CERTAIN
 
 
 def _loss(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -56,6 +56,16 @@ class ClipTensors:
         names = json.dumps([self.clip_ids.tolist(), self.speaker_ids.tolist()]).encode()
         return hashlib.sha256(names + self.target.numpy().tobytes() + self.labels.numpy().tobytes()).hexdigest()[:16]
 
+    @property
+    def seen_or_heard(self) -> np.ndarray:
+        """Bool (N,): the clip has a face or a voice."""
+        there = np.zeros(len(self), bool)
+        if self.face_mask is not None:
+            there |= self.face_mask.any(dim=1).numpy()
+        if self.audio_mask is not None:
+            there |= self.audio_mask.numpy()
+        return there
+
     def of(self, indices: np.ndarray) -> "ClipTensors":
         """The clips of these indices, in that order; an index may occur more than once."""
         rows = torch.from_numpy(np.asarray(indices, np.int64))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import math
 import zlib
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from .face_images import load_images
 from .models.whisper import BLOCKS
 from .prepared_corpus import PreparedCorpus
 from .robustness import with_noise
-from .voice_functionals import FUNCTIONALS_VERSION, voice_functionals
+from .voice_functionals import FUNCTIONALS_VERSION, LEAST_SAMPLES, voice_functionals
 from .voice_states import VoiceStates
 
 SAMPLE_RATE_HZ = 16000  # of prepared sound
@@ -42,8 +43,8 @@ class CorpusConfig:
     both_modalities: leave out clips that lack one of them.
     votes: take the annotators' votes for targets where there are any.
     window_s: length of the window of samples: the loudest part of a longer voice.
-    face_bins: of `face_bin_s` each, about the middle of the clip; of each one crop is taken, as the fusion of the robot
-        sees a face in bins.
+    face_bins: of `face_bin_s` each, of which one crop is taken. As on the robot the last one ends with the window of
+        samples; or with the newest crop, where there is no such window or no crop in the bins before its end.
     face_px: side of the crops.
     views: of each voice for functionals: the voice itself, then at other speeds.
     speech_network: weights for Whisper-tiny, see `read_smart_turn`, a path or a file in `root`; the states of its first
@@ -75,12 +76,12 @@ class CorpusConfig:
 
 
 def load_corpus(config: CorpusConfig) -> ClipTensors:
-    """All clips of the corpus in the order of their ids; loaded once per process.
+    """All clips of the corpus with a face or a voice, in the order of their ids; loaded once per process.
 
     Raises:
         CorpusError: the corpus cannot be read.
-        DataError: a number of `config` out of its range, a label out of the set, features that do not fit, or no clip
-            at all.
+        DataError: a number of `config` out of its range, a label out of the set, features that do not fit, a voice too
+            short for functionals, or no clip at all.
     """
     key = json.dumps(vars(config), sort_keys=True, default=str)
     if key not in _loaded:
@@ -113,9 +114,9 @@ def _load(config: CorpusConfig) -> ClipTensors:
     if not clips:
         raise DataError(f"{config.root} has no clip for face {config.face} and audio {config.audio}; prepare it so")
     classes, target, voted = class_targets(clips, config.labels, config.votes)
-    face, face_mask = _faces(clips, prepared, config)
-    audio, audio_mask = _voices(clips, prepared, config)
-    return ClipTensors(
+    audio, audio_mask, ends_s = _voices(clips, prepared, config)
+    face, face_mask = _faces(clips, prepared, config, ends_s)
+    tensors = ClipTensors(
         np.array([clip.clip_id for clip in clips]),
         np.array([clip.speaker_id for clip in clips]),
         classes,
@@ -128,6 +129,19 @@ def _load(config: CorpusConfig) -> ClipTensors:
         perceived(clips),
         sound=config.audio == "samples",
     )
+    return _perceived(tensors, config.root)
+
+
+def _perceived(clips: ClipTensors, root: Path) -> ClipTensors:
+    """Without those that have neither a face nor a voice, and saying how many there were."""
+    there = clips.seen_or_heard
+    if there.all():
+        return clips
+    missing = f"{(~there).sum()} of {len(clips)} clips of {root} have neither a face nor a voice"
+    if not there.any():
+        raise DataError(f"{missing}; run prepare again")
+    logging.getLogger(__name__).warning("%s and are left out; run prepare again to have them", missing)
+    return clips.of(np.flatnonzero(there))
 
 
 def _wanted(clip: Clip, config: CorpusConfig) -> bool:
@@ -145,8 +159,9 @@ def _wanted(clip: Clip, config: CorpusConfig) -> bool:
 
 
 def _faces(
-    clips: Sequence[Clip], prepared: PreparedCorpus | None, config: CorpusConfig
+    clips: Sequence[Clip], prepared: PreparedCorpus | None, config: CorpusConfig, ends_s: np.ndarray
 ) -> tuple[Tensor | None, Tensor | None]:
+    """Faces and their mask; ends_s: of the windows of sound, (N,), NaN where there is none."""
     if config.face == "none":
         return None, None
     if config.face == "features":
@@ -157,52 +172,68 @@ def _faces(
     shape = (len(clips), config.face_bins, config.face_px, config.face_px, 3)
     faces, mask = np.zeros(shape, np.uint8), np.zeros(shape[:2], bool)
     for row, clip in enumerate(clips):
-        _fill_bins(faces[row], mask[row], *prepared.load_faces(clip), config.face_bin_s)
+        _fill_bins(faces[row], mask[row], *prepared.load_faces(clip), ends_s[row], config.face_bin_s)
     return torch.from_numpy(faces), torch.from_numpy(mask)
 
 
-def _fill_bins(faces: np.ndarray, mask: np.ndarray, crops: np.ndarray, times_s: np.ndarray, bin_s: float) -> None:
-    """Crops (T, S', S', 3) at their times into bins (Tf, S, S, 3) about the clip's middle: the middle one of each."""
+def _fill_bins(
+    faces: np.ndarray, mask: np.ndarray, crops: np.ndarray, times_s: np.ndarray, end_s: float, bin_s: float
+) -> None:
+    """Crops (T, S', S', 3) at their times into bins (Tf, S, S, 3) before a moment: the middle one of each.
+
+    The bins end with the newest crop where no moment is given, which is NaN, or none is in the bins before it.
+    """
     if not len(crops):
         return
     bins, size_px = faces.shape[:2]
     if crops.shape[1] % size_px:
         raise DataError(f"crops have {crops.shape[1]} px; expected a multiple of {size_px}, so run prepare so")
     step = crops.shape[1] // size_px
-    first_s = (times_s[0] + times_s[-1] - bins * bin_s) / 2.0
-    which = np.floor((times_s - first_s) / bin_s).astype(np.int64)
-    for number in range(max(0, which[0]), min(bins, which[-1] + 1)):
+    which = _bins_before(end_s, times_s, bins, bin_s)
+    if (which < 0).all():
+        which = _bins_before(times_s[-1], times_s, bins, bin_s)
+    for number in np.unique(which[which >= 0]):
         members = np.flatnonzero(which == number)
-        if not len(members):
-            continue
         crop = crops[members[len(members) // 2]].astype(np.float32)
         blocks = crop.reshape(size_px, step, size_px, step, 3)  # (S, step, S, step, 3)
         faces[number] = np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)
         mask[number] = True
 
 
+def _bins_before(end_s: float, times_s: np.ndarray, bins: int, bin_s: float) -> np.ndarray:
+    """Int (T,): the bin of each time, the newest ones in the last, as in `Person.bin`; -1 outside all of them."""
+    ages = np.floor((end_s - times_s) / bin_s + 1e-6)  # in bins; decimal times are not quite multiples of one
+    return np.where((ages >= 0) & (ages < bins), bins - 1 - ages, -1).astype(np.int64)
+
+
 def _voices(
     clips: Sequence[Clip], prepared: PreparedCorpus | None, config: CorpusConfig
-) -> tuple[Tensor | None, Tensor | None]:
+) -> tuple[Tensor | None, Tensor | None, np.ndarray]:
+    """Voices, their mask, and when the window of samples of each clip ends, (N,), NaN where there is none."""
+    ends_s = np.full(len(clips), np.nan)
     if config.audio == "none" or prepared is None:
-        return None, None
+        return None, None, ends_s
     mask = torch.tensor([clip.audio is not None for clip in clips])
     if config.audio == "functionals":
-        return _functionals(clips, prepared, config), mask
+        return _functionals(clips, prepared, config), mask, ends_s
     samples = round(config.window_s * SAMPLE_RATE_HZ)
     windows = np.zeros((1, len(clips), samples), np.float32)
     for row, clip in enumerate(clips):
-        windows[0, row] = loudest_window(_voice(clip, prepared, config.snr_db), samples)
-    return torch.from_numpy(windows), mask
+        if clip.audio is not None:
+            windows[0, row], end = loudest_window(_voice(clip, prepared, config.snr_db), samples)
+            ends_s[row] = end / SAMPLE_RATE_HZ
+    return torch.from_numpy(windows), mask, ends_s
 
 
-def loudest_window(voice: np.ndarray, samples: int) -> np.ndarray:
-    """The `samples` (N,) with the most energy; a shorter voice ends with the window, after zeros."""
+def loudest_window(voice: np.ndarray, samples: int) -> tuple[np.ndarray, int]:
+    """The `samples` (N,) with the most energy, and the sample of the voice that they end before; a shorter voice ends
+    with the window, after zeros.
+    """
     if len(voice) <= samples:
-        return np.pad(voice, (samples - len(voice), 0))
+        return np.pad(voice, (samples - len(voice), 0)), len(voice)
     energy = np.concatenate([[0.0], np.cumsum(voice.astype(np.float64) ** 2)])
     start = int(np.argmax(energy[samples:] - energy[:-samples]))
-    return voice[start : start + samples]
+    return voice[start : start + samples], start + samples
 
 
 def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: CorpusConfig) -> Tensor:
@@ -219,9 +250,16 @@ def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: Corpus
     if all(voice is None for voice in voices):
         raise DataError(f"{config.root} holds no clip with a voice; train without `audio`, or prepare clips with sound")
     clip_ids = [clip.clip_id for clip in clips]
+    speeds = SPEEDS[: config.views]
+    least = math.ceil(LEAST_SAMPLES * max(speeds)) + 1  # `at_speed` loses the last one
+    for clip_id, voice in zip(clip_ids, voices, strict=True):
+        if voice is not None and len(voice) < least:
+            raise DataError(
+                f"clip {clip_id} has a voice of {len(voice)} samples; expected {least} or more, so leave it out"
+            )
     views = [
         np.concatenate([_view(clip_ids, voices, speed, config.cache, *kind) for kind in kinds], axis=1)
-        for speed in SPEEDS[: config.views]
+        for speed in speeds
     ]
     return torch.from_numpy(np.stack(views))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -60,8 +61,8 @@ class DataShape:
 class AugmentationConfig:
     """How clips are changed in training; none of it touches validation and test.
 
-    re_pairing: share of the clips whose face is that of another clip of the same class, of any speaker, so that a model
-    sees many more pairs of a face and a voice than were recorded. face: of crops. voice: of samples.
+    re_pairing: share of the clips with a face whose face is that of another clip of the same class, of any speaker, so
+    that a model sees many more pairs of a face and a voice than were recorded. face: of crops. voice: of samples.
     """
 
     re_pairing: float = 0.0
@@ -85,6 +86,9 @@ class EmotionDataModule(lightning.LightningDataModule):
         augmentation: of the training part.
         empty_classes: whether the training and the test part may lack a class.
         workers: processes that cut batches; 0 is fastest where nothing is augmented, as the data are in memory.
+
+    Attributes:
+        seed: of balancing, order and augmentation; to be set before `train` is asked for.
     """
 
     def __init__(
@@ -113,16 +117,29 @@ class EmotionDataModule(lightning.LightningDataModule):
         self._check()
         self.validation = self.clips.of_speakers(self.fold.validation)
         self.test = self.clips.of_speakers(self.fold.test)
-        plain = self.clips.of_speakers(self.fold.train)
-        self.class_counts = plain.target.sum(dim=0)  # (C,)
-        try:
-            self.train = balanced(plain, balancing, self.fold_number)
-        except BalancingError as error:
-            raise error.named(corpus.labels, plain.clip_ids) from None
 
     @property
     def fold(self) -> Fold:
         return self.split.fold(self.fold_number)
+
+    @cached_property
+    def train(self) -> ClipTensors:
+        """The training part, with its small classes filled up by other clips in every seed and fold.
+
+        Raises:
+            DataError, BalancingError: as of `balanced`.
+        """
+        drawn = np.random.SeedSequence((self.seed, self.fold_number)).generate_state(1)
+        plain = self.clips.of_speakers(self.fold.train)
+        try:
+            return balanced(plain, self.balancing, int(drawn[0]))
+        except BalancingError as error:
+            raise error.named(self.corpus.labels, plain.clip_ids) from None
+
+    @property
+    def class_counts(self) -> Tensor:
+        """(C,), of what is trained on: a class that was filled up needs no weight as well."""
+        return self.train.target.sum(dim=0)
 
     @property
     def shape(self) -> DataShape:
@@ -212,13 +229,14 @@ class AugmentedBatches(ClipBatches):
 
     def __getitem__(self, rows: Rows) -> dict[str, Tensor]:
         batch = super().__getitem__(rows)
+        generator = torch.Generator().manual_seed(rows.seed)  # of both, or a face and its voice would change together
         if self.face:
             crops = batch["face"].flatten(0, 1).permute(0, 3, 1, 2).to(torch.float32) / 255.0  # (B * Tf, 3, S, S)
-            crops = augment_robot_faces(crops, self.face, torch.Generator().manual_seed(rows.seed))
+            crops = augment_robot_faces(crops, self.face, generator)
             crops = (255.0 * crops).round().to(torch.uint8).permute(0, 2, 3, 1)  # (B * Tf, S, S, 3)
             batch["face"] = crops.unflatten(0, batch["face"].shape[:2])
         if self.voice:
-            batch["audio"] = self.voice(batch["audio"], torch.Generator().manual_seed(rows.seed))
+            batch["audio"] = self.voice(batch["audio"], generator)
         return batch
 
 
@@ -240,6 +258,9 @@ class ShuffledBatches(Sampler):
         processes: int = 1,
     ):
         self.labels, self.re_pairing, self.seed = clips.labels, re_pairing, seed
+        self.seen = torch.ones_like(clips.labels, dtype=torch.bool)  # (N,)
+        if clips.face_mask is not None:
+            self.seen = clips.face_mask.any(dim=1)
         self.batch = min(batch, len(clips))
         self.views = 1 if clips.audio is None else len(clips.audio)
         self.epoch = epoch  # asked when an epoch begins
@@ -260,11 +281,11 @@ class ShuffledBatches(Sampler):
             yield Rows(order[part], views[part], faces[part], int(seeds[number]))
 
     def _paired(self, order: Tensor, generator: torch.Generator) -> Tensor:
-        """For each of the rows (N,) the row of its face."""
+        """For each of the rows (N,) the row of its face; a clip without one neither gives nor takes one."""
         faces = order.clone()
-        anew = torch.rand(len(order), generator=generator) < self.re_pairing
-        for label in self.labels.unique():
-            members = (self.labels == label).nonzero()[:, 0]
+        anew = (torch.rand(len(order), generator=generator) < self.re_pairing) & self.seen[order]
+        for label in self.labels[self.seen].unique():
+            members = ((self.labels == label) & self.seen).nonzero()[:, 0]
             chosen = anew & (self.labels[order] == label)
             faces[chosen] = members[torch.randint(len(members), (int(chosen.sum()),), generator=generator)]
         return faces

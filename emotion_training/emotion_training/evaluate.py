@@ -26,7 +26,7 @@ from .clip_tensors import ClipTensors, DataError
 from .command import make_out, run_command
 from .corpus_tensors import CorpusConfig, load_corpus
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
-from .metrics import bootstrap_interval, confusion_counts, unweighted_average_recall
+from .metrics import bootstrap_interval, confusion_counts, coverage, unweighted_average_recall
 from .predictions import (
     Predictions,
     calibration_of,
@@ -100,22 +100,16 @@ def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[s
         )
     corpus = CorpusConfig(root=data, speakers=tuple(sorted(present - known)), **corpus_of(bundle))
     clips = load_corpus(corpus)
-    judged = _seen_or_heard(clips)
-    tests = {state: predict_by_bundle(bundle, judged, state) for state in states_of(judged)}
+    tests = {state: predict_by_bundle(bundle, clips, state) for state in states_of(clips)}
     conditions = {STATE_NAMES[state]: _certain_figures(test) for state, test in tests.items()}
     if robustness:
         for name, changed in spoilt(corpus, clips):
-            conditions[name] = _certain_figures(predict_by_bundle(bundle, _seen_or_heard(changed)))
+            conditions[name] = _certain_figures(predict_by_bundle(bundle, changed))
     return {
         "bundle": bundle.model_id,
         "left_out": sorted(known),
         "figures": conditions[STATE_NAMES["both"]],
-    } | _of_people(tests["both"], judged, bundle.labels, conditions)
-
-
-def _seen_or_heard(clips: ClipTensors) -> ClipTensors:
-    """What has nothing to be judged by is not judged."""
-    return clips.of(np.flatnonzero(clips.face_mask.any(dim=1) | clips.audio_mask))
+    } | _of_people(tests["both"], clips, bundle.labels, conditions)
 
 
 def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, ClipTensors]]:
@@ -197,7 +191,8 @@ def interval(found: Mapping[str, Any]) -> str:
     if found["uar_interval"] is None:
         return "no interval, as there is one speaker"
     low, high = found["uar_interval"]
-    return f"95 % interval over {speakers(found)}: {low:.3f} to {high:.3f} (bootstrap)"
+    few = coverage(len(found["speakers"]))
+    return f"95 % interval over {speakers(found)}: {low:.3f} to {high:.3f} (bootstrap{few})"
 
 
 def truth(found: Mapping[str, Any]) -> str:
@@ -217,7 +212,8 @@ def _protocol(found: dict[str, Any]) -> str:
     if "bundle" in found:
         return (
             f"{people}, judged by the code of the robot and the calibration of {found['bundle']}: {result} Of each "
-            "clip the loudest window of the voice is heard, also of a quiet one, and the middle of the pictures seen. "
+            "clip the loudest window of the voice is heard, also of a quiet one, and the pictures up to its end are "
+            "seen; the newest ones where there are none. "
             "*Certain of*: the share whose confidence is not below what the bundle calls uncertain."
             f"{_left_out(found)}"
         )

@@ -135,7 +135,6 @@ class Experiment:
             TrainingError: the loss is not finite.
             CheckpointError: a checkpoint cannot be written, or read to go on from.
         """
-        self.data.seed = self.seed
         self.module.provenance = {
             "configuration": self.configuration,
             "split": _plain(asdict(self.data.split)),
@@ -250,7 +249,7 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
     configuration = yaml.safe_load(cli.parser.dump(config, skip_link_targets=True))
     configuration = {key: value for key, value in configuration.items() if key not in ("config", "out", "resume")}
     selection = SelectionConfig(**config.selection.as_dict())
-    seed = config.seed_everything
+    seed = cli.datamodule.seed = config.seed_everything
     return Experiment(cli.model, cli.datamodule, cli.trainer, selection, seed, configuration, config.out, config.resume)
 
 

@@ -13,6 +13,7 @@ from .comparison import ModelResult, PairedTest, best, chosen_in_every_fold, mod
 from .comparison_config import ComparisonConfig
 from .configuration import CONFIG_FOLDER, ConfigurationError, load_yaml
 from .figures import draw_bars, draw_confusions, draw_reliability, draw_speakers
+from .metrics import coverage
 from .report_pages import Commands, Heading, Part, Picture, Points, Table, Text, html_page, markdown
 from .splits import Split
 
@@ -148,7 +149,7 @@ def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
         "ECE",
         "calibrated ECE",
     ]
-    rows = []
+    rows, few = [], coverage(min(len(result.speakers) for result in results))
     for result in results:
         before, after = result.ece
         rows.append(
@@ -164,9 +165,9 @@ def _figures_of_merit(results: Sequence[ModelResult]) -> list[Part]:
         Table(head, rows),
         Text(
             "UAR: recall averaged over the classes, all test speakers of all folds together, mean over the seeds ± "
-            "their standard deviation. Interval: bootstrap over speakers, of that mean. Accuracy and macro-F1: mean "
-            "over folds and seeds. ECE: 15 bins, all cells together, before and after one temperature a cell, fitted "
-            "on the validation speakers."
+            f"their standard deviation. Interval: bootstrap over speakers, of that mean{few}. Accuracy and macro-F1: "
+            "mean over folds and seeds. ECE: 15 bins, all cells together, before and after one temperature a cell, "
+            "fitted on the validation speakers."
         ),
         Picture(BARS, "UAR of every model with its interval"),
     ]

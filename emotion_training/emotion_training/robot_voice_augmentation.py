@@ -55,7 +55,7 @@ class RobotVoiceAugmenter:
         The room comes first, then the noise, then the line. The generator, on the device of the windows, decides
         everything.
         """
-        options, changed = self.options, windows
+        options, changed, after = self.options, windows, heard(windows)
         for probability, change in (
             (options.reverberation_probability, self._reverberate),
             (options.background_probability, self._add_background),
@@ -64,7 +64,8 @@ class RobotVoiceAugmenter:
             chosen = draw(generator, len(windows)) < probability
             if chosen.any():
                 changed = changed.index_put((chosen,), change(changed[chosen], generator))
-        return torch.where(heard(windows), changed.clamp(-1.0, 1.0), 0.0)
+                changed = torch.where(after, changed, 0.0)
+        return changed.clamp(-1.0, 1.0)
 
     def _reverberate(self, windows: Tensor, generator: torch.Generator) -> Tensor:
         """A room as decaying noise behind the direct sound (Polack 1988), at the level that the window had."""
@@ -81,11 +82,14 @@ class RobotVoiceAugmenter:
         return wet * _length(windows) / _length(wet)
 
     def _add_background(self, windows: Tensor, generator: torch.Generator) -> Tensor:
-        """A random part of a random recording, repeated where it is too short; made noise without recordings."""
+        """A random part of a random recording, repeated where it is too short; made noise without recordings. The ratio
+        is that of what is heard, after the stream began.
+        """
         if self.recordings is None:
             noise = coloured_noise(windows.shape, generator)
         else:
             noise = torch.stack([self._recorded(windows.shape[1], generator) for _ in windows])
+        noise = noise * heard(windows)
         snr_db = uniform(self.options.background_snr_db, generator, len(windows), 1)
         return windows + noise * 10.0 ** (-snr_db / 20.0) * _length(windows) / _length(noise)
 

@@ -125,13 +125,14 @@ class EmotionModule(lightning.LightningModule):
                 self.averaged.load_state_dict(self.model.state_dict())
         options = self.regularisation
         options.check()
+        face, audio = present_rows(data.train)
         self.noise = {  # deviation by feature (F,)
-            name: share * rows.flatten(0, -2).std(dim=0)
+            name: share * rows.std(dim=0)
             for name, share, rows, features in (
-                ("face", options.face_noise, data.train.face, self.shape.face_features),
-                ("audio", options.audio_noise, data.train.audio, self.shape.audio_features),
+                ("face", options.face_noise, face, self.shape.face_features),
+                ("audio", options.audio_noise, audio, self.shape.audio_features),
             )
-            if share and features is not None
+            if share and features is not None and len(rows) > 1
         }
 
     def on_train_epoch_start(self) -> None:
@@ -271,14 +272,20 @@ def _require_finite(loss: Tensor, name: str, where: str) -> None:
         )
 
 
+def present_rows(clips: ClipTensors) -> tuple[Tensor | None, Tensor | None]:
+    """Faces (N', ...) and all views of voices (V * N'', ...) of the clips that have them."""
+    face = None if clips.face is None else clips.face[clips.face_mask.any(dim=1)]
+    audio = None if clips.audio is None else clips.audio[:, clips.audio_mask].flatten(0, 1)
+    return face, audio
+
+
 def fit_statistics(model: AudioVisualModel, clips: ClipTensors) -> None:
     """Gives the clip-level features of the training data to the layers that standardise them.
 
     Raises:
         TrainingError: no clip has a modality that the model has a layer for.
     """
-    face = None if clips.face is None else clips.face[clips.face_mask.any(dim=1)]
-    audio = None if clips.audio is None else clips.audio[:, clips.audio_mask].flatten(0, 1)  # (V * N, Fa)
+    face, audio = present_rows(clips)
     layers = (
         (getattr(model.face_encoder, "standardise", None), face, "face"),
         (getattr(model.audio_encoder, "standardise", None), audio, "voice"),

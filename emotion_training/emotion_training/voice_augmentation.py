@@ -11,6 +11,7 @@ from .speech_clips import SpeechClip
 
 INT16_SCALE = 1.0 / 32768.0
 TRAILING_SHARE = 0.1  # of the window, after the end of the voice
+BABBLING = 3  # other windows that are heard at once, where a batch has so many
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def cut_window(samples: np.ndarray, end: int, window_samples: int) -> np.ndarray
 
 
 def augment_windows(windows: Tensor, options: VoiceAugmentation, generator: torch.Generator) -> Tensor:
-    """(B, N) -> (B, N): equaliser, coloured noise, babble of the other windows, level with clipping.
+    """(B, N) -> (B, N): equaliser, coloured noise, babble of other windows, level with clipping.
 
     Zeros before a stream began stay zeros.
     """
@@ -109,11 +110,9 @@ def augment_windows(windows: Tensor, options: VoiceAugmentation, generator: torc
     power = (voice * voice).sum(dim=1) / after.sum(dim=1).clamp(min=1)  # (B,)
     noise = coloured_noise(voice.shape, generator)
     voice = _mix(voice, power, noise, options.noise_probability, options.noise_snr_db, generator)
-    babble = (
-        windows[torch.randperm(len(windows), generator=generator, device=generator.device)]
-        + windows.roll(1, 0)
-        + windows.roll(2, 0)
-    )
+    babble = torch.zeros_like(windows)
+    for step in 1 + torch.randperm(len(windows) - 1, generator=generator, device=generator.device)[:BABBLING]:
+        babble += windows.roll(int(step), 0)
     voice = _mix(voice, power, babble, options.babble_probability, options.babble_snr_db, generator)
     level = 10.0 ** (uniform(options.level_dbfs, generator, len(voice), 1) / 20.0)
     voice = voice * level / torch.sqrt(power.unsqueeze(1) + 1e-12)

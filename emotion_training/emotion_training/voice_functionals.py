@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .voice_descriptors import Descriptors, describe
+from .voice_descriptors import HOP_SAMPLES, Descriptors, describe
 
 FUNCTIONALS_VERSION = 1  # another number makes kept ones again
 FRAME_S = 0.01
 PARTS = 8  # of the voice, for its contours
 LEAST_FRAMES = 3  # for a statistic
+LEAST_SAMPLES = HOP_SAMPLES  # of a voice: two frames, so that something can change
 FULL = ("harmonicity", "first_second")
 VOICED_ONLY = (
     *FULL,
@@ -39,7 +40,9 @@ MODULATION_HZ = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 20.0), 
 
 
 def voice_functionals(voice: np.ndarray) -> np.ndarray:
-    """A voice (N,) at 16 kHz -> finite functionals (F,); silence before and after it does not count."""
+    """A voice (N,) at 16 kHz, LEAST_SAMPLES at least -> finite functionals (F,); silence before and after it does not
+    count.
+    """
     frames = describe(voice)
     there = np.flatnonzero(frames.active)
     span = slice(there[0], there[-1] + 1)

@@ -9,10 +9,11 @@ import torch
 from emotion_training.face_augmentation import augment_faces
 from emotion_training.speech_clips import SpeechClip
 from emotion_training.tiny_bundle import tiny_config
-from emotion_training.voice_augmentation import VoiceBank, augment_windows, plain_window
+from emotion_training.voice_augmentation import VoiceBank, augment_windows, coloured_noise, plain_window
 
 FACES = tiny_config().face_training.augmentation
 VOICES = tiny_config().audio_training.augmentation
+UNCHANGED = replace(VOICES, equaliser_db=0.0, noise_probability=0.0, babble_probability=0.0)
 
 
 @pytest.fixture
@@ -37,6 +38,40 @@ def test_faces_keep_shape_and_range_and_change(generator):
     assert changed.shape == grey.shape
     assert changed.min() >= 0.0 and changed.max() <= 1.0
     assert not torch.allclose(changed, grey)
+
+
+def moved(count=200, **options):
+    """Distance from the middle and angle (-90 to 90 degrees about the horizontal axis) of a spot that was 12 pixels to
+    the right of it, and on which side it is; (B,) each.
+    """
+    still = replace(
+        FACES,
+        **dict.fromkeys(("rotation_deg", "scale", "shift", "brightness", "contrast", "gamma", "noise"), 0.0),
+        low_resolution_probability=0.0,
+        erasing_probability=0.0,
+    )
+    place = torch.arange(48) - 23.5
+    spot = torch.exp(-((place - 12.0) ** 2 + place[:, None] ** 2) / 8.0).expand(count, 1, 48, 48)
+    spots = augment_faces(spot, replace(still, **options), torch.Generator().manual_seed(0))[:, 0]  # (B, S, S)
+    x, y = ((spots * axis).sum(dim=(1, 2)) / spots.sum(dim=(1, 2)) for axis in (place, place[:, None]))
+    return torch.hypot(x, y), torch.rad2deg(torch.atan(y / x)), x.sign()
+
+
+def test_faces_are_turned_by_up_to_so_many_degrees_both_ways():
+    distance, angle_deg, _ = moved(rotation_deg=20.0)
+    assert -20.1 < angle_deg.min() < -18.0 and 18.0 < angle_deg.max() < 20.1
+    torch.testing.assert_close(distance, torch.full_like(distance, 12.0), rtol=0.01, atol=0.0)
+
+
+def test_faces_are_scaled_by_up_to_such_a_share_both_ways():
+    distance, angle_deg, _ = moved(scale=0.1)
+    assert 10.7 < distance.min() < 11.0 and 13.0 < distance.max() < 13.3
+    assert angle_deg.abs().max() < 0.1
+
+
+def test_half_of_the_faces_are_mirrored():
+    _, _, side = moved()
+    assert 80 < (side < 0.0).sum() < 120 and (side != 0.0).all()
 
 
 def test_plain_window_ends_after_the_voice_and_is_padded_on_the_left():
@@ -116,6 +151,39 @@ def test_windows_keep_their_zeros_and_their_range(generator):
     assert changed.shape == windows.shape
     assert (changed[:4, :5000] == 0).all() and (changed[:, 5000:] != 0).any(dim=1).all()
     assert changed.abs().max() <= 1.0
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 10.0])
+def test_noise_is_as_loud_as_it_is_asked_to_be_in_what_is_heard(snr_db):
+    windows = 0.05 * torch.randn(64, 4000, generator=torch.Generator().manual_seed(1))
+    windows[::2, :2000] = 0.0
+    options = replace(UNCHANGED, noise_snr_db=(snr_db, snr_db), level_dbfs=(-40.0, -40.0))
+    plain, noisy = (
+        augment_windows(windows, replace(options, noise_probability=share), torch.Generator().manual_seed(0))
+        for share in (0.0, 1.0)
+    )
+    ratio_db = 20.0 * torch.log10(plain.norm(dim=1) / (noisy - plain).norm(dim=1))  # (B,)
+    assert ratio_db[1::2].numpy() == pytest.approx(snr_db, abs=0.1)
+    assert ratio_db[::2].median() == pytest.approx(snr_db, abs=0.5)
+
+
+def test_noise_is_between_white_and_brown(generator):
+    power = torch.fft.rfft(coloured_noise(torch.Size([64, 4096]), generator)).abs().square().numpy()
+    frequency = np.arange(1, 2050)
+    slopes = np.polyfit(np.log(frequency), np.log(power.T), 1)[0]  # (B,), of the power: 0 is white, -2 is brown
+    assert -2.2 < slopes.min() < -1.8 and -0.2 < slopes.max() < 0.2
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+def test_babble_is_of_other_windows_alone(batch, generator):
+    time = torch.arange(1600) * 2.0 * torch.pi / 1600
+    windows = 0.1 * torch.sin(torch.outer(torch.arange(5.0, 5.0 + batch), time))  # at right angles to each other
+    options = replace(UNCHANGED, babble_probability=1.0, babble_snr_db=(0.0, 0.0), level_dbfs=(-30.0, -30.0))
+    changed = augment_windows(windows, options, generator)
+    parts = changed @ windows.T / windows.square().sum(dim=1)  # (B, B), how much of each is heard in each
+    level = 10.0 ** (-30.0 / 20.0) / windows.square().mean(dim=1).sqrt()
+    torch.testing.assert_close(parts.diagonal(), level, rtol=1e-3, atol=0.0)
+    assert ((parts > 0.01).sum(dim=1) == 1 + min(3, batch - 1)).all()
 
 
 def test_silent_windows_stay_finite(generator):

@@ -77,6 +77,11 @@ def test_the_border_is_where_emotions_meet(perceived):
     assert valence[sad].mean() > valence[LABELS == 2].mean()
 
 
+def test_emotions_may_meet_along_arousal_alone():
+    border = perceptual_border(np.repeat([0, 1], 10), np.zeros(20), np.arange(20.0), border_neighbours=5)
+    assert np.flatnonzero(border).tolist() == [9, 10]  # of whose six nearest, with ties, three are others
+
+
 def test_a_sample_amidst_others_is_no_border_and_ties_have_no_order():
     labels = np.array([0] * 6 + [1] * 6)
     valence = np.array([0.0] * 6 + [1.0] * 5 + [0.0])  # the last one is a slip among the zeros
@@ -124,6 +129,16 @@ def lies_between(sample, starts, members, neighbours):
     return False
 
 
+def test_what_is_made_lies_anywhere_on_the_way_to_any_neighbour():
+    embeddings = np.concatenate([np.full((200, 3), 9.0), np.zeros((1, 3)), np.eye(3)])
+    votes = np.repeat(np.eye(2), [200, 4], axis=0)
+    votes[200] = 0.5  # the only border: what is made starts from it
+    made = vote_borderline_smote(embeddings, np.repeat([0, 1], [200, 4]), votes, seed=0, neighbours=3)
+    way = made.embeddings.sum(axis=1)  # (196,), from 0 to 1
+    assert np.histogram(way, bins=4, range=(0.0, 1.0))[0].min() > 196 / 8
+    assert np.bincount(made.embeddings.argmax(axis=1)).min() > 196 / 6
+
+
 def test_doubles_of_a_sample_do_not_take_its_place():
     embeddings = np.concatenate([np.zeros((9, 2)), np.ones((4, 2))])
     labels = np.repeat([0, 1], [9, 4])
@@ -138,6 +153,11 @@ def test_the_border_of_votes_is_disagreement(votes):
         members = label == LABELS
         assert shares[members & border].max(axis=1).mean() < shares[members & ~border].max(axis=1).mean()
     assert not border[shares.max(axis=1) == 1.0].any()
+
+
+def test_the_border_of_votes_is_the_asked_share():
+    votes = np.stack([np.full(11, 10.0), np.arange(11.0)], axis=1)  # ever more disagreement
+    assert np.flatnonzero(vote_border(np.zeros(11, np.int64), votes, border_share=0.2)).tolist() == [8, 9, 10]
 
 
 def test_vote_borderline_copies_and_makes_from_the_disputed(votes, embeddings):

@@ -1,11 +1,14 @@
 """The log-mel layer against a plain computation, and at the levels and paddings that robots send."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from scipy.signal import stft
 
 from emotion_training.models.log_mel import DYNAMIC_RANGE, FFT_SAMPLES, LogMel, hz_to_mel, mel_filters, mel_to_hz
+from emotion_training.models.whisper_log_mel import WhisperLogMel
 
 RATE_HZ, MELS, FRAME, HOP = 16000, 64, 400, 160
 
@@ -62,3 +65,22 @@ def test_zeros_before_the_stream_began_do_not_change_the_rest(layer):
 
 def test_digital_silence_is_finite(layer):
     assert torch.isfinite(layer(torch.zeros(2, 48000))).all()
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("network", [LogMel(RATE_HZ, MELS), WhisperLogMel(16)])
+def test_a_loud_voice_has_the_same_spectrogram_in_mixed_precision(network, precision):
+    samples = voice_like(seconds=1.0)
+    samples = torch.from_numpy(samples / np.abs(samples).max())[None]
+    with torch.autocast("cpu", precision):
+        mixed = network(samples)
+    assert torch.equal(mixed, network(samples))
+
+
+@pytest.mark.parametrize("network", [LogMel(RATE_HZ, MELS), WhisperLogMel(16)])
+def test_a_network_in_half_precision_hears_a_burst_after_silence(network):
+    samples = torch.zeros(1, RATE_HZ)
+    samples[:, -800:] = torch.from_numpy(voice_like(seconds=0.05)) / 0.5
+    halved = copy.deepcopy(network).half()(samples.half())
+    assert halved.dtype == torch.float16
+    np.testing.assert_allclose(halved.float().numpy(), network(samples).numpy(), atol=0.2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from emotion_training.calibration import CERTAIN_ACCURACY, FEWEST, calibrate, fit_temperature, uncertain_below
 from emotion_training.metrics import (
@@ -30,6 +31,13 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     assert expected_calibration_error(labels, probabilities) == pytest.approx(0.3)
 
 
+def test_calibration_error_is_weighted_over_fifteen_bins():
+    confidence, right = np.array([0.51, 0.55, 0.95, 0.95]), np.array([True, False, True, True])
+    probabilities = np.stack([confidence, 1.0 - confidence], axis=1)
+    error = expected_calibration_error(np.where(right, 0, 1), probabilities)
+    assert error == pytest.approx((0.49 + 0.55 + 2 * 0.05) / 4)
+
+
 def test_temperature_of_overconfident_logits_is_found_again():
     rng = np.random.default_rng(0)
     logits = rng.normal(0.0, 2.0, (4000, 7))
@@ -41,6 +49,17 @@ def test_intervals_draw_whole_groups():
     groups = np.array(["a", "a", "a", "b"])
     labels, predicted = np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1])
     assert bootstrap_interval(accuracy, labels, predicted, groups, 500, 0) == (0.0, 1.0)
+
+
+def test_an_interval_leaves_out_a_fortieth_at_either_side():
+    labels, predicted = np.zeros(40, np.int64), np.arange(40) % 2
+    interval = bootstrap_interval(accuracy, labels, predicted, np.arange(40), 2000, 0)
+    assert interval == tuple(binom.ppf([0.025, 0.975], 40, 0.5) / 40)
+
+
+def test_a_difference_is_ours_minus_theirs():
+    labels, wrong = np.zeros(4, np.int64), np.ones(4, np.int64)
+    assert paired_bootstrap_difference(accuracy, labels, labels, wrong, np.arange(4), 50, 0) == (1.0, 1.0)
 
 
 def test_the_interval_of_a_difference_with_itself_is_zero():
@@ -65,9 +84,27 @@ def test_without_enough_that_is_right_everything_is_uncertain():
     assert uncertain_below(probabilities, np.ones(100, np.int64)) == 1.0
 
 
+def probabilities_of(confidence):
+    """(N, 3) with class 0 foremost; confidence: above 1/3, (N,)."""
+    rest = (1.0 - confidence) / 2.0
+    return np.stack([confidence, rest, rest], axis=1)
+
+
 def test_what_is_more_likely_wrong_than_right_is_uncertain():
-    probabilities = np.tile([0.4, 0.3, 0.3], (100, 1))
-    assert uncertain_below(probabilities, np.zeros(100, np.int64)) == 0.5
+    confidence = np.repeat([0.6, 0.4], [60, 100])
+    assert uncertain_below(probabilities_of(confidence), np.zeros(160, np.int64)) == 0.6
+
+
+def test_what_is_right_below_a_half_makes_nothing_above_it_certain():
+    confidence = np.repeat([0.6, 0.4], [60, 300])
+    labels = np.repeat([1, 0], [60, 300])  # the confident ones are all wrong
+    assert uncertain_below(probabilities_of(confidence), labels) == 1.0
+    assert uncertain_below(probabilities_of(confidence[60:]), labels[60:]) == 1.0  # nothing above was measured
+
+
+def test_equal_confidences_are_certain_together_or_not_at_all():
+    confidence, labels = np.full(100, 0.9), np.repeat([0, 1], [60, 40])
+    assert uncertain_below(probabilities_of(confidence), labels) == 1.0
 
 
 def test_too_few_clips_to_measure_leave_the_usual_calibration():

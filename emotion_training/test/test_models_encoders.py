@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from emotion_training.export import GraphSpec, export_graph
-from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt, drop_branch
+from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt, TokenAttention, drop_branch
 from emotion_training.models.imagenet_weights import load_imagenet_convnext
 from emotion_training.models.registry import audio_encoders, face_encoders, feature_encoders
 from emotion_training.models.start_weights import WeightsError
@@ -144,6 +144,16 @@ def test_emonext_tiny_trains_a_step_and_exports(tmp_path):
     optimizer.step()
     spec = GraphSpec("face.onnx", model.eval(), ("face",), ("embedding",), ((faces(1),), (faces(3),)))
     export_graph(spec, tmp_path / spec.file)
+
+
+def test_token_attention_has_a_shortcut_and_tells_the_mean_squared_deviation_of_its_weights():
+    torch.manual_seed(0)
+    attention, tokens = TokenAttention(16), torch.randn(3, 9, 16)
+    attended, regularisation = attention(tokens)
+    normed = attention.norm(tokens)
+    weights = torch.softmax(attention.query(normed) @ attention.key(normed).transpose(1, 2) / 4.0, dim=2)
+    torch.testing.assert_close(attended, normed + weights @ attention.value(normed))
+    torch.testing.assert_close(regularisation, weights.var(dim=(1, 2), correction=0))
 
 
 def test_attention_regularisation_is_of_each_sample_alone():

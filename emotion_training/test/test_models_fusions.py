@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from emotion_training.export import GraphSpec, export_graph
+from emotion_training.models.attention import MultiHeadAttention
+from emotion_training.models.bottleneck_fusion import BottleneckLayer
+from emotion_training.models.film_fusion import Modulation
 from emotion_training.models.modality_dropout import modality_dropout
 from emotion_training.models.registry import fusions, joint_models
 
@@ -153,6 +156,40 @@ def test_late_rules_are_the_mean_and_the_product_of_the_heads():
         np.testing.assert_allclose(got[1].detach(), face[1].detach(), atol=1e-5)
         np.testing.assert_allclose(got[2].detach(), audio[2].detach(), atol=1e-5)
         np.testing.assert_allclose(got[4].detach(), np.full(CLASSES, 1 / CLASSES), atol=1e-5)
+
+
+def test_attention_is_that_of_torch():
+    torch.manual_seed(0)
+    ours, theirs = MultiHeadAttention(8, heads=2), torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    for kind in ("weight", "bias"):
+        parts = [getattr(layer, kind) for layer in (ours.query, ours.key_value)]
+        getattr(theirs, f"in_proj_{kind}").data = torch.cat(parts)
+        getattr(theirs.out_proj, kind).data = getattr(ours.out, kind)
+    tokens, context, mask = torch.randn(3, 4, 8), torch.randn(3, 5, 8), torch.ones(3, 5, dtype=torch.bool)
+    mask[0, 1:3] = False
+    expected, _ = theirs(tokens, context, context, key_padding_mask=~mask)
+    torch.testing.assert_close(ours(tokens, context, mask), expected)
+
+
+def test_film_without_scale_or_shift_or_without_a_condition_changes_nothing():
+    torch.manual_seed(0)
+    modulation, tokens, condition = Modulation(4, 3), torch.rand(2, 5, 4), torch.randn(2, 3)
+    assert torch.equal(modulation(tokens, condition, torch.zeros(2, dtype=torch.bool)), tokens)
+    torch.nn.init.zeros_(modulation.scale_shift.weight)
+    torch.nn.init.zeros_(modulation.scale_shift.bias)
+    assert torch.equal(modulation(tokens, condition, torch.ones(2, dtype=torch.bool)), tokens)
+
+
+def test_a_bottleneck_is_what_the_modalities_that_are_there_make_of_it():
+    torch.manual_seed(0)
+    layer = BottleneckLayer(8, heads=2, dropout=0.0).eval()
+    face, audio, bottleneck = torch.randn(3, 4, 8), torch.randn(3, 5, 8), torch.randn(3, 2, 8)
+    shares = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    masks = torch.ones(3, 4, dtype=torch.bool), torch.ones(3, 5, dtype=torch.bool)
+    *_, found = layer(face, masks[0], audio, masks[1], bottleneck, shares)
+    of_face = layer.face(torch.cat([face, bottleneck], dim=1))[:, 4:]
+    of_audio = layer.audio(torch.cat([audio, bottleneck], dim=1))[:, 5:]
+    torch.testing.assert_close(found, torch.stack([of_face[0], of_audio[1], (of_face[2] + of_audio[2]) / 2.0]))
 
 
 def test_a_single_token_is_never_scaled_by_intermediate_attention():

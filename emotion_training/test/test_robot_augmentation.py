@@ -89,6 +89,27 @@ def test_a_turned_face_is_narrower_and_a_tilted_one_only_turns_in_the_picture():
     assert tilted[1, 1] - tilted[1, 0] == pytest.approx(47.0 * 0.5, rel=1e-3)
 
 
+def spot_after(**options):
+    """Where a spot is seen that was 12 pixels to the right of the middle of 200 faces, x and y (B,)."""
+    place = torch.arange(48) - 23.5
+    spot = torch.exp(-((place - 12.0) ** 2 + place[:, None] ** 2) / 8.0).expand(200, 3, 48, 48)
+    options = RobotFaceAugmentation(**{**NO_FACE, "pose_probability": 1.0, **options})
+    spots = augment_robot_faces(spot, options, generator())[:, 0]  # (B, S, S)
+    return tuple((spots * axis).sum(dim=(1, 2)) / spots.sum(dim=(1, 2)) for axis in (place, place[:, None]))
+
+
+def test_faces_are_tilted_by_up_to_so_many_degrees_both_ways():
+    x, y = spot_after(turn_deg=0.0, tilt_deg=30.0)
+    angle_deg = torch.rad2deg(torch.atan2(y, x))
+    assert -30.1 < angle_deg.min() < -28.0 and 28.0 < angle_deg.max() < 30.1
+
+
+def test_faces_are_turned_by_up_to_so_many_degrees():
+    x, _ = spot_after(turn_deg=30.0, tilt_deg=0.0)
+    shortest = 12.0 * np.cos(np.deg2rad(30.0))  # about, for one side of a turned face is nearer
+    assert 0.93 * shortest < x.min() < 1.05 * shortest and x.max() < 1.05 * 12.0
+
+
 @pytest.mark.parametrize("name", VOICE_PROBABILITIES)
 def test_each_change_of_voices_keeps_shape_range_and_the_silence_before(name, voices):
     changed = robot_voices(voices, **{name: 1.0})
@@ -156,11 +177,32 @@ def test_a_room_falls_silent_by_its_reverberation_time():
     assert not (after[3200:] > 1e-6).any()
 
 
-def test_the_background_is_as_loud_as_it_is_asked_to_be(voices):
-    changed = robot_voices(0.1 * voices, background_probability=1.0, background_snr_db=(20.0, 20.0))
-    noise = (changed - 0.1 * voices)[:, 3000:]
-    share = noise.norm(dim=1) / (0.1 * voices).norm(dim=1)
-    torch.testing.assert_close(share, torch.full((4,), 0.1), rtol=0.3, atol=0.0)
+def test_a_room_decays_by_60_db_in_its_reverberation_time():
+    claps = torch.zeros(64, 12000)
+    claps[:, 1000] = 0.5
+    changed = robot_voices(claps, reverberation_probability=1.0, reverberation_s=(0.5, 0.5))
+    power = changed[:, 1001:8201].square().mean(dim=0).reshape(9, 800).mean(dim=1)  # by 50 ms
+    slope_db_per_s = np.polyfit(0.05 * np.arange(9), 10.0 * np.log10(power.numpy()), 1)[0]
+    assert slope_db_per_s == pytest.approx(-60.0 / 0.5, rel=0.02)
+
+
+def test_a_room_is_as_loud_beside_the_direct_sound_as_it_is_asked_to_be():
+    claps = torch.zeros(4, 8000)
+    claps[:, 1000] = 0.5
+    options = {"reverberation_s": (0.2, 0.2), "direct_to_reverberant_db": (6.0, 6.0)}
+    changed = robot_voices(claps, reverberation_probability=1.0, **options)
+    ratio_db = 20.0 * torch.log10(changed[:, 1000] / changed[:, 1001:].norm(dim=1))
+    torch.testing.assert_close(ratio_db, torch.full((4,), 6.0), rtol=0.0, atol=0.01)
+
+
+@pytest.mark.parametrize("reverberation", [0.0, 1.0])
+def test_the_background_is_as_loud_as_it_is_asked_to_be_in_what_is_heard(reverberation, voices):
+    voices[:2, :12000] = 0.0
+    quiet = robot_voices(0.1 * voices, reverberation_probability=reverberation)
+    options = {"background_probability": 1.0, "background_snr_db": (20.0, 20.0)}
+    changed = robot_voices(0.1 * voices, reverberation_probability=reverberation, **options)
+    share = (changed - quiet).norm(dim=1) / quiet.norm(dim=1)
+    torch.testing.assert_close(share, torch.full((4,), 0.1), rtol=0.01, atol=0.0)
 
 
 def test_background_comes_from_recordings_where_there_are_some(voices, tmp_path):

@@ -19,9 +19,11 @@ from training_fixtures import (
     write_split,
 )
 
+from emotion_perception.core.person import FaceSample, Person
+from emotion_perception.core.probability_smoothing import ProbabilitySmoother
 from emotion_training.balancing import BalancingError
 from emotion_training.clip import Clip
-from emotion_training.clip_tensors import DataError, class_targets, feature_rows
+from emotion_training.clip_tensors import DataError, Rows, class_targets, feature_rows
 from emotion_training.configuration import changed
 from emotion_training.corpus_tensors import CorpusConfig, load_corpus, loudest_window
 from emotion_training.data_module import (
@@ -182,13 +184,87 @@ def test_tensors_have_the_shapes_that_models_take(features, raw):
     assert raw.face.shape == (54, 2, 48, 48, 3)
     assert raw.face.dtype == torch.uint8
     assert raw.audio.shape == (1, 54, 3200)
-    assert raw.face_mask.all()
+    assert raw.face_mask[:, -1].all()
 
 
 def test_a_window_is_the_loudest_part_and_a_short_voice_ends_it():
     voice = np.concatenate([np.zeros(50), np.ones(20), np.zeros(30)]).astype(np.float32)
-    assert loudest_window(voice, 20).sum() == 20
-    assert np.array_equal(loudest_window(np.ones(2, np.float32), 4), [0, 0, 1, 1])
+    window, end = loudest_window(voice, 20)
+    assert (window.sum(), end) == (20, 70)
+    window, end = loudest_window(np.ones(2, np.float32), 4)
+    assert (window.tolist(), end) == ([0, 0, 1, 1], 2)
+
+
+def seen_in(folder, times_s, loud_s=None, bin_s=0.25):
+    """Greys and mask of the eight bins of a clip of ten seconds, whose crops are grey by number; loud_s: from when to
+    when its voice is loud, None without a voice.
+    """
+    first, *_ = write_corpus(folder, clips_per_class=1)
+    crops = np.broadcast_to(np.arange(len(times_s), dtype=np.uint8)[:, None, None, None], (len(times_s), 48, 48, 3))
+    voice = np.ones(160000, np.int16)
+    if loud_s:
+        voice[round(16000 * loud_s[0]) : round(16000 * loud_s[1])] = 9000
+    np.savez(first.video, audio=voice, faces=crops, times_s=np.asarray(times_s))
+    save_clips([first if loud_s else dataclasses.replace(first, audio=None)], folder)
+    clips = load_corpus(CorpusConfig(folder, LABELS, face="crops", audio="samples", window_s=2.0, face_bin_s=bin_s))
+    return clips.face[0, :, 0, 0, 0].tolist(), clips.face_mask[0].tolist()
+
+
+def test_a_face_at_both_ends_of_a_clip_but_not_in_its_middle_is_seen(tmp_path):
+    greys, mask = seen_in(tmp_path, [*np.arange(10) / 10, *(9 + np.arange(10) / 10)])
+    assert mask == 4 * [False] + 4 * [True]
+    assert greys[4:] == [11, 13, 16, 18]
+
+
+def test_faces_are_of_the_moment_that_is_heard(tmp_path):
+    greys, mask = seen_in(tmp_path, np.arange(100) / 10, loud_s=(7.0, 9.0))
+    assert all(mask)
+    assert all(7.0 < grey / 10 <= 9.0 for grey in greys)
+
+
+def test_a_clip_without_a_face_where_it_is_loud_keeps_its_newest_faces(tmp_path):
+    greys, mask = seen_in(tmp_path, [0.0, 0.5, 9.0, 9.5], loud_s=(4.0, 6.0))
+    assert (greys[5], greys[7], mask) == (2, 3, 5 * [False] + [True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("times_s", "bin_s"), [([3.9, 4.0, 4.26, 5.2, 5.5, 5.75, 5.99, 6.0, 6.1], 0.25), ([4.8, 5.2, 5.6, 6.1], 0.2)]
+)
+def test_bins_are_those_of_the_robot(tmp_path, times_s, bin_s):
+    _, mask = seen_in(tmp_path, times_s, loud_s=(4.0, 6.0), bin_s=bin_s)
+    person, expected = Person(ProbabilitySmoother(1.0)), np.zeros(8, bool)
+    for time_s in times_s[:-1]:  # the robot has not yet seen the last one
+        person.see(round(1e9 * time_s), np.ones(1, np.float32), FaceSample("a", None, 1.0, 0.0, 0.0))
+    now_ns, window_ns = 6_000_000_000, round(8e9 * bin_s)
+    person.forget(now_ns - window_ns)
+    person.bin(now_ns, window_ns, np.zeros((8, 1), np.float32), expected)
+    assert mask == expected.tolist()
+
+
+def test_clips_with_neither_face_nor_voice_are_left_out_and_counted(tmp_path, caplog):
+    first, *others = write_corpus(tmp_path, clips_per_class=1)
+    np.savez(first.video, faces=np.zeros((0, 48, 48, 3), np.uint8), times_s=np.zeros(0))
+    empty = dataclasses.replace(first, audio=None)
+    save_clips([empty, *others], tmp_path)
+    clips = load_corpus(CorpusConfig(tmp_path, LABELS, face="crops", audio="samples"))
+    assert first.clip_id not in clips.clip_ids and len(clips) == len(others)
+    assert f"1 of 18 clips of {tmp_path} have neither a face nor a voice and are left out" in caplog.text
+    save_clips([empty], tmp_path)
+    with pytest.raises(DataError, match="1 of 1 clips of .* have neither a face nor a voice; run prepare again"):
+        load_corpus(CorpusConfig(tmp_path, LABELS, face="crops", audio="samples", window_s=1.0))
+
+
+@pytest.mark.parametrize(("samples", "views"), [(160, 1), (161, 1), (170, 3), (171, 3)])
+def test_a_voice_too_short_for_functionals_names_its_clip(tmp_path, samples, views):
+    first, *_ = write_corpus(tmp_path, clips_per_class=1)
+    np.savez(first.audio, audio=np.arange(samples, dtype=np.int16))
+    save_clips([first], tmp_path)
+    config = CorpusConfig(tmp_path, LABELS, face="none", views=views)
+    if samples % 10:
+        assert load_corpus(config).audio.isfinite().all()
+    else:
+        with pytest.raises(DataError, match=f"clip {first.clip_id} has a voice of {samples} samples; expected 1"):
+            load_corpus(config)
 
 
 def test_an_epoch_shows_every_clip_once_and_depends_on_seed_and_epoch(features):
@@ -211,6 +287,17 @@ def test_re_pairing_takes_another_face_of_the_same_class(features):
     assert torch.equal(features.labels[clips], features.labels[faces])
     assert (clips != faces).float().mean() > 0.5
     assert all(torch.equal(batch.clips, batch.faces) for batch in epoch_of(features))
+
+
+def test_re_pairing_is_among_the_clips_that_have_a_face(features):
+    mask = features.face_mask.clone()
+    mask[::2] = False
+    mask[features.labels == 0] = False  # a class without a face
+    clips = dataclasses.replace(features, face_mask=mask)
+    for rows in epoch_of(clips, re_pairing=1.0):
+        assert torch.equal(mask[rows.faces], mask[rows.clips])
+        unseen = ~mask[rows.clips, 0]
+        assert torch.equal(rows.faces[unseen], rows.clips[unseen])
 
 
 @pytest.mark.parametrize(
@@ -255,10 +342,10 @@ def test_a_balancing_that_cannot_be_names_class_and_clip(tmp_path):
     corpus = CorpusConfig(tmp_path / "corpus", LABELS, audio="none")
     said = "class angry has 3 samples and 5 neighbours are asked for; expected at least 6 samples, so take random_over"
     with pytest.raises(BalancingError, match=said):
-        EmotionDataModule(corpus, tmp_path / "split.json", balancing="smote")
+        _ = EmotionDataModule(corpus, tmp_path / "split.json", balancing="smote").train
     said = f"the values of clip {kept[0].clip_id} are not finite; complete its features, valence and arousal, or take"
     with pytest.raises(BalancingError, match=said):
-        EmotionDataModule(corpus, tmp_path / "split.json", balancing="perceptual_borderline")
+        _ = EmotionDataModule(corpus, tmp_path / "split.json", balancing="perceptual_borderline").train
 
 
 def test_smote_of_pictures_is_refused(raw):
@@ -280,9 +367,49 @@ def test_augmentation_follows_from_the_seed_of_the_batch(raw):
         assert first[name].dtype == raw.batch(rows)[name].dtype
 
 
+def test_which_faces_are_changed_says_nothing_of_which_voices_are(raw):
+    never = {f"{name}_probability": 0.0 for name in ("motion_blur", "defocus", "darkness", "jpeg")}
+    options = AugmentationConfig(
+        face=RobotFaceAugmentation(pose_probability=0.5, **never),
+        voice=RobotVoiceAugmentation(0.5, telephone_probability=0.0, background_probability=0.0),
+    )
+    mask = raw.face_mask[:, :1]
+    crops = torch.arange(48, dtype=torch.uint8).expand(len(raw), 1, 48, 48).unsqueeze(4).repeat(1, 1, 1, 1, 3)
+    clips = dataclasses.replace(raw, face=crops, face_mask=mask)
+    batch = AugmentedBatches(clips, options)[Rows.plain(torch.arange(len(raw)))]
+    turned = (batch["face"] != clips.face).flatten(1).any(dim=1)
+    echoing = (batch["audio"] != clips.audio[0]).any(dim=1)
+    assert 0.2 < turned.float().mean() < 0.8 and 0.2 < echoing.float().mean() < 0.8
+    assert 0.2 < (turned == echoing).float().mean() < 0.8
+
+
 def test_augmentation_of_features_is_refused(features):
     with pytest.raises(DataError, match=r"augmentation.voice changes voices, and there are none"):
         AugmentedBatches(features, AugmentationConfig(voice=RobotVoiceAugmentation()))
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """As `folder`, with a third of the happy clips."""
+    folder = tmp_path_factory.mktemp("uneven")
+    clips = write_corpus(folder / "corpus")
+    save_clips([clip for clip in clips if clip.label != "happy" or clip.clip_id.endswith("0")], folder / "corpus")
+    write_split(folder / "split.json")
+    return folder
+
+
+def test_class_counts_are_of_the_clips_that_are_trained_on(uneven):
+    corpus = CorpusConfig(uneven / "corpus", LABELS, audio="none")
+    assert EmotionDataModule(corpus, uneven / "split.json").class_counts.tolist() == [9.0, 3.0, 9.0]
+    filled = EmotionDataModule(corpus, uneven / "split.json", balancing="random_oversampling")
+    assert filled.class_counts.tolist() == [9.0, 9.0, 9.0]
+
+
+def test_balancing_draws_other_clips_with_another_seed(uneven):
+    tree = changed(experiment_tree(uneven, audio="none"), {"data.balancing": "random_oversampling"})
+    tree["model"] |= {"fusion": {"name": "face_only"}, "audio_encoder": None}
+    drawn = [tuple(read_experiment(tree | {"seed_everything": seed}).data.train.clip_ids) for seed in (0, 1, 0)]
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_a_fold_has_whole_speakers_and_every_class(folder):

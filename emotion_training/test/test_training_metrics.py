@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import wilcoxon
+from scipy.stats import binom, wilcoxon
 
 from emotion_training.comparison import ModelResult, paired_tests
+from emotion_training.evaluate import interval
 from emotion_training.metrics import (
     confusion_counts,
     holm,
@@ -54,6 +55,21 @@ def test_one_speaker_gives_no_interval():
     assert ModelResult("a", [cell("a", "late", ["s", "s", "t", "t"], [0, 1, 0, 0])]).uar_interval == (0.5, 1.0)
 
 
+def test_the_interval_over_speakers_leaves_out_a_fortieth_at_either_side():
+    counts = np.zeros((1, 40, 2, 2), np.int64)
+    counts[0, ::2, 0, 0] = counts[0, 1::2, 0, 1] = 1  # half of the speakers are right
+    assert speaker_bootstrap_interval(counts, 2000, 0) == tuple(binom.ppf([0.025, 0.975], 40, 0.5) / 40)
+
+
+def test_an_interval_over_few_speakers_says_that_it_is_too_narrow():
+    few, enough = ({"speakers": ["s"] * count, "uar_interval": [0.5, 0.75]} for count in (14, 15))
+    assert interval(few) == (
+        "95 % interval over 14 speakers: 0.500 to 0.750 (bootstrap; over fewer than 15 speakers such an interval is "
+        "narrower than 95 %)"
+    )
+    assert interval(enough) == "95 % interval over 15 speakers: 0.500 to 0.750 (bootstrap)"
+
+
 def test_sign_flips_are_counted_exactly_for_few_speakers():
     assert sign_flip_test(np.array([1.0, 1.0, 1.0]), 0) == pytest.approx(2 / 8)
     assert sign_flip_test(np.array([1.0, -1.0]), 0) == 1.0
@@ -63,6 +79,10 @@ def test_sign_flips_are_counted_exactly_for_few_speakers():
 def test_sign_flips_of_many_speakers_agree_with_wilcoxon():
     differences = np.random.default_rng(0).normal(0.3, 1.0, 60)
     assert sign_flip_test(differences, 0) == pytest.approx(wilcoxon(differences).pvalue, rel=0.5)
+
+
+def test_random_sign_flips_never_have_a_p_value_of_zero():
+    assert sign_flip_test(np.ones(40), 0, samples=1000) == pytest.approx(1 / 1001)
 
 
 def test_holm_multiplies_the_smallest_by_all_and_keeps_the_order():

@@ -261,6 +261,22 @@ def test_an_epoch_without_validation_ends_the_training(folder, tmp_path, change)
         run(folder, tmp_path, changes)
 
 
+def test_noise_is_measured_by_the_features_that_are_there(tmp_path):
+    clips = write_corpus(tmp_path / "corpus", clips_per_class=1)
+    write_split(tmp_path / "split.json")
+    hidden = [
+        replace(clip, face_features=None if number % 4 == 0 else tuple(50.0 + value for value in clip.face_features))
+        for number, clip in enumerate(clips)
+    ]
+    save_clips(hidden, tmp_path / "corpus")
+    changes = {"trainer.max_epochs": 1, "model.regularisation.face_noise": 0.5}
+    experiment = run(tmp_path, tmp_path / "out", changes)
+    train = experiment.data.train
+    assert not train.face_mask.all()
+    own = train.face[train.face_mask[:, 0]].std(dim=0)
+    torch.testing.assert_close(experiment.module.noise["face"], 0.5 * own)
+
+
 def test_a_full_disk_keeps_the_previous_checkpoint(folder, tmp_path, monkeypatch):
     saved, save = [], torch.save
 

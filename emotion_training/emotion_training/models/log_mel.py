@@ -60,10 +60,15 @@ class LogMel(nn.Module):
         return 1 + (samples - self.frame_samples) // self.hop_samples
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, N) in [-1, 1] -> (B, mels, T), natural logarithm."""
-        spectrum = nn.functional.conv1d(audio.unsqueeze(1), self.basis, stride=self.hop_samples)  # (B, 2 F, T)
+        """(B, N) in [-1, 1] -> (B, mels, T), natural logarithm; computed in float32 at any precision."""
+        with torch.autocast(audio.device.type, enabled=False):  # float16 cannot hold squares of powers
+            return self._log_mel(audio.float()).to(audio.dtype)
+
+    def _log_mel(self, audio: Tensor) -> Tensor:
+        basis, filters = self.basis.float(), self.filters.float()
+        spectrum = nn.functional.conv1d(audio.unsqueeze(1), basis, stride=self.hop_samples)  # (B, 2 F, T)
         real, imaginary = spectrum.chunk(2, dim=1)
-        mel = torch.matmul(self.filters, real * real + imaginary * imaginary)  # (B, mels, T)
+        mel = torch.matmul(filters, real * real + imaginary * imaginary)  # (B, mels, T)
         power = mel.sum(dim=1)  # (B, T)
         # Clamped, for the exporter takes the addition of so small a number for nothing, and 0 / 0 is no number.
         reference = (power * power).sum(dim=1) / power.sum(dim=1).clamp(min=SILENCE)  # (B,)

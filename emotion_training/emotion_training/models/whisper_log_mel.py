@@ -35,7 +35,13 @@ class WhisperLogMel(nn.Module):
         return -(-samples // (HOP_SAMPLES * self.token_frames)) * self.token_frames
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, N) at 16 kHz -> (B, MELS, T), decimal logarithm of the power, scaled."""
+        """(B, N) at 16 kHz -> (B, MELS, T), decimal logarithm of the power, scaled; computed in float32 at any
+        precision.
+        """
+        with torch.autocast(audio.device.type, enabled=False):  # float16 cannot hold the powers
+            return self._log_mel(audio.float()).to(audio.dtype)
+
+    def _log_mel(self, audio: Tensor) -> Tensor:
         samples = audio.shape[1]
         deviation = torch.sqrt(audio.var(dim=1, keepdim=True, correction=0) + 1e-7)
         audio = (audio - audio.mean(dim=1, keepdim=True)) / deviation
@@ -43,7 +49,7 @@ class WhisperLogMel(nn.Module):
         # A frame is the sound around its time.
         audio = nn.functional.pad(audio, (before + MIDDLE, FRAME_SAMPLES - HOP_SAMPLES - MIDDLE))
         cosine_part, sine_part = self._spectrum(_frames(audio, self.frames(samples)))  # (B, T, F)
-        mel = torch.matmul(cosine_part * cosine_part + sine_part * sine_part, self.filters)  # (B, T, MELS)
+        mel = torch.matmul(cosine_part * cosine_part + sine_part * sine_part, self.filters.float())  # (B, T, MELS)
         logarithm = torch.log10(mel.clamp(min=LEAST_POWER))
         loudest = logarithm.amax(dim=(1, 2), keepdim=True)
         return ((torch.maximum(logarithm, loudest - DYNAMIC_RANGE) + 4.0) / 4.0).transpose(1, 2)
@@ -55,7 +61,7 @@ class WhisperLogMel(nn.Module):
         """
         first, last = frames[:, :, 1:MIDDLE], frames[:, :, MIDDLE + 1 :].flip(2)
         even = torch.cat([frames[:, :, :1], first + last, frames[:, :, MIDDLE : MIDDLE + 1]], dim=2)
-        return torch.matmul(even, self.cosines), torch.matmul(first - last, self.sines)
+        return torch.matmul(even, self.cosines.float()), torch.matmul(first - last, self.sines.float())
 
 
 def _frames(audio: Tensor, count: int) -> Tensor:
