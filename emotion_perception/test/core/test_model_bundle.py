@@ -119,7 +119,7 @@ def test_description_that_breaks_the_format_is_refused_with_the_place(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "text", ["{labels: [", '{"window_s": NaN}', '{"window_s": 1e999}', "[" * 100_000, "9" * 5000], ids=range(5)
+    "text", ["{labels: [", '{"window_s": NaN}', '{"window_s": 1e999}', "[" * 100_000, "[" + "9" * 5000], ids=range(5)
 )
 def test_description_that_is_no_json_is_refused(tmp_path, text):
     (write_tiny_bundle(tmp_path) / "model.json").write_text(text)

@@ -64,7 +64,7 @@ def test_refused_transition_leaves_nothing_behind(graph, tmp_path):
     assert fusion.trigger_configure() == TransitionCallbackReturn.FAILURE, "when it had a publisher"
     assert entities(fusion) == before
 
-    graph.node.create_subscription(String, "/head/tts", print, 1)
+    graph.node.create_subscription(String, "/head/tts", lambda _: None, 1)
     ears = graph.add(AudioWindowNode, tts_status_topic="/head/tts")
     ears.trigger_configure()
     before = entities(ears)
@@ -181,7 +181,7 @@ def test_unknown_audio_type_is_refused(graph, capfd):
 
 
 def test_topic_that_the_process_has_with_another_type_is_refused_with_a_remedy(graph, capfd):
-    graph.node.create_subscription(String, "/head/sound", print, 1)
+    graph.node.create_subscription(String, "/head/sound", lambda _: None, 1)
     node = graph.add(AudioWindowNode, audio_topic="/head/sound")
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     capfd.readouterr()

@@ -131,7 +131,7 @@ def test_state_of_another_time_is_not_shown(graph, state_s, is_shown):
 
 
 def test_camera_that_the_process_has_in_another_form_is_said_and_does_not_end_it(graph):
-    graph.node.create_subscription(CompressedImage, "/emotion/camera/image", print, 1)
+    graph.node.create_subscription(CompressedImage, "/emotion/camera/image", lambda _: None, 1)
     node = graph.start(OverlayNode)
     graph.listen(Image, "/emotion/image", 1)
 
