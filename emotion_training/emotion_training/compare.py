@@ -39,7 +39,7 @@ from .prepared_corpus import PreparedCorpus
 from .report import Command, load_notes, write_report
 from .splits import Split, load_split
 
-FORMAT = 1  # of the cells; another number makes them again
+FORMAT = 2  # of the cells; another number makes them again
 LOGIT_DIGITS = 4  # kept in a cell
 GO_ON = "run the same command again to go on"
 
@@ -243,11 +243,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(given: argparse.Namespace) -> dict[str, str]:
     """The options by which this command does not run all of the comparison, as they were given."""
-    options = {name: getattr(given, name) for name in ("models", "folds", "seeds", "epochs")}
-    lists = {
-        name: value if isinstance(value, list) else [value] for name, value in options.items() if value is not None
-    }
-    return {name: shlex.join(map(str, values)) for name, values in lists.items()}
+    epochs = None if given.epochs is None else [given.epochs]
+    options = {"models": given.models, "folds": given.folds, "seeds": given.seeds, "epochs": epochs}
+    return {name: shlex.join(map(str, values)) for name, values in options.items() if values is not None}
 
 
 def compare(given: argparse.Namespace) -> str:
