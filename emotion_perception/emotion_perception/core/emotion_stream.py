@@ -169,7 +169,9 @@ class EmotionStream:
 
     def estimate(self, now_ns: int) -> list[EmotionEstimate]:
         """Fuse what is known at now_ns: one estimate a person, the one in focus first; empty when nobody is there."""
-        if self._estimated_ns is not None and now_ns < self._estimated_ns - TIME_JUMP_NS:
+        # What was forgotten just before time was set back would else be kept out until that time comes again.
+        past_ns = (self._estimated_ns, self._voice_since_ns)
+        if any(stamp_ns is not None and now_ns < stamp_ns - TIME_JUMP_NS for stamp_ns in past_ns):
             self._jump_back()
         self._estimated_ns = now_ns
         self._forget(now_ns)

@@ -51,13 +51,13 @@ class Moments:
             self._start(now_ns)  # time was set back
             arrivals = self._arrivals[source]
         was_silent = arrivals.are_silent(now_ns)
-        arrivals.see(stamp_ns)
+        is_newest = arrivals.see(stamp_ns)
         if was_silent and not arrivals.are_silent(now_ns):
             self._align(source, stamp_ns, now_ns)
-        if stamp_ns > self._next_ns:
-            self._waiting.append((stamp_ns, use))
-        else:
+        if stamp_ns <= self._next_ns:
             use()
+        elif is_newest:  # while a clock stands still, as of a simulation that pauses, others would come without end
+            self._waiting.append((stamp_ns, use))
 
     def due(self, now_ns: int) -> Iterator[int]:
         """Give the moments that are to be judged now, each before the samples that follow it are used."""
@@ -67,15 +67,16 @@ class Moments:
         elif behind_ns > SILENCE_NS:  # to the newest one; where they are rare, that may be too long ago, too
             self._go_on_to(max(now_ns - behind_ns % self._period_ns, now_ns - SILENCE_NS))
         while self._is_due(self._next_ns, now_ns):
-            yield self._next_ns
-            earliest_ns = self._next_ns + self._period_ns // 2  # a period later, but where the lead has just changed
-            self._go_on_to(earliest_ns + (self._lead_ns - earliest_ns) % self._period_ns)
+            self._judged_ns = self._next_ns
+            yield self._judged_ns
+            self._go_on_to(self._following_ns())
 
     def _start(self, moment_ns: int) -> None:
         """Know of no samples; until some come, any next moment will do."""
         self._arrivals = {source: _Arrivals() for source in Source}
         self._waiting: list[tuple[int, Callable[[], None]]] = []  # stamps and what to do, in order of arrival
         self._next_ns = self._lead_ns = moment_ns  # the moments are whole periods from the lead
+        self._judged_ns = 0  # the last moment that was given
 
     def _align(self, source: Source, stamp_ns: int, now_ns: int) -> None:
         """Let the moments follow a source that begins, unless they follow a better one."""
@@ -84,9 +85,16 @@ class Moments:
             for other in others:
                 other.expected_ns = stamp_ns
             self._lead_ns = stamp_ns + MARGIN_NS
-            self._go_on_to(self._lead_ns)
+            # Where samples are so late that they are silent again and again, no moment is judged a second time.
+            is_prompt = self._lead_ns > self._judged_ns - self._patience_ns
+            self._go_on_to(self._lead_ns if is_prompt else self._following_ns())
         elif source is Source.AUDIO:
             self._lead_ns = stamp_ns + MARGIN_NS
+
+    def _following_ns(self) -> int:
+        """The moment after the one judged last: a period later, but where the lead has just changed."""
+        earliest_ns = self._judged_ns + self._period_ns // 2
+        return earliest_ns + (self._lead_ns - earliest_ns) % self._period_ns
 
     def _go_on_to(self, moment_ns: int) -> None:
         """Use what waited and belongs to this moment."""
@@ -110,10 +118,15 @@ class _Arrivals:
         self.expected_ns: int | None = None  # when the other source began while this one was silent
         self._intervals_ns: deque[int] = deque(maxlen=INTERVALS)
 
-    def see(self, stamp_ns: int) -> None:
-        if self.newest_ns is not None:
-            self._intervals_ns.append(max(stamp_ns - self.newest_ns, 0))
-        self.newest_ns = stamp_ns
+    def see(self, stamp_ns: int) -> bool:
+        """Take a sample's stamp, and say whether it is the newest so far."""
+        if self.newest_ns is None:
+            self.newest_ns = stamp_ns
+            return True
+        self._intervals_ns.append(max(stamp_ns - self.newest_ns, 0))
+        is_newest = stamp_ns > self.newest_ns
+        self.newest_ns = max(stamp_ns, self.newest_ns)
+        return is_newest
 
     def are_silent(self, now_ns: int) -> bool:
         return not _is_present(self.newest_ns, now_ns)

@@ -93,7 +93,8 @@ class HriFacesNode(PerceptionNode):
         try:
             crop = rgb_to_image(image_to_rgb(image), image.header)
         except ImageError as error:
-            self._arrivals.refuse(f"{self._topic}/{face_id}/cropped: {error}")
+            # In quotes, as the next face's is the same complaint, which the log need not hear again.
+            self._arrivals.refuse(f"'{self._topic}/{face_id}/cropped': {error}")
             return
         if image.header.stamp != self._header.stamp:
             self._publish()

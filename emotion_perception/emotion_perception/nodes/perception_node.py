@@ -140,8 +140,13 @@ class PerceptionNode(LifecycleNode):
         self.destroy_subscription(subscription)
 
     def add_timer(self, period_s: float, callback: Callable[[], None]) -> None:
-        """Create a timer that lives until deactivation and follows the node's clock."""
-        self._added_timers.append(self.create_timer(period_s, callback))
+        """Create a timer that lives until deactivation and follows a simulated clock where there is one.
+
+        Not the system's: set back by an hour, it would stop the timer for an hour.
+        """
+        is_simulated = self.get_parameter("use_sim_time").value
+        clock = self.get_clock() if is_simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        self._added_timers.append(self.create_timer(period_s, callback, clock=clock))
 
     def wait_before_start(self, stop: threading.Event) -> None:
         """Wait for what an activation that nobody asks for by hand should wait for, at most until `stop` is set."""

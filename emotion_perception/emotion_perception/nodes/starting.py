@@ -33,7 +33,7 @@ def bring_to_active(nodes: Sequence[PerceptionNode], stop: threading.Event) -> b
 
     Args:
         nodes: the sources last, so that they start when everybody listens.
-        stop: set when a node has nothing more to give.
+        stop: set when a node has nothing more to give, or by a signal, after which no further transition begins.
     """
 
     def end() -> None:
@@ -41,7 +41,7 @@ def bring_to_active(nodes: Sequence[PerceptionNode], stop: threading.Event) -> b
         stop.set()
 
     def succeed(transition: Callable[[], TransitionCallbackReturn]) -> bool:
-        if transition() == TransitionCallbackReturn.SUCCESS:
+        if stop.is_set() or transition() == TransitionCallbackReturn.SUCCESS:
             return True
         stop.wait(REFUSAL_S)
         return False

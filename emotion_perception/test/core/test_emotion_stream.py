@@ -437,6 +437,15 @@ def test_time_that_jumps_back_ends_the_time_of_forgotten_sound(stream):
     assert weights_of_voice(stream, 0)["face_1"] > 0
 
 
+def test_reset_between_two_rounds_of_a_recording_does_not_keep_the_second_one_unheard(stream):
+    hear(stream, 100)
+    stream.reset()
+    stream.forget_sound(at(100))
+    assert stream.estimate(at(0)) == []
+    hear(stream, 3)
+    assert [estimate.audio_weight for estimate in stream.estimate(at(3))] == [1]
+
+
 def test_one_who_left_long_ago_takes_no_words_from_the_next_face(stream):
     stream.add_faces(at(0), [face(GREEN, "a")])
     hear(stream, 0)

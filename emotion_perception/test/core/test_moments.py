@@ -1,8 +1,10 @@
 """Moments follow the samples' own time, wait for what belongs to them, and never for ever."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from random import Random
+from weakref import WeakSet
 
 import pytest
 
@@ -149,6 +151,17 @@ def test_source_that_falls_silent_is_soon_no_longer_waited_for(gone):
     assert max(now - moment for moment, _, now in judged if moment > 1700) <= 50
 
 
+@pytest.mark.parametrize("lags_ms", [(300, 480), (400, 520), (450, 700)])
+def test_samples_that_are_silent_again_and_again_as_they_come_late_let_no_moment_be_judged_twice(lags_ms):
+    random = Random(1)
+    windows = samples(Source.AUDIO, 100, lambda: random.uniform(*lags_ms), 20_000, since_ms=37)
+    images = samples(Source.FACE, 100, lambda: random.uniform(*lags_ms), 20_000)
+    arrivals = sorted((*images, *windows), key=lambda sample: sample.arrival_ms)
+    moments = [moment for moment, _, _ in play(arrivals, until_ms=20_000)]
+    assert all(earlier < later for earlier, later in pairwise(moments))
+    assert len(moments) == pytest.approx(200, abs=10)
+
+
 def test_images_alone_lead_when_there_is_no_sound():
     judged = play(list(samples(Source.FACE, 50, lambda: 5, since_ms=33)))
     assert [moment for moment, _, _ in judged[-5:]] == pytest.approx([1543 + 100 * k for k in range(5)])
@@ -202,6 +215,18 @@ def test_sample_of_another_clock_is_never_used(ahead_ns, is_used):
 def test_sample_of_another_clock_disturbs_no_other():
     far = Sample(Source.FACE, 1_000_000.0, 1000.0)
     assert play([*clip(lambda: 5), far]) == play(clip(lambda: 5))
+
+
+def test_samples_of_a_clock_that_stands_still_do_not_heap_up():
+    # Sound that is stamped when it comes: its windows run ahead of a simulation that pauses, and are set back again.
+    moments, alive = Moments(10.0), WeakSet()
+    for count in range(3000):
+        sample = partial(str)
+        alive.add(sample)
+        moments.take(Source.AUDIO, nanoseconds(1000 + 20 + 10 * (count % 20)), nanoseconds(1000), sample)
+        list(moments.due(nanoseconds(1000)))
+    del sample
+    assert len(alive) <= 20
 
 
 def test_moments_during_a_long_pause_are_left_out():

@@ -227,6 +227,20 @@ def test_faces_of_ros4hri_become_those_of_one_image(graph):
     graph.wait_for(lambda: not crops[0].get_subscription_count(), "the end of the subscriptions")
 
 
+def test_crops_that_cannot_be_used_are_no_new_complaint_with_each_new_face(graph, capfd):
+    node = graph.start(HriFacesNode)
+    graph.listen(FaceCropArray, "/emotion/faces")
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    image = rgb_to_image(RED, header(1.0))
+    image.encoding = "16UC1"
+    capfd.readouterr()
+    for face_id in ("ada", "bob"):
+        node._on_region(face_id, hri.NormalizedRegionOfInterest2D(xmax=0.5, ymax=0.5))
+        node._on_cropped(face_id, image)
+        node._log(node.diagnose())
+    assert capfd.readouterr().err.count("16UC1") == 1
+
+
 def test_image_of_which_a_crop_is_missing_gives_the_faces_that_came_and_no_former_one(graph):
     node = graph.start(HriFacesNode)
     arrays = graph.listen(FaceCropArray, "/emotion/faces")
@@ -243,7 +257,7 @@ def test_image_of_which_a_crop_is_missing_gives_the_faces_that_came_and_no_forme
     show(2.0, "one", "two")
     show(3.0, "one")
     show(4.0, "one", encoding="16UC1")
-    assert node.diagnose().message.startswith("/humans/faces/one/cropped: The image has the encoding '16UC1'")
+    assert node.diagnose().message.startswith("'/humans/faces/one/cropped': The image has the encoding '16UC1'")
     show(5.0, "two", "one")
     graph.wait_for(lambda: arrays and arrays[-1].header == header(5.0), "the last image")
     assert [(array.header, [face.track_id for face in array.faces]) for array in arrays] == [

@@ -1,11 +1,14 @@
 """Nodes go round their life cycle; what is wrong stops them at configure, with one sentence."""
 
 import re
+import threading
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.clock import ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from std_msgs.msg import String
 
@@ -14,6 +17,7 @@ from emotion_perception.nodes.camera_node import CameraNode
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode
 from emotion_perception.nodes.media_player_node import MediaPlayerNode
+from emotion_perception.nodes.starting import bring_to_active
 from emotion_perception.testing.tiny_bundle import write_tiny_bundle
 
 
@@ -56,6 +60,32 @@ def test_node_that_is_shut_down_while_it_works_leaves_nothing_behind(graph, tmp_
     assert entities(node) != before
     assert node.trigger_shutdown() == TransitionCallbackReturn.SUCCESS
     assert entities(node) == before
+
+
+@pytest.mark.parametrize(("is_simulated", "clock_type"), [(False, ClockType.STEADY_TIME), (True, ClockType.ROS_TIME)])
+def test_timers_stand_still_with_a_simulation_but_not_when_the_clock_of_the_system_is_set_back(
+    graph, tmp_path, is_simulated, clock_type
+):
+    node = graph.start(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)), use_sim_time=is_simulated)
+    (timer,) = node._added_timers
+    assert timer.clock.clock_type == clock_type
+
+
+@pytest.mark.parametrize(
+    ("told_by", "begun"), [("configure", ["configure"]), ("activate", ["configure"] * 2 + ["activate"])]
+)
+def test_nodes_that_are_told_to_end_while_they_start_begin_no_further_transition(graph, monkeypatch, told_by, begun):
+    stop, transitions = threading.Event(), []
+
+    def step(node, name):
+        transitions.append(name)
+        if name == told_by:
+            stop.set()
+
+    for name in ("configure", "activate"):
+        monkeypatch.setattr(AudioWindowNode, name, partialmethod(step, name))
+    assert bring_to_active([graph.add(AudioWindowNode), graph.add(AudioWindowNode)], stop)
+    assert transitions == begun
 
 
 def test_refused_transition_leaves_nothing_behind(graph, tmp_path):
