@@ -13,10 +13,11 @@ import pytest
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
+from emotion_bringup import demo as demo_module
 from emotion_bringup.annotated_video import FAINT, write_annotated_video
 from emotion_bringup.demo import annotate, demonstrate
 from emotion_bringup.graph_recorder import FaceBox, Recording, as_plain
-from emotion_bringup.timeline import label_colours
+from emotion_bringup.timeline import label_colours, probability_lines
 from emotion_msgs.msg import EmotionState
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
 from emotion_perception.testing.media import voice, write_media
@@ -151,6 +152,54 @@ def test_annotated_video_shows_the_state_of_each_moment_at_the_face_that_has_it(
         if weights:
             bars = picture[[398, 432], 480 + 130].mean(axis=1)  # of the face, of the voice
             assert bars.argmax() == ("face", "voice").index(weights) and bars.max() > 120 > 80 > bars.min()
+
+
+def test_annotated_video_holds_a_box_for_a_moment_in_pictures_that_the_graph_did_not_look_at(tmp_path):
+    write_media(tmp_path / "clip.mkv", GREY)
+    # Of 25 pictures, one every 40 ms, it saw the first, and the twentieth without a face.
+    recording = Recording(0, [], faces={0: [FaceBox("face_1", 8, 16, 16, 32)], 800_000_000: []})
+    pictures, _ = annotated(tmp_path / "clip.mkv", recording)
+    edges = pictures[:, 240, round(8 * 480 / 64)].astype(int)
+    with_box = [number for number, edge in enumerate(edges) if np.abs(edge - FAINT).max() < 15]
+    assert with_box == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("x_px", [-12, 30, 60])
+def test_annotated_video_has_the_whole_name_of_a_face_at_the_edge(tmp_path, x_px):
+    write_media(tmp_path / "clip.mkv", GREY[:1])
+    names = []
+    for face_x_px in (30, x_px):
+        face = FaceBox("face_12ab_34", face_x_px, 30, 16, 16)
+        pictures, _ = annotated(tmp_path / "clip.mkv", Recording(0, [], faces={0: [face]}))
+        names.append((pictures[0, 205:225, :480].astype(int).mean(axis=-1) < 80).sum())
+    assert names[0] > 100 and names[1] == pytest.approx(names[0], rel=0.15), "pixels of its letters"
+
+
+@pytest.mark.parametrize(("seen", "is_told"), [(25, False), (20, False), (19, True)])
+def test_graph_that_did_not_look_at_all_pictures_is_told(tmp_path, monkeypatch, capsys, seen, is_told):
+    write_media(tmp_path / "clip.mkv", GREY)
+
+    def run_graph(recorder, *_):
+        recorder.recording.start_ns = 0
+        recorder.recording.faces = {number * 40_000_000: [] for number in range(seen)}
+        recorder.recording.states = [EmotionState(label=EmotionState.NOBODY)]
+        return True
+
+    monkeypatch.setattr(demo_module, "_run_graph", run_graph)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C stays that of the tests
+    assert demonstrate(tmp_path / "clip.mkv", 1.0, tmp_path / "out") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith(f"The graph looked at {seen} of 25 pictures only") for line in lines) is is_told
+
+
+def test_lines_of_the_timeline_break_at_another_person_and_in_a_pause():
+    def state(track_id, probability):
+        return EmotionState(track_id=track_id, labels=["happy", "sad"], probabilities=[probability, 1 - probability])
+
+    states = [state("face_1", 0.5), state("face_1", 0.25), state("face_2", 0.75), state("face_2", 1.0)]
+    times_s, probabilities = probability_lines(states, np.array([0.0, 0.1, 0.2, 1.0]), 2)
+    assert times_s.tolist() == [0.0, 0.1, 0.2, 0.2, 1.0, 1.0]
+    assert probabilities[:, 0] == pytest.approx([0.5, 0.25, np.nan, 0.75, np.nan, 1.0], nan_ok=True)
 
 
 def test_annotated_video_has_the_sound_of_every_channel(tmp_path):

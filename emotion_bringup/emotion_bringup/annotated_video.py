@@ -27,12 +27,19 @@ SOUND_RATE_HZ = 48_000  # whatever the clip's is, which AAC may not have
 HEIGHT_PX = 480  # of the panel, whose text is made for it, and of the picture beside it
 MAX_WIDTH_PX = 1920  # of the picture; that of a wider clip is less high
 PANEL_PX = 260
+HELD_NS = NANOSECONDS_PER_S // 5  # so long a face's box stays in pictures that the graph did not look at
 BACKGROUND, TRACK, INK, FAINT = (24, 24, 28), (52, 52, 58), (238, 238, 238), (150, 150, 150)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def write_annotated_video(clip: Path, recording: Recording, path: Path) -> None:
-    """Write the clip as H.264 with its sound, with face boxes and the state of each moment. It must have video."""
+def write_annotated_video(clip: Path, recording: Recording, path: Path) -> int:
+    """Write the clip as H.264 with its sound, with face boxes and the state of each moment. It must have video.
+
+    Returns:
+        How many pictures the clip has.
+    """
+    pictures = 0
+    seen_ns = np.array(sorted(recording.faces), np.int64)  # stamps of the images that the graph looked at
     stamps_ns = np.array([to_nanoseconds(state.header.stamp) for state in recording.states])
     order = np.argsort(stamps_ns, kind="stable")
     colour = label_colours(recording.states)
@@ -63,7 +70,11 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> None:
             stamp_ns = recording.start_ns + round(item.time_s * NANOSECONDS_PER_S)
             known = int(np.searchsorted(stamps_ns[order], stamp_ns, side="right"))
             state = recording.states[order[known - 1]] if known else None
-            picture = _annotate(item.image_rgb, state, recording.faces.get(stamp_ns, []), colour)
+            seen = int(np.searchsorted(seen_ns, stamp_ns, side="right"))
+            is_held = seen and stamp_ns - seen_ns[seen - 1] <= HELD_NS
+            faces = recording.faces[int(seen_ns[seen - 1])] if is_held else []
+            picture = _annotate(item.image_rgb, state, faces, colour)
+            pictures += 1
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = round(item.time_s / TIME_BASE), TIME_BASE
             output.mux(video.encode(frame))
@@ -71,6 +82,7 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> None:
             if stream is not None:
                 output.mux(stream.encode(None))
         progress.update(progress.total - progress.n)
+    return pictures
 
 
 def _first(clip: Path, kind: type[Item]) -> Item | None:
@@ -157,8 +169,9 @@ def _bar(panel: Pixels, x_px: int, y_px: int, length_px: int, share: float, ink:
 
 
 def _write_sign(picture: Pixels, text: str, left_px: int, bottom_px: int, ground: tuple[int, int, int]) -> None:
-    """Text on a ground of its own, readable whatever the picture shows."""
+    """Text on a ground of its own, readable whatever the picture shows and wherever in it the face is."""
     (width_px, height_px), _ = cv2.getTextSize(text, FONT, 0.45, 1)
+    left_px = max(min(left_px, picture.shape[1] - width_px - 8), 0)
     bottom_px = max(bottom_px, height_px + 8)
     cv2.rectangle(
         picture, (left_px, bottom_px - height_px - 8), (left_px + width_px + 8, bottom_px), ground, cv2.FILLED

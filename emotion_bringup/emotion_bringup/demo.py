@@ -28,6 +28,7 @@ from emotion_perception.core.media_reader import MediaError, MediaReader
 
 LIVE = "live"
 END_S = 2.0  # the graph must have ended by then
+KEPT_UP = 0.8  # the share of a clip's pictures below which the graph did not look at all that it should
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
@@ -95,12 +96,18 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
         return 1
     draw_timeline(recording, clip.name if clip else "live", out / "timeline.png")
     results = ["states.jsonl", "timeline.png"]
+    pictures = 0
     if clip is None:
         print("A live camera is not recorded: there is no annotated.mp4.")
     elif not recording.faces:
         print("The clip has no video: there is no annotated.mp4.")
-    elif annotate(clip, recording, out / "annotated.mp4"):
+    elif pictures := annotate(clip, recording, out / "annotated.mp4"):
         results.append("annotated.mp4")
+    if len(recording.faces) < KEPT_UP * pictures:
+        print(
+            f"The graph looked at {len(recording.faces)} of {pictures} pictures only: this computer did not keep up, "
+            "and the states are worse than they can be; end other programs, or play a clip of smaller pictures."
+        )
     print("Wrote", ", ".join(str(out / name) for name in results))
     print(summary(recording))
     return 0
@@ -113,15 +120,14 @@ def _complaints(log: Path) -> str:
     return "\n".join(errors or lines[-20:])
 
 
-def annotate(clip: Path, recording: Recording, path: Path) -> bool:
-    """Write the annotated video; where FFmpeg cannot, say why, leave no part of it, and give false."""
+def annotate(clip: Path, recording: Recording, path: Path) -> int:
+    """Write the annotated video and count its pictures; where FFmpeg cannot, say why, leave no part of it, give 0."""
     try:
-        write_annotated_video(clip, recording, path)
+        return write_annotated_video(clip, recording, path)
     except av.error.FFmpegError as error:
         path.unlink(missing_ok=True)
         print(f"demo: {path} cannot be written ({error.strerror}); check the folder and the clip.", file=sys.stderr)
-        return False
-    return True
+        return 0
 
 
 def summary(recording: Recording) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
 
 from emotion_bringup.graph_recorder import Recording
 from emotion_msgs.msg import EmotionState
@@ -41,10 +42,9 @@ def draw_timeline(recording: Recording, title: str, path: Path) -> None:
         3, 1, sharex=True, figsize=(11, 6.2), height_ratios=(6, 1.6, 1), layout="constrained"
     )
     figure.suptitle(title)
-    nothing = [np.nan] * len(labels)
-    probabilities = np.array([list(state.probabilities) or nothing for state in states])  # (N, C)
+    line_times_s, probabilities = probability_lines(states, times_s, len(labels))
     for index, label in enumerate(labels):
-        likely.plot(times_s, probabilities[:, index], color=colour[label], label=label, linewidth=2)
+        likely.plot(line_times_s, probabilities[:, index], color=colour[label], label=label, linewidth=2)
     likely.set(ylabel="probability", ylim=(0, 1))
     likely.grid(alpha=0.3)
     if labels:
@@ -58,10 +58,22 @@ def draw_timeline(recording: Recording, title: str, path: Path) -> None:
         ):
             if weight:
                 used.broken_barh(span, (row - 0.4, 0.8), color=shade, alpha=0.15 + 0.85 * weight, linewidth=0)
-        decided.broken_barh(span, (0, 1), color=colour[state.label], alpha=0.4 if state.uncertain else 1, linewidth=0)
+        is_pale = state.uncertain and state.label != EmotionState.NOBODY
+        decided.broken_barh(span, (0, 1), color=colour[state.label], alpha=0.4 if is_pale else 1, linewidth=0)
     used.set(yticks=[1, 0], yticklabels=["face", "voice"], ylim=(-0.6, 1.6))
     used.set_title("modalities in use (darker: more weight)", fontsize="small", loc="left")
     decided.set(yticks=[], ylim=(0, 1), xlabel="time in seconds")
     decided.set_title("label, in the colours above (pale: uncertain, light grey: nobody)", fontsize="small", loc="left")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def probability_lines(
+    states: Sequence[EmotionState], times_s: NDArray[np.float64], labels: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Times (M,) and probabilities (M, labels), NaN where the lines break: at another person, and in a pause."""
+    nothing = [np.nan] * labels
+    probabilities = np.array([list(state.probabilities) or nothing for state in states])  # (N, labels)
+    tracks = np.array([state.track_id for state in states])
+    breaks = np.flatnonzero((tracks[1:] != tracks[:-1]) | (np.diff(times_s) > GAP_S)) + 1
+    return np.insert(times_s, breaks, times_s[breaks]), np.insert(probabilities, breaks, nothing, axis=0)

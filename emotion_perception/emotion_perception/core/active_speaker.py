@@ -94,7 +94,8 @@ class ActiveSpeaker:
         """Say who of the present track ids speaks.
 
         One who has begun is believed through short pauses, until another mouth moves clearly more. A voice with which
-        no mouth moves is OFF_SCREEN; for that every mouth must have been measured.
+        no mouth moves is OFF_SCREEN, and stays so until one moves as much as that of a speaker; for that every mouth
+        must have been measured.
         """
         self._forget(now_ns)
         voiced = self._voiced_steps()
@@ -152,7 +153,9 @@ class ActiveSpeaker:
             return self._speaker
         if movements[moves_most] >= self._settings.movement_enter:
             return moves_most
-        is_nobody = movements[moves_most] < self._settings.movement_leave and len(movements) == len(present)
+        # Who has begun unseen is believed, too, until a mouth moves as one that speaks.
+        limit = self._settings.movement_enter if self._speaker == OFF_SCREEN else self._settings.movement_leave
+        is_nobody = movements[moves_most] < limit and len(movements) == len(present)
         return OFF_SCREEN if is_nobody else None
 
     def _speech_of(self, track_id: str, movements: Mapping[str, float]) -> Speech:

@@ -87,12 +87,20 @@ class EmotionStream:
         self._voice_since_ns = max(before_ns, self._voice_since_ns or before_ns)
         self._audio_embeddings = None  # until the next window
 
-    def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample]) -> None:
-        """Encode the faces of one image, in one batch; those in the dark count as not seen."""
+    def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample], scene_cut: bool = False) -> None:
+        """Encode the faces of one image, in one batch; those in the dark count as not seen.
+
+        Args:
+            stamp_ns: capture time of the image.
+            faces: what it shows of faces.
+            scene_cut: it shows another scene than the image before, whose people are gone.
+        """
         self.counts.faces += len(faces)
         if not self._accept(self._face_stamp_ns, stamp_ns):
             return
         self._face_stamp_ns = stamp_ns
+        if scene_cut:  # else they would stay as long as a face is remembered that the detector misses for a moment
+            self._people.clear()
         clear = [face for face in faces if _contrast(face.crop) >= self._settings.min_contrast]
         self.counts.faces_too_dark += len(faces) - len(clear)
         if not clear:

@@ -133,6 +133,9 @@ class FaceCropNode(PerceptionNode):
             return
         try:
             pixels = self._to_rgb(image)
+            scene_cut = self._scene_cuts.is_cut(pixels)
+            if scene_cut:
+                self._tracker.reset()
             faces = self._find_faces(pixels, stamp_s, image.header)
         except ValueError as error:  # an ImageError, or what the detector refuses
             self._arrivals.refuse(str(error))
@@ -140,13 +143,17 @@ class FaceCropNode(PerceptionNode):
         self._faces_found += len(faces)
         height_px, width_px = pixels.shape[:2]
         self._publisher.publish(
-            FaceCropArray(header=image.header, image_height_px=height_px, image_width_px=width_px, faces=faces)
+            FaceCropArray(
+                header=image.header,
+                image_height_px=height_px,
+                image_width_px=width_px,
+                scene_cut=scene_cut,
+                faces=faces,
+            )
         )
 
     def _find_faces(self, pixels: NDArray[np.uint8], stamp_s: float, header: Header) -> list[FaceCrop]:
         """The faces in an image (H, W, 3); those that cannot be cut out are refused."""
-        if self._scene_cuts.is_cut(pixels):
-            self._tracker.reset()
         tracked = self._tracker.update(self._detector.detect(pixels), stamp_s)
         with_mouths = len(tracked) >= self._mouth_from_faces and abs(stamp_s - self._mouths_seen_s) >= MOUTH_INTERVAL_S
         if with_mouths:

@@ -142,7 +142,8 @@ def draw(pixels: NDArray[np.uint8], faces: FaceCropArray, states: dict[str, Emot
         ink = FAINT if state is None or state.uncertain else INK
         text = face.track_id if state is None else f"{face.track_id} {state.label} {state.confidence:.0%}"
         cv2.rectangle(pixels, (left, top), (right, bottom), ink, 2, cv2.LINE_AA)
-        place = (max(left, 0), max(top - 6, 14))
+        (text_width_px, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+        place = (max(min(left, pixels.shape[1] - text_width_px), 0), max(top - 6, 14))
         for colour, width_px in (((0, 0, 0), 3), (ink, 1)):  # an outline is readable on any ground
             cv2.putText(pixels, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width_px, cv2.LINE_AA)
     return refusals

@@ -107,6 +107,13 @@ def test_voice_with_which_no_mouth_moves_comes_from_off_screen(scene):
     assert verdict.voice_of == OFF_SCREEN and verdict.speech == {"a": Speech.SILENT, "b": Speech.SILENT}
 
 
+def test_voice_from_off_screen_stays_there_while_a_mouth_moves_a_little(scene):
+    assert scene.go_on(1, a=SHUT, b=SHUT).voice_of == OFF_SCREEN
+    verdict = scene.go_on(1, a=UNSURE, b=SHUT)
+    assert verdict.voice_of == OFF_SCREEN and verdict.speech == {"a": Speech.SILENT, "b": Speech.SILENT}
+    assert scene.go_on(1, a=TALKING, b=SHUT).voice_of == "a"
+
+
 def test_single_face_whose_mouth_is_shut_does_not_get_the_voice(scene):
     assert scene.go_on(1, a=SHUT).voice_of == OFF_SCREEN
 

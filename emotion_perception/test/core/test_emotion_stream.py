@@ -185,6 +185,18 @@ def test_person_who_left_is_forgotten_and_comes_back_fresh(stream):
     assert stream.estimate(at(3.1))[0].label == "happy"
 
 
+def test_whom_another_scene_does_not_show_is_gone_at_once(stream):
+    stream.add_faces(at(0), [face(GREEN, "a")])
+    hear(stream, 0)
+    assert [estimate.track_id for estimate in stream.estimate(at(0))] == ["a"]
+    stream.add_faces(at(0.05), [face(RED, "b")], scene_cut=True)
+    hear(stream, 0.1)
+    (estimate,) = stream.estimate(at(0.1))
+    assert (estimate.track_id, estimate.audio_weight) == ("b", 0), "the words were another's"
+    stream.add_faces(at(0.15), [], scene_cut=True)
+    assert stream.estimate(at(0.2)) == []
+
+
 def test_low_confidence_is_uncertain(stream):
     stream.add_faces(at(0), [face((90, 85, 80))])
     estimate = stream.estimate(at(0.1))[0]

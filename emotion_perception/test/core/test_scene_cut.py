@@ -35,6 +35,12 @@ def test_a_camera_that_turns_is_no_cut(cuts, astronaut):
         assert not cuts.is_cut(np.roll(astronaut, shift_px, axis=1))
 
 
+@pytest.mark.parametrize("turn_px", [-60, -40, 40, 60])
+def test_a_camera_that_turns_fast_is_no_cut(cuts, astronaut, turn_px):
+    assert astronaut.shape[1] == 512
+    assert not any(cuts.is_cut(np.roll(astronaut, turn_px * step, axis=1)) for step in range(1, 8))
+
+
 def test_shadows_in_a_covered_lens_are_no_scene(cuts, astronaut):
     covered = np.full_like(astronaut, 3)
     covered[:, 256:] = 6

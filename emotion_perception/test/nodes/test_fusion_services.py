@@ -14,7 +14,7 @@ from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceC
 from emotion_msgs.srv import Pause, Reset, SwitchModel
 from emotion_perception.core.moments import Source
 from emotion_perception.core.person import FaceSample
-from emotion_perception.nodes.conversions import rgb_to_image, to_float_array
+from emotion_perception.nodes.conversions import rgb_to_image, to_float_array, to_stamp
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.testing.graph import TIMEOUT_S
 from emotion_perception.testing.tiny_bundle import SIDE_PX, WINDOW_SAMPLES, write_tiny_bundle
@@ -350,6 +350,14 @@ def test_refused_message_is_no_reason_why_the_node_is_inactive(robot):
     assert robot.node._diagnose_inactive().level == DiagnosticStatus.OK
 
 
+def test_people_of_the_scene_before_a_cut_are_judged_no_more(robot):
+    robot.judged()
+    stamp_ns = robot.node._stream._face_stamp_ns + 1
+    assert robot.node._stream.estimate(stamp_ns) != []
+    robot.node._use_faces(FaceCropArray(header=Header(stamp=to_stamp(stamp_ns)), scene_cut=True))
+    assert robot.node._stream.estimate(stamp_ns) == []
+
+
 def test_array_of_states_carries_the_newest_of_their_stamps(graph, robot):
     node = robot.node
     graph.wait_for(node._states_publisher.get_subscription_count, "the listener")
@@ -400,7 +408,7 @@ def test_node_that_has_fallen_behind_goes_on_with_the_newest(robot, monkeypatch)
     robot.judged()
     seen = []
 
-    def add_faces(stamp_ns, samples):
+    def add_faces(stamp_ns, samples, scene_cut):
         seen.extend(sample.track_id for sample in samples)
 
     monkeypatch.setattr(robot.node._stream, "add_faces", add_faces)

@@ -58,6 +58,18 @@ def test_edges_far_outside_the_image_are_not_seen():
     assert picture[25, 100].any() and picture[75, 100].any() and not picture[35:65].any()
 
 
+def test_label_of_a_face_at_the_right_edge_is_whole():
+    state = EmotionState(label="surprised", confidence=0.9)
+    letters = []
+    for x_px in (0, 380):
+        message, picture = faces(400, 100), np.zeros((100, 400, 3), np.uint8)
+        face = message.faces[0]
+        face.x_px, face.y_px, face.width_px, face.height_px = float(x_px), 50.0, 20.0, 40.0
+        draw(picture, message, {"face_1": state})
+        letters.append(int((picture[30:48] > 100).sum()))
+    assert letters[0] > 300 and letters[1] == pytest.approx(letters[0], rel=0.1)
+
+
 def test_image_is_drawn_with_its_own_faces_while_somebody_watches(graph):
     node = graph.start(OverlayNode)
     assert not list(node.subscriptions), "nobody watches"

@@ -79,10 +79,13 @@ def test_two_faces_have_two_ids_and_a_face_keeps_its_id_through_a_short_loss(cam
 
 
 def test_after_a_cut_the_same_place_holds_somebody_else(camera, astronaut):
-    (before,) = camera.look(astronaut, 1.0).faces
+    first = camera.look(astronaut, 1.0)
+    (before,) = first.faces
     elsewhere = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(64, 0).repeat(64, 1)
     elsewhere[40:200, 146:306] = astronaut[40:200, 146:306]
-    (after,) = camera.look(elsewhere, 1.04).faces
+    second, third = camera.look(elsewhere, 1.04), camera.look(elsewhere, 1.08)
+    assert [message.scene_cut for message in (first, second, third)] == [False, True, False]
+    (after,) = second.faces
     assert abs(after.x_px - before.x_px) < 30 and after.track_id != before.track_id
 
 
