@@ -89,9 +89,6 @@ class PairSampler:
     ):
         self.faces, self.voices, self.bins, self.config = faces, voices, bins, config
         self.voice_confusion = voice_confusion
-        agreement = faces.soft_labels.max(axis=1)  # (N,)
-        usual = np.array([np.median(agreement[faces.labels == c]) for c in range(len(LABELS))])  # (C,)
-        self.face_is_clear = agreement >= usual[faces.labels]  # (N,)
         self.faces_of = [np.flatnonzero(faces.labels == c) for c in range(len(LABELS))]
         self.voices_of = [np.flatnonzero(voices.labels == c) for c in range(len(LABELS))]
         for label, face_indices, voice_indices in zip(LABELS, self.faces_of, self.voices_of, strict=True):
@@ -100,6 +97,9 @@ class PairSampler:
                     f"class {label} has {len(face_indices)} faces and {len(voice_indices)} voices; "
                     "expected at least one of each: choose other speakers or a larger validation share"
                 )
+        agreement = faces.soft_labels.max(axis=1)  # (N,)
+        usual = np.array([np.median(agreement[of_class]) for of_class in self.faces_of])  # (C,)
+        self.face_is_clear = agreement >= usual[faces.labels]  # (N,)
 
     def both(self, labels: np.ndarray, rng: np.random.Generator, plain: bool = False) -> Pairs:
         """A pair for each of `labels`, int (B,). plain: one picture in every bin and the plain window, no

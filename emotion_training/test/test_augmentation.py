@@ -44,15 +44,9 @@ def moved(count=200, **options):
     """Distance from the middle and angle (-90 to 90 degrees about the horizontal axis) of a spot that was 12 pixels to
     the right of it, and on which side it is; (B,) each.
     """
-    still = replace(
-        FACES,
-        **dict.fromkeys(("rotation_deg", "scale", "shift", "brightness", "contrast", "gamma", "noise"), 0.0),
-        low_resolution_probability=0.0,
-        erasing_probability=0.0,
-    )
     place = torch.arange(48) - 23.5
     spot = torch.exp(-((place - 12.0) ** 2 + place[:, None] ** 2) / 8.0).expand(count, 1, 48, 48)
-    spots = augment_faces(spot, replace(still, **options), torch.Generator().manual_seed(0))[:, 0]  # (B, S, S)
+    spots = augment_faces(spot, still(**options), torch.Generator().manual_seed(0))[:, 0]  # (B, S, S)
     x, y = ((spots * axis).sum(dim=(1, 2)) / spots.sum(dim=(1, 2)) for axis in (place, place[:, None]))
     return torch.hypot(x, y), torch.rad2deg(torch.atan(y / x)), x.sign()
 
@@ -67,6 +61,60 @@ def test_faces_are_scaled_by_up_to_such_a_share_both_ways():
     distance, angle_deg, _ = moved(scale=0.1)
     assert 10.7 < distance.min() < 11.0 and 13.0 < distance.max() < 13.3
     assert angle_deg.abs().max() < 0.1
+
+
+def still(**options):
+    """The options without any change but mirroring, and those given."""
+    none = dict.fromkeys(("rotation_deg", "scale", "shift", "brightness", "contrast", "gamma", "noise"), 0.0)
+    none |= {"low_resolution_probability": 0.0, "erasing_probability": 0.0}
+    return replace(FACES, **(none | options))
+
+
+def test_faces_are_shifted_by_up_to_such_a_share_of_their_size():
+    place = torch.arange(48) - 23.5
+    spot = torch.exp(-(place**2 + place[:, None] ** 2) / 8.0).expand(200, 1, 48, 48)
+    spots = augment_faces(spot, still(shift=0.1), torch.Generator().manual_seed(0))[:, 0]
+    for axis in (place, place[:, None]):
+        shift_px = (spots * axis).sum(dim=(1, 2)) / spots.sum(dim=(1, 2))
+        assert -4.85 < shift_px.min() < -4.4 and 4.4 < shift_px.max() < 4.85
+
+
+@pytest.mark.parametrize(
+    "options, least, greatest",
+    [  # of grey 0.25
+        ({"gamma": 0.4}, 0.25 ** np.exp(0.4), 0.25 ** np.exp(-0.4)),
+        ({"contrast": 0.4}, 0.5 - 0.25 * np.exp(0.4), 0.5 - 0.25 * np.exp(-0.4)),
+        ({"brightness": 0.2}, 0.05, 0.45),
+    ],
+)
+def test_light_changes_as_far_as_it_is_asked_to(options, least, greatest, generator):
+    changed = augment_faces(torch.full((400, 1, 8, 8), 0.25), still(low_resolution_min_px=4, **options), generator)
+    of_picture = changed.mean(dim=(1, 2, 3))
+    assert (changed - of_picture.view(-1, 1, 1, 1)).abs().max() < 1e-5
+    assert of_picture.min() == pytest.approx(least, abs=0.01) and of_picture.max() == pytest.approx(greatest, abs=0.01)
+
+
+def test_noise_of_a_sensor_has_up_to_such_a_deviation(generator):
+    deviation = augment_faces(torch.full((400, 1, 32, 32), 0.5), still(noise=0.1), generator).std(dim=(1, 2, 3))
+    assert deviation.min() < 0.005 and 0.09 < deviation.max() < 0.105
+
+
+def test_such_a_share_of_the_faces_loses_its_detail_and_keeps_its_light(generator):
+    grey = torch.rand(400, 1, 48, 48, generator=generator)
+    changed = augment_faces(grey, still(low_resolution_probability=0.3, low_resolution_min_px=12), generator)
+    lost = changed.std(dim=(1, 2, 3)) < 0.95 * grey.std(dim=(1, 2, 3))
+    assert 90 < lost.sum() < 150
+    torch.testing.assert_close(changed.mean(dim=(1, 2, 3)), grey.mean(dim=(1, 2, 3)), rtol=0.02, atol=0.0)
+
+
+def test_such_a_share_of_the_faces_has_a_box_of_one_grey_of_at_most_such_a_side(generator):
+    grey = torch.full((400, 1, 48, 48), 2.0)  # light is cut off at 1, and no box is so bright
+    changed = augment_faces(grey, still(erasing_probability=0.25, erasing_max=0.4), generator)[:, 0]
+    box = changed < 1.0
+    sides = torch.stack([box.any(dim=axis).sum(dim=1) for axis in (1, 2)])  # (2, B)
+    assert 70 < box.any(dim=(1, 2)).sum() < 130 and 15 <= sides.max() <= 20
+    assert (sides[0] * sides[1] == box.sum(dim=(1, 2))).all()
+    assert all(len(picture[where].unique()) <= 1 for picture, where in zip(changed, box, strict=True))
 
 
 def test_half_of_the_faces_are_mirrored():
@@ -153,6 +201,13 @@ def test_windows_keep_their_zeros_and_their_range(generator):
     assert changed.abs().max() <= 1.0
 
 
+def test_a_voice_that_is_too_loud_is_cut_off_as_a_microphone_does(generator):
+    loud = augment_windows(
+        torch.randn(4, 4000, generator=generator), replace(UNCHANGED, level_dbfs=(0.0, 0.0)), generator
+    )
+    assert loud.min() == -1.0 and loud.max() == 1.0
+
+
 @pytest.mark.parametrize("snr_db", [0.0, 10.0])
 def test_noise_is_as_loud_as_it_is_asked_to_be_in_what_is_heard(snr_db):
     windows = 0.05 * torch.randn(64, 4000, generator=torch.Generator().manual_seed(1))
@@ -165,6 +220,15 @@ def test_noise_is_as_loud_as_it_is_asked_to_be_in_what_is_heard(snr_db):
     ratio_db = 20.0 * torch.log10(plain.norm(dim=1) / (noisy - plain).norm(dim=1))  # (B,)
     assert ratio_db[1::2].numpy() == pytest.approx(snr_db, abs=0.1)
     assert ratio_db[::2].median() == pytest.approx(snr_db, abs=0.5)
+
+
+def test_the_equaliser_raises_and_lowers_bands_by_up_to_so_many_decibels(generator):
+    clicks = torch.zeros(200, 4000)
+    clicks[:, 0] = 1.0  # all frequencies alike
+    changed = augment_windows(clicks, replace(UNCHANGED, equaliser_db=6.0, level_dbfs=(-60.0, -60.0)), generator)
+    gains_db = 20.0 * torch.log10(torch.fft.rfft(changed).abs())  # (B, F), all as much lower by the level
+    bands_db = gains_db[:, [250, 1000, 1750]] - gains_db[:, [750]]
+    assert 9.0 < bands_db.max() < 12.1 and -12.1 < bands_db.min() < -9.0
 
 
 def test_noise_is_between_white_and_brown(generator):

@@ -16,7 +16,7 @@ from emotion_training import build_default_bundle
 from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.face_training import train_face_classifier
-from emotion_training.judgements import STATES
+from emotion_training.judgements import GAIN, LATE_FUSION, STATES
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
 from emotion_training.models.start_weights import WeightsError
@@ -324,6 +324,73 @@ def test_the_model_card_says_what_the_figures_are(tiny):
     assert "synthetic label-matched pairs" in card and LICENCE in card and "CC BY-NC-SA 4.0" in card
     assert "uint8 (B, 48, 48, 3)" in card and "float32 (B, 40)" in card and "derived" in card
     assert "`compact_cnn` and `mobilenet` per face crop" in card and "3 clips of 2 speakers of tones" in card
+
+
+def with_figures_apart(tree, rng):
+    """The same tree with every number that is no count drawn anew, so that none is taken for another."""
+    if isinstance(tree, dict):
+        return {name: with_figures_apart(value, rng) for name, value in tree.items()}
+    if isinstance(tree, list):
+        return [with_figures_apart(value, rng) for value in tree]
+    return float(rng.uniform(0.1, 1.0)) if isinstance(tree, float) else tree
+
+
+def test_each_figure_of_the_model_card_stands_in_its_own_row(tiny):
+    metrics = with_figures_apart(read_metrics(tiny), np.random.default_rng(0))
+    latency = {"median_ms_one_core": {"fusion.onnx": 0.1}, "machine": "a machine", "onnxruntime": "1"}
+    counts = {"faces": {"train": 1, "validation": 2, "test": 3}, "voices": {}}
+    training = {"data": [], "counts": counts, "commit": "abc", "seed": 0, "metrics": metrics | {"latency": latency}}
+    calibration = with_figures_apart(tiny.trained.calibration, np.random.default_rng(1))
+    card = " ".join(render_model_card(CONFIG, training, calibration).split())
+
+    def row(title, figure):
+        low, high = figure["ci95"]
+        return f"| {title} | {figure['value']:.3f} | {low:.3f} to {high:.3f} | {figure['n']} |"
+
+    face, pairs = metrics["face"]["bundle"], metrics["synthetic label-matched pairs"]
+    of_votes = "against the FER+ majority, 7 classes, PublicTest"
+    assert row(f"face only: accuracy {of_votes}", face["ferplus_majority_accuracy"]) in card
+    assert row(f"face only: UAR {of_votes}", face["ferplus_majority_uar"]) in card
+    for protocol, figures in pairs.items():
+        for state in (*STATES, LATE_FUSION):
+            assert row(f"synthetic label-matched pairs, {protocol}, {state}: UAR", figures[state]["uar"]) in card
+        gain, (low, high) = figures[GAIN], figures[GAIN]["uar_ci95"]
+        p_values = f"{gain['p_clips']:.2g} | {gain['p_speakers']:.2g} |"
+        assert f"| {protocol} | {low:+.3f} to {high:+.3f} | {p_values}" in card
+    cost = {name: metrics[name]["encoder in 8-bit integers"] for name in ("face", "audio")}
+    assert f"is {cost['face']['float32_accuracy']:.3f} instead of {cost['face']['accuracy']:.3f}" in card
+    voice = f"{cost['audio']['float32_accuracy']:.3f} in float32 and {cost['audio']['accuracy']:.3f} as it ships"
+    assert voice in card
+    for state, entry in calibration.items():
+        figure, (least, greatest) = metrics["calibration"][state], metrics["calibration"][state]["ece_after_of_folds"]
+        after = f"{figure['ece_after']:.3f} ({least:.3f} to {greatest:.3f})"
+        assert f"| {state} | {entry['temperature']} | {figure['ece_before']:.3f} | {after} " in card
+        assert f"{greatest:.3f}) | {entry['uncertain_below']} | {100 * figure['certain_share']:.0f} % |" in card
+    pool = [f"{metrics['pool'][name]:.2f} times those of the {name}" for name in ("joint", "face", "audio")]
+    assert f"{pool[0]} network, {pool[1]} alone, {pool[2].replace('audio', 'voice')} alone" in card
+
+
+def test_each_figure_of_the_report_stands_in_its_own_row(tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    metrics, history = (with_figures_apart(of, rng) for of in (read_metrics(tiny), tiny.trained.networks.history))
+    seconds = {stage: 600.0 * (1 + number) for number, stage in enumerate(history)}
+    counts = {"faces": {"train": 1, "validation": 2, "test": 3}, "voices": {"tones": {"clips": 4, "speakers": 5}}}
+    training = {"counts": counts, "metrics": metrics, "seconds": seconds, "commit": "abc"}
+    write_bundle_report(tmp_path, CONFIG, training, history)
+    report = (tmp_path / "report.md").read_text()
+    for number, (stage, epochs) in enumerate(history.items()):
+        minutes = f"{10 + 10 * number}.0"
+        assert f"| {stage} | {len(epochs)} | {minutes} | loss {epochs[-1]['loss']:.3f}" in report
+    for name, figures in metrics["synthetic label-matched pairs"].items():
+        both, late, gain = figures["both"]["uar"], figures[LATE_FUSION]["uar"], figures[GAIN]
+        intervals = (f"{of['value']:.3f} ({of['ci95'][0]:.3f} to {of['ci95'][1]:.3f})" for of in (both, late))
+        low, high = gain["uar_ci95"]
+        difference = f"{both['value'] - late['value']:+.3f} ({low:+.3f} to {high:+.3f})"
+        p_values = f"{gain['p_clips']:.2g} | {gain['p_speakers']:.2g} | {gain['speakers_better']} of 2"
+        assert f"| {name} | {' | '.join(intervals)} | {difference} | {p_values} |" in report
+    for fold in metrics["folds"]:
+        people = f"| {', '.join(fold['test'])} | {', '.join(fold['validation'])} | {fold['seconds'] / 60.0:.0f} |"
+        assert people in report
 
 
 def test_the_report_tells_how_it_went(tiny, tmp_path):

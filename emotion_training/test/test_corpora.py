@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from emotion_training.clip import Clip
 from emotion_training.corpora import CORPORA, CorpusError, read_corpus
 from emotion_training.face_images import load_images
 
@@ -267,6 +268,15 @@ def fer2013(request, tmp_path):
     return tmp_path
 
 
+def test_a_picture_is_read_in_colour_for_every_clip_of_it_and_made_smaller_by_averages(tmp_path):
+    stripes = np.zeros((96, 96, 3), np.uint8)
+    stripes[::2, :, 0] = 200  # red
+    cv2.imwrite(str(tmp_path / "stripes.png"), stripes[..., ::-1])
+    clips = [Clip(name, "stripes", "somebody", image=tmp_path / "stripes.png") for name in ("one", "two")]
+    images = load_images(clips, 48)
+    assert images.shape == (2, 48, 48, 3) and (images == [100, 0, 0]).all()
+
+
 def test_fer2013_gives_the_same_clips_and_pixels_in_every_form(fer2013):
     clips = read_corpus("fer2013", fer2013)
     assert [(clip.clip_id, clip.label) for clip in clips] == [
@@ -326,6 +336,12 @@ def test_an_unknown_emotion_of_the_table_is_named_with_its_line(tmp_path):
     table = write(tmp_path / "fer2013.csv", "emotion,pixels,Usage", "7,0 0,Training")
     with pytest.raises(CorpusError, match=r"fer2013.csv:2: emotion is '7'"):
         read_corpus("fer2013", table)
+
+
+def test_a_row_of_the_table_with_too_few_pixels_is_named_with_its_line(tmp_path):
+    table = write(tmp_path / "fer2013.csv", "emotion,pixels,Usage", "3,0 0,Training")
+    with pytest.raises(CorpusError, match=r"fer2013.csv:2: 2 pixels; expected 48x48"):
+        load_images(read_corpus("fer2013", table), 48)
 
 
 # CG-MER

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emotion_training.corpora import read_corpus
-from emotion_training.face_set import load_faces, split_faces, without_duplicates
+from emotion_training.face_set import FaceSet, fingerprint_faces, load_faces, split_faces, without_duplicates
 from emotion_training.labels import LABELS
 
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
@@ -50,6 +50,7 @@ def test_votes_are_renormalised_over_the_seven_classes(corpus):
     np.testing.assert_allclose(faces.soft_labels.sum(axis=1), 1.0)
     assert [LABELS[c] for c in faces.folder_labels] == ["scared", "happy", "sad"]
     assert [LABELS[c] for c in faces.majority_labels] == ["scared", "happy", "sad"]
+    assert faces.subset(np.array([2, 0])).names == ("fer0000003", "fer0000000")
     assert faces.images.shape == (3, 48, 48) and faces.images[1, 0, 0] == 10
 
 
@@ -64,3 +65,12 @@ def test_the_validation_part_is_disjoint_and_the_same_for_a_seed(corpus):
     train, validation = split_faces(faces, 1 / 3, seed=3)
     assert sorted(train.names + validation.names) == sorted(faces.names) and len(validation) == 1
     assert split_faces(faces, 1 / 3, seed=3)[1].names == validation.names
+    assert len({split_faces(faces, 1 / 3, seed=seed)[1].names for seed in range(8)}) > 1
+
+
+def test_a_fingerprint_is_of_the_pictures_and_of_their_votes(corpus):
+    faces = faces_of(corpus, "train")
+    brighter = FaceSet(faces.names, faces.images + 1, faces.soft_labels, faces.folder_labels)
+    surer = FaceSet(faces.names, faces.images, faces.soft_labels**2, faces.folder_labels)
+    assert fingerprint_faces(faces) == fingerprint_faces(faces_of(corpus, "train"))
+    assert len({fingerprint_faces(of) for of in (faces, brighter, surer)}) == 3

@@ -13,6 +13,7 @@ from emotion_training.face_training import FaceTargets, make_member, train_face_
 from emotion_training.labels import LABELS
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.tiny_bundle import generated_faces, tiny_config
+from emotion_training.weight_average import update_average
 
 CONFIG = tiny_config()
 FIRST, SECOND = CONFIG.face_encoder.members
@@ -83,6 +84,18 @@ def test_a_cycle_learns_from_the_one_before_it_together_with_the_members_before(
     ((of_earlier, of_own),) = teachers
     for expected, found in ((earlier.encoder, of_earlier), (own.encoder, of_own)):
         torch.testing.assert_close(found, dict(expected.state_dict()))
+
+
+def test_averaged_weights_and_statistics_follow_the_model_slower_and_slower_up_to_the_decay():
+    for step, decay in ((0, 0.1), (10, 11 / 20), (10**6, 0.9)):
+        averaged, model = (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)) for _ in range(2))
+        before = copy.deepcopy(averaged.state_dict())
+        model[1].running_mean.fill_(3.0)
+        model[1].num_batches_tracked.fill_(7)
+        update_average(averaged, model, 0.9, step)
+        expected = {name: decay * before[name] + (1.0 - decay) * value for name, value in model.state_dict().items()}
+        expected["1.num_batches_tracked"] = torch.tensor(7)
+        torch.testing.assert_close(dict(averaged.state_dict()), expected)
 
 
 def test_half_precision_learns_what_full_precision_learns():

@@ -97,6 +97,8 @@ def test_a_modality_that_no_sample_has_costs_nothing(logits, target):
         (LossConfig(label_smoothing=1.0), r"label_smoothing is 1\.0; expected a number in \[0, 1\)"),
         (LossConfig(focal_gamma=-1.0), r"focal_gamma is -1\.0; expected a number of at least 0"),
         (LossConfig(effective_number_beta=1.0), "effective_number_beta is"),
+        (LossConfig(auxiliary=-0.5), r"auxiliary is -0\.5; expected a number of at least 0"),
+        (LossConfig(attention_regularisation=-1.0), r"attention_regularisation is -1\.0; expected a number of at"),
     ],
 )
 def test_values_out_of_range_are_refused(config, message):

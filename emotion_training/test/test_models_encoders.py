@@ -6,9 +6,11 @@ import torch
 from torch import nn
 
 from emotion_training.export import GraphSpec, export_graph
-from emotion_training.models.emonext import ARCHITECTURES, EmoNeXt, TokenAttention, drop_branch
+from emotion_training.models.conformer import ConformerBlock, ConvolutionModule, sine_positions
+from emotion_training.models.emonext import ARCHITECTURES, ConvNeXtBlock, EmoNeXt, TokenAttention, drop_branch
 from emotion_training.models.imagenet_weights import load_imagenet_convnext
 from emotion_training.models.registry import audio_encoders, face_encoders, feature_encoders
+from emotion_training.models.residual_block import ResidualBlock, SqueezeExcite
 from emotion_training.models.start_weights import WeightsError
 
 SAMPLES = 8000
@@ -90,6 +92,59 @@ def test_every_parameter_of_an_audio_encoder_learns(name):
     assert_every_parameter_gets_a_gradient(encoder, encoder(voices(4)))
 
 
+def test_a_recurrent_encoder_reads_what_the_convolutions_saw_from_the_oldest_time_on():
+    encoder, pictures = build_audio("crnn").eval(), []
+    encoder.network.register_forward_hook(lambda *given: pictures.append(given[2]))
+    found = encoder(voices(2))
+    tokens = [encoder.join_bands(at_a_time.flatten(1)) for at_a_time in pictures[0].unbind(dim=3)]
+    torch.testing.assert_close(found, encoder.recurrent(torch.stack(tokens, dim=1))[0])
+
+
+def test_positions_are_sines_and_cosines_of_falling_frequency():
+    time, channel = np.arange(7)[:, None], np.arange(4)
+    angles = time / 10000.0 ** (2 * channel / 8)
+    np.testing.assert_allclose(sine_positions(7, 8), np.hstack([np.sin(angles), np.cos(angles)]), atol=1e-5)
+
+
+def test_a_conformer_block_is_that_of_the_paper_and_knows_the_places_of_its_tokens():
+    torch.manual_seed(0)
+    block, tokens = ConformerBlock(8, heads=2, kernel=3, dropout=0.0).eval(), torch.randn(2, 5, 8)
+    halfway = tokens + block.first_half(tokens) / 2.0
+    attended = halfway + block.attention(*[block.attention_norm(halfway)] * 2)
+    near = attended + block.convolution(attended)
+    torch.testing.assert_close(block(tokens), block.norm(near + block.second_half(near) / 2.0))
+    encoder, seen = build_audio("conformer").eval(), {}
+    encoder.join_bands.register_forward_hook(lambda *given: seen.update(joined=given[2]))
+    encoder.blocks.register_forward_pre_hook(lambda _, given: seen.update(tokens=given[0]))
+    encoder(voices(2))
+    torch.testing.assert_close(seen["tokens"] - seen["joined"], sine_positions(12, 16).expand(2, -1, -1))
+
+
+def test_the_convolution_of_a_conformer_is_gated():
+    torch.manual_seed(0)
+    module, tokens = ConvolutionModule(4, kernel=3, dropout=0.0).eval(), torch.randn(2, 5, 4)
+    values, gates = module.gated(module.norm(tokens)).split(4, dim=2)
+    near = module.depthwise_norm(module.depthwise((values * torch.sigmoid(gates)).transpose(1, 2)))
+    torch.testing.assert_close(module(tokens), module.out((near * torch.sigmoid(near)).transpose(1, 2)))
+
+
+def test_squeeze_and_excitation_weighs_channels_by_what_the_picture_shows():
+    torch.manual_seed(0)
+    layer, picture = SqueezeExcite(16), torch.randn(3, 16, 4, 5)
+    squeeze, _, excite, _ = layer.gate
+    weights = torch.sigmoid(excite(torch.relu(squeeze(picture.flatten(2).mean(dim=2)))))
+    torch.testing.assert_close(layer(picture), torch.einsum("bchw,bc->bchw", picture, weights))
+
+
+@pytest.mark.parametrize("channels_out, stride", [(8, 1), (16, 2)])
+def test_a_residual_block_adds_its_branch_to_its_shortcut(channels_out, stride):
+    torch.manual_seed(0)
+    block, picture = ResidualBlock(8, channels_out, stride).eval(), torch.randn(2, 8, 6, 6)
+    found, shortcut = block(picture), picture if stride == 1 else block.shortcut(picture)
+    torch.testing.assert_close(found, torch.relu(shortcut + block.branch(picture)))
+    assert found.shape == (2, channels_out, 6 // stride, 6 // stride)
+
+
 @pytest.mark.parametrize("name", ["conformer", "crnn"])
 def test_audio_encoders_export(name, tmp_path):
     short = voices(3)[:, :2000]  # the recurrent layer is unrolled, so that its graph grows with the window
@@ -100,12 +155,30 @@ def test_audio_encoders_export(name, tmp_path):
 def test_a_dropped_branch_is_made_up_for_by_the_others_and_kept_outside_of_training():
     torch.manual_seed(0)
     branch = torch.rand(400, 2, 3, 3) + 0.5
-    dropped = drop_branch(branch, 0.5, training=True)
+    dropped = drop_branch(branch, 0.2, training=True)
     kept = dropped.flatten(1).sum(dim=1) > 0
-    assert 0.4 < kept.float().mean() < 0.6
-    torch.testing.assert_close(dropped[kept], 2.0 * branch[kept])
+    assert 0.7 < kept.float().mean() < 0.9
+    torch.testing.assert_close(dropped[kept], 1.25 * branch[kept])
     assert not dropped[~kept].any()
-    assert drop_branch(branch, 0.5, training=False) is branch
+    assert drop_branch(branch, 0.2, training=False) is branch
+
+
+def test_a_convnext_block_starts_as_almost_nothing_and_drops_its_branch_in_training_alone():
+    torch.manual_seed(0)
+    block, picture = ConvNeXtBlock(4, drop=0.5), torch.randn(64, 4, 8, 8)
+    torch.testing.assert_close(block.layer_scale.detach(), torch.full((4,), 1e-6))
+    torch.nn.init.ones_(block.layer_scale)
+    branch = block.eval()(picture) - picture
+    added = block.train()(picture) - picture
+    dropped = (added == 0.0).flatten(1).all(dim=1)
+    assert 16 < dropped.sum() < 48
+    torch.testing.assert_close(added[~dropped], 2.0 * branch[~dropped], rtol=1e-4, atol=1e-5)
+
+
+def test_the_share_of_dropped_branches_grows_from_none_at_the_first_block_to_the_last():
+    with torch.device("meta"):
+        stages = EmoNeXt("T", 64, stochastic_depth=0.1).stages
+    np.testing.assert_allclose([block.drop for stage in stages for block in stage], np.linspace(0.0, 0.1, 18))
 
 
 @pytest.mark.parametrize("tokens", [1, 4])
@@ -166,7 +239,10 @@ def test_attention_regularisation_is_of_each_sample_alone():
 
 
 def test_emonext_starts_without_warping_and_refuses_too_small_a_picture():
-    transformer = build_face("emonext").spatial_transformer
+    model = build_face("emonext")
+    assert model.attention.key.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert not model.attention.key.bias.any()
+    transformer = model.spatial_transformer
     picture = torch.rand(2, 3, 64, 64)
     np.testing.assert_allclose(transformer(picture).detach(), picture, atol=1e-5)
     with pytest.raises(ValueError, match="size_px is 48; expected at least 64"):

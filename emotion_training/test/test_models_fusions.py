@@ -8,7 +8,9 @@ import torch
 from emotion_training.export import GraphSpec, export_graph
 from emotion_training.models.attention import MultiHeadAttention
 from emotion_training.models.bottleneck_fusion import BottleneckLayer
+from emotion_training.models.face_encoder import CONTRAST_FLOOR
 from emotion_training.models.film_fusion import Modulation
+from emotion_training.models.masking import contribution_shares
 from emotion_training.models.modality_dropout import modality_dropout
 from emotion_training.models.registry import fusions, joint_models
 
@@ -134,6 +136,26 @@ def test_both_modalities_have_a_say(name):
     assert not torch.allclose(logits, fusion(face, face_mask, audio.flip(0), audio_mask)[0])
 
 
+@pytest.mark.parametrize("name", [n for n in fusions.names if n not in ("voice_only", "late_weighted")])
+def test_a_face_that_is_masked_is_as_none_at_all(name):
+    """At the end of a sequence, where a convolution finds the same beside it as at the border."""
+    fusion, (face, face_mask, audio, audio_mask) = build(name), make_inputs(name)
+    face_mask[:, -1] = False
+    masked = fusion(face, face_mask, audio, audio_mask)
+    if hasattr(fusion, "face_position"):
+        fusion.face_position = torch.nn.Parameter(fusion.face_position[:-1])
+    for a, b in zip(masked, fusion(face[:, :-1], face_mask[:, :-1], audio, audio_mask), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "cross_attention"])
+def test_the_places_in_time_of_faces_and_of_the_voice_are_told_apart(name):
+    fusion, (face, face_mask, audio, audio_mask) = build(name), (value[[0, 5]] for value in make_inputs(name))
+    logits, _ = fusion(face, face_mask, audio, audio_mask)
+    for face_then, audio_then in ((face.flip(1), audio), (face, audio.flip(1))):
+        assert (fusion(face_then, face_mask, audio_then, audio_mask)[0] - logits).abs().max() > 1e-4
+
+
 @pytest.mark.parametrize("name", LATE)
 def test_the_combined_decision_of_a_late_fusion_teaches_no_head(name):
     fusion = build(name)
@@ -158,6 +180,58 @@ def test_late_rules_are_the_mean_and_the_product_of_the_heads():
         np.testing.assert_allclose(got[4].detach(), np.full(CLASSES, 1 / CLASSES), atol=1e-5)
 
 
+def test_the_weighted_late_rule_starts_in_balance_and_is_the_mean_by_its_weights():
+    torch.manual_seed(0)
+    fusion = fusions.build("late_weighted", {}, face_embedding=FACE, audio_embedding=AUDIO, classes=CLASSES).eval()
+    inputs = make_inputs("late_weighted")
+    assert fusion(*inputs)[1][[0, 3, 5]].tolist() == [[0.5, 0.5]] * 3
+    with torch.no_grad():
+        fusion.modality_scores.copy_(torch.log(torch.tensor([3.0, 1.0])))
+    logits, weights = fusion(*inputs)
+    face, audio = (torch.softmax(logits, dim=1) for logits in fusion.unimodal_logits(*inputs))
+    torch.testing.assert_close(weights[:3], torch.tensor([[0.75, 0.25], [1.0, 0.0], [0.0, 1.0]]))
+    torch.testing.assert_close(logits.exp()[[0, 3]], (0.75 * face + 0.25 * audio)[[0, 3]])
+
+
+def test_the_joint_layer_decides_over_both_and_the_head_over_one_alone():
+    fusion, inputs = build("joint"), make_inputs("joint")
+    (face_logits, audio_logits), (logits, _) = fusion.unimodal_logits(*inputs), fusion(*inputs)
+    torch.testing.assert_close(logits[1], face_logits[1])
+    torch.testing.assert_close(logits[2], audio_logits[2])
+    summaries = torch.cat([inputs[0][0].mean(dim=0), fusion.audio_pool(inputs[2])[0]])
+    torch.testing.assert_close(logits[0], fusion.joint(summaries[None])[0])
+
+
+def test_a_gated_unit_is_that_of_the_paper():
+    fusion, inputs = build("gated"), make_inputs("gated")
+    face, audio = inputs[0][0].mean(dim=0), fusion.audio_pool(inputs[2])[0]
+    z = torch.sigmoid(fusion.gate(torch.cat([face, audio])))
+    hidden = z * torch.tanh(fusion.face_in(face)) + (1.0 - z) * torch.tanh(fusion.audio_in(audio))
+    logits, weights = fusion(*inputs)
+    torch.testing.assert_close(logits[0], fusion.head(hidden))
+    torch.testing.assert_close(weights[0, 0], z.mean())
+    torch.testing.assert_close(logits[1], fusion.head(torch.tanh(fusion.face_in(inputs[0][1].mean(dim=0)))))
+
+
+def test_a_concatenation_is_one_matrix_over_both_with_a_learnt_vector_for_what_is_missing():
+    fusion, inputs = build("concatenation"), make_inputs("concatenation")
+    face, audio = fusion.face_half(inputs[0].mean(dim=1)), fusion.audio_half(fusion.audio_pool(inputs[2]))
+    logits, weights = fusion(*inputs)
+    torch.testing.assert_close(logits[0], fusion.head(face[0] + audio[0]))
+    torch.testing.assert_close(logits[1], fusion.head(face[1] + fusion.absent[1]))
+    torch.testing.assert_close(logits[2], fusion.head(fusion.absent[0] + audio[2]))
+    torch.testing.assert_close(weights[0, 0], face[0].norm() / (face[0].norm() + audio[0].norm()))
+
+
+def test_contribution_shares_are_by_length_and_teach_nothing():
+    face = torch.tensor([[3.0, 4.0], [0.0, 2.0], [1.0, 1.0]], requires_grad=True)
+    audio = torch.tensor([[-15.0, 0.0], [5.0, 5.0], [1.0, 1.0]])
+    present = torch.tensor([[True, True], [True, False], [False, False]])
+    shares = contribution_shares(face, audio, present)
+    torch.testing.assert_close(shares, torch.tensor([[0.25, 0.75], [1.0, 0.0], [0.0, 0.0]]))
+    assert not shares.requires_grad
+
+
 def test_attention_is_that_of_torch():
     torch.manual_seed(0)
     ours, theirs = MultiHeadAttention(8, heads=2), torch.nn.MultiheadAttention(8, 2, batch_first=True)
@@ -180,6 +254,14 @@ def test_film_without_scale_or_shift_or_without_a_condition_changes_nothing():
     assert torch.equal(modulation(tokens, condition, torch.ones(2, dtype=torch.bool)), tokens)
 
 
+def test_film_scales_and_shifts_as_in_the_paper():
+    torch.manual_seed(0)
+    modulation, tokens, condition = Modulation(4, 3), torch.randn(2, 5, 4), torch.randn(2, 3)
+    gamma, beta = modulation.scale_shift(condition)[:, None, :4], modulation.scale_shift(condition)[:, None, 4:]
+    found = modulation(tokens, condition, torch.ones(2, dtype=torch.bool))
+    torch.testing.assert_close(found, torch.relu(tokens + gamma * tokens + beta))
+
+
 def test_a_bottleneck_is_what_the_modalities_that_are_there_make_of_it():
     torch.manual_seed(0)
     layer = BottleneckLayer(8, heads=2, dropout=0.0).eval()
@@ -192,11 +274,103 @@ def test_a_bottleneck_is_what_the_modalities_that_are_there_make_of_it():
     torch.testing.assert_close(found, torch.stack([of_face[0], of_audio[1], (of_face[2] + of_audio[2]) / 2.0]))
 
 
+def bottleneck_with_a_face_head_alone(fusion_layers):
+    torch.manual_seed(0)
+    options = OPTIONS["bottleneck"] | {"fusion_layers": fusion_layers}
+    given = {"face_embedding": FACE, "face_bins": BINS, "audio_embedding": AUDIO, "audio_tokens": TOKENS}
+    fusion = fusions.build("bottleneck", options, classes=CLASSES, **given).eval()
+    for parameter in fusion.audio_head[1].parameters():
+        torch.nn.init.zeros_(parameter)
+    return fusion
+
+
+def test_the_head_of_the_face_hears_the_voice_by_the_bottleneck_of_the_layer_before():
+    face, face_mask, audio, audio_mask = (value[[0, 5]] for value in make_inputs("bottleneck"))
+    for fusion_layers, hears in ((1, False), (2, True)):
+        fusion = bottleneck_with_a_face_head_alone(fusion_layers)
+        first, second = (fusion(face, face_mask, voice, audio_mask)[0] for voice in (audio, audio.flip(0)))
+        assert torch.equal(first, second) is not hears
+
+
+def test_the_heads_of_a_bottleneck_read_the_class_tokens_of_what_is_there():
+    fusion, (face, face_mask, audio, audio_mask) = build("bottleneck"), make_inputs("bottleneck")
+    read = []
+    for head in (fusion.face_head, fusion.audio_head):
+        head.register_forward_hook(lambda _, given, logits: read.append((given[0], logits)))
+    layers = []
+    fusion.fusion_layers[-1].register_forward_hook(lambda _, given, found: layers.append(found))
+    logits, _ = fusion(face, face_mask, audio, audio_mask)
+    ((of_face, face_logits), (of_audio, audio_logits)), ((face_tokens, audio_tokens, _),) = read, layers
+    assert torch.equal(of_face, face_tokens[:, 0]) and torch.equal(of_audio, audio_tokens[:, 0])
+    torch.testing.assert_close(logits[0], (face_logits[0] + audio_logits[0]) / 2.0)
+    torch.testing.assert_close(logits[1:3], torch.stack([face_logits[1], audio_logits[2]]))
+
+
+def intermediate(name):
+    """A fusion, tokens between its stages with some masked and, in the last sample, no voice, and what it exchanges."""
+    fusion, generator = build(name), torch.Generator().manual_seed(0)
+    face, audio = torch.randn(3, BINS, 8, generator=generator), torch.randn(3, TOKENS, 8, generator=generator)
+    face_mask, audio_mask = torch.ones(3, BINS, dtype=torch.bool), torch.ones(3, TOKENS, dtype=torch.bool)
+    face_mask[1, 1:3] = False
+    audio_mask[2] = False
+    face, audio = face * face_mask.unsqueeze(2), audio * audio_mask.unsqueeze(2)
+    return fusion, face, face_mask, audio, fusion.exchange(face, face_mask, audio, audio_mask)
+
+
+def test_intermediate_transformers_add_what_each_modality_reads_of_the_other():
+    fusion, face, face_mask, audio, (new_face, new_audio) = intermediate("it")
+
+    def read(block, tokens, context):
+        found = block.attention(block.query_norm(tokens)[None], block.context_norm(context)[None])[0]
+        return found + block.feed_forward(found)
+
+    for i in range(2):
+        there = face[i, face_mask[i]]
+        torch.testing.assert_close(new_face[i, face_mask[i]], there + read(fusion.for_face, there, audio[i]))
+        torch.testing.assert_close(new_audio[i], audio[i] + read(fusion.for_audio, audio[i], there))
+    assert torch.equal(new_face[2], face[2]) and not new_face[~face_mask].any() and not new_audio[2].any()
+
+
+def test_intermediate_attention_scales_a_place_by_how_much_the_other_modality_looks_at_it():
+    fusion, face, face_mask, audio, (new_face, new_audio) = intermediate("ia")
+
+    def scales(network, queries, keys):
+        query, key = network.query(queries).unflatten(1, (2, 4)), network.key(keys).unflatten(1, (2, 4))
+        looks = torch.softmax(torch.einsum("thc,shc->hts", query, key) / 2.0, dim=2)  # (H, T, S)
+        return len(keys) * looks.mean(dim=(0, 1))[:, None]  # (S, 1)
+
+    for i in range(2):
+        there = face[i, face_mask[i]]
+        torch.testing.assert_close(new_face[i, face_mask[i]], there * scales(fusion.for_face, audio[i], there))
+        torch.testing.assert_close(new_audio[i], audio[i] * scales(fusion.for_audio, there, audio[i]))
+    assert torch.equal(new_face[2], face[2])
+
+
 def test_a_single_token_is_never_scaled_by_intermediate_attention():
     scale = build("ia").for_face
     face, there = torch.randn(2, 1, 8), torch.ones(2, 1, dtype=torch.bool)
     factors = scale(torch.randn(2, TOKENS, 8), torch.ones(2, TOKENS, dtype=torch.bool), face, there)
     np.testing.assert_allclose(factors.detach(), np.ones((2, 1, 1)), atol=1e-6)
+
+
+def test_early_fusion_holds_each_crop_until_the_next_beside_the_sound_of_its_time():
+    torch.manual_seed(0)
+    given = {"face_features": None, "classes": CLASSES, "sample_rate_hz": 16000}
+    fusion = joint_models.build("early", OPTIONS["early"], **given).eval()
+    face = torch.randint(0, 256, (1, 3, 48, 48, 3), dtype=torch.uint8)
+    audio = 0.1 * torch.randn(1, 4240)  # of 25 frames
+    pictures = []
+    fusion.network.register_forward_pre_hook(lambda _, given: pictures.append(given[0]))
+    fusion(face, torch.ones(1, 3, dtype=torch.bool), audio, torch.ones(1, dtype=torch.bool))
+    bands = (fusion.log_mel(audio)[0] + 7.0) / 4.0  # (mels, T)
+    grey = face[0].double() @ torch.tensor([0.299, 0.587, 0.114], dtype=torch.double) / 255.0  # (Tf, S, S)
+    variance, mean = torch.var_mean(grey, dim=(1, 2), keepdim=True, correction=0)
+    even = (grey - mean) / torch.sqrt(variance + CONTRAST_FLOOR**2)
+    coarse = even.reshape(3, 12, 4, 12, 4).mean(dim=(2, 4)).flatten(1)  # (Tf, 144)
+    rows = fusion.face_rows(coarse.float()).T.repeat_interleave(torch.tensor([9, 8, 8]), dim=1)
+    (picture,) = pictures
+    assert picture.shape[3] == 28 and not picture[..., :3].any()  # filled up at the old end
+    torch.testing.assert_close(picture[0, 0, :, 3:], torch.cat([bands, rows]), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -215,13 +389,14 @@ def test_modality_dropout_takes_one_of_two_and_never_the_last():
     face_mask = torch.ones(4000, 3, dtype=torch.bool)
     audio_mask = torch.ones(4000, dtype=torch.bool)
     face_mask[:1000], audio_mask[1000:2000] = False, False
+    face_mask[2000:, :2] = False  # one face is enough
     face, audio = modality_dropout(face_mask, audio_mask, 0.4, torch.Generator().manual_seed(0))
     assert torch.equal(face[:2000], face_mask[:2000]) and torch.equal(audio[:2000], audio_mask[:2000])
     lost_face, lost_audio = ~face[2000:].any(dim=1), ~audio[2000:]
     assert not (lost_face & lost_audio).any()
     assert lost_face.float().mean() == pytest.approx(0.2, abs=0.03)
     assert lost_audio.float().mean() == pytest.approx(0.2, abs=0.03)
-    assert face_mask[2000:].all() and audio_mask[2000:].all()
+    assert face_mask[2000:, 2].all() and audio_mask[2000:].all()
 
 
 def test_modality_dropout_is_repeatable_and_refuses_no_probability():

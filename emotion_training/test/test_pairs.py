@@ -1,5 +1,8 @@
 """Synthetic label-matched pairs."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +54,74 @@ def test_clear_faces_get_no_normal_voice_and_others_no_strong_one():
     assert heard[0] == heard[2] == {"strong", ""} and heard[1] == heard[3] == {"normal", ""}
 
 
+def test_how_clear_a_face_is_goes_by_what_is_usual_for_its_class():
+    labels = np.repeat(np.arange(CLASSES), 3)
+    sure = np.tile([0.5, 0.6, 0.7], CLASSES).astype(np.float32)
+    sure[:3] += 0.29  # annotators agree on this class more than on any other
+    soft_labels = np.eye(CLASSES, dtype=np.float32)[labels] * sure[:, None]
+    faces = FaceEmbeddings(np.zeros((1, len(labels), 3), np.float32), labels, soft_labels)
+    sampler = PairSampler(faces, make_sampler().voices, 8, CONFIG, np.eye(CLASSES))
+    assert sampler.face_is_clear.tolist() == [False, True, True] * CLASSES
+
+
+def test_a_pair_has_smoothed_targets_and_says_whose_voice_it_is():
+    sampler, labels = make_sampler(), np.arange(140) % CLASSES
+    pairs = sampler.both(labels, np.random.default_rng(0))
+    smoothing = CONFIG.label_smoothing
+    expected = np.full((140, CLASSES), smoothing / CLASSES) + (1.0 - smoothing) * np.eye(CLASSES)[labels]
+    np.testing.assert_allclose(pairs.targets, expected, rtol=1e-6)
+    assert (sampler.voices.labels[pairs.voices] == labels).all()
+    assert (pairs.speaker_ids == sampler.voices.speaker_ids[pairs.voices]).all()
+
+
+def test_a_face_alone_has_its_votes_as_targets():
+    given = make_sampler()
+    votes = np.random.default_rng(0).dirichlet(np.ones(CLASSES), len(given.faces.labels)).astype(np.float32)
+    faces = FaceEmbeddings(given.faces.views, given.faces.labels, votes)
+    pairs = PairSampler(faces, given.voices, 8, CONFIG, np.eye(CLASSES)).every_face()
+    np.testing.assert_array_equal(pairs.targets, votes)
+
+
+def shown_of(labels, **probabilities):
+    """The class and the number of the face in each bin, int (B, Tf) each, and the masks."""
+    given, config = make_sampler(), replace(CONFIG, **probabilities)
+    numbers = np.arange(len(given.faces.labels), dtype=np.float32)
+    views = np.broadcast_to(numbers[None, :, None], (1, len(numbers), 1))
+    faces = FaceEmbeddings(views, given.faces.labels, given.faces.soft_labels)
+    sampler = PairSampler(faces, given.voices, 8, config, np.eye(CLASSES))
+    pairs = sampler.both(labels, np.random.default_rng(0))
+    shown = pairs.face_embeddings[..., 0].astype(int)
+    return given.faces.labels[shown], shown, pairs.face_mask
+
+
+@pytest.mark.parametrize("kind", ["other", "neutral"])
+def test_so_many_bins_but_the_newest_show_another_face_of_the_class_or_a_neutral_one(kind):
+    labels = np.full(400, LABELS.index("sad"))
+    probabilities = {"other_face_probability": 0.0, "neutral_face_probability": 0.0, f"{kind}_face_probability": 0.5}
+    classes, shown, _ = shown_of(labels, **probabilities)
+    assert (classes[:, -1] == labels).all()
+    changed = shown[:, :-1] != shown[:, -1:]
+    assert (classes[:, :-1][changed] == LABELS.index("sad" if kind == "other" else "neutral")).all()
+    # One of five draws of another face of the class is the same one.
+    assert changed.mean() == pytest.approx(0.4 if kind == "other" else 0.5, abs=0.03)
+
+
+def test_half_of_the_tracks_are_younger_than_the_sequence_and_lack_its_oldest_bins():
+    _, _, mask = shown_of(np.zeros(2000, int), masked_bin_probability=0.0)
+    assert (mask[:, 1:] >= mask[:, :-1]).all() and mask[:, -1].all()
+    ages = np.bincount(mask.sum(axis=1), minlength=9) / 2000.0
+    np.testing.assert_allclose(ages, [0.0, *[0.5 / 8] * 7, 0.5 + 0.5 / 8], atol=0.03)
+
+
+def test_voices_are_heard_in_all_of_their_views():
+    given = make_sampler()
+    views = np.broadcast_to(np.arange(5.0, dtype=np.float32)[:, None, None, None], (5, 35, 4, 3))
+    voices = VoiceEmbeddings(views, given.voices.labels, given.voices.speaker_ids, given.voices.intensities)
+    sampler = PairSampler(given.faces, voices, 8, CONFIG, np.eye(CLASSES))
+    heard = sampler.both(np.arange(140) % CLASSES, np.random.default_rng(0)).audio_embeddings[:, 0, 0]
+    assert set(heard) == set(range(5))
+
+
 def test_plain_pairs_show_one_picture_in_all_bins():
     labels = np.arange(CLASSES)
     pairs = make_sampler().both(labels, np.random.default_rng(0), plain=True)
@@ -71,6 +142,8 @@ def test_voices_are_confused_as_told():
     to_sad = np.tile(np.eye(CLASSES)[LABELS.index("sad")], (CLASSES, 1))
     pairs = make_sampler(to_sad).both(np.arange(CLASSES), np.random.default_rng(0))
     assert (pairs.audio_embeddings[:, 0, 0] == LABELS.index("sad")).all()
+    plain = make_sampler(to_sad).both(np.arange(CLASSES), np.random.default_rng(0), plain=True)
+    assert (plain.audio_embeddings[:, 0, 0] == np.arange(CLASSES)).all()
 
 
 def test_some_bin_is_always_there_and_some_are_masked():
@@ -95,6 +168,15 @@ def test_a_class_without_voices_is_named():
     )
     with pytest.raises(ValueError, match="class scared has 5 faces and 0 voices"):
         PairSampler(sampler.faces, voices, 8, CONFIG, np.eye(CLASSES))
+
+
+def test_a_class_without_faces_is_named_without_a_warning_before():
+    given = make_sampler()
+    of_some = given.faces.labels != LABELS.index("scared")
+    faces = FaceEmbeddings(given.faces.views[:, of_some], given.faces.labels[of_some], given.faces.soft_labels[of_some])
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="class scared has 0 faces and 5 voices"):
+        warnings.simplefilter("error")
+        PairSampler(faces, given.voices, 8, CONFIG, np.eye(CLASSES))
 
 
 def test_pairs_confuse_voices_as_new_speakers_do():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from emotion_training.quantisation import graph_session, integer_products, quantised_graph
+from emotion_training.quantisation import cost_of_integers, graph_session, integer_products, quantised_graph
 
 CHANNELS = 9  # odd: the last one has no neighbour
 
@@ -56,6 +56,13 @@ def test_what_is_added_in_32_bits_keeps_8_bits_and_the_rest_7(graphs):
     for layer, greatest in ((0, 64), (2, 127), (6, 64)):
         weights, _ = kernel(graphs[1], layer)
         assert (np.abs(weights.astype(int)).max(axis=(1, 2, 3)) == greatest).all()
+
+
+def test_the_cost_of_integers_is_both_accuracies_and_how_often_both_say_the_same():
+    labels, exact, shipped = np.array([0, 1, 2, 0]), np.array([0, 1, 2, 1]), np.array([0, 1, 1, 1])
+    expected = {"float32_accuracy": 0.75, "accuracy": 0.5, "same_class": 0.75}
+    assert cost_of_integers(labels, exact, shipped) == expected
+    assert cost_of_integers(exact, exact, labels) == {"float32_accuracy": 1.0, "accuracy": 0.75, "same_class": 0.75}
 
 
 def test_integers_say_nearly_what_the_exact_network_says(graphs):

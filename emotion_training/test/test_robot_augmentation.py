@@ -3,6 +3,7 @@
 import dataclasses
 import random
 
+import cv2
 import numpy as np
 import pytest
 import scipy.signal
@@ -59,7 +60,9 @@ def test_each_change_of_a_face_keeps_shape_and_range(name, size_px):
     assert not torch.allclose(changed, faces)
 
 
-def test_without_a_change_faces_stay(faces):
+@pytest.mark.parametrize("size_px", [48, 56])
+def test_without_a_change_faces_stay(size_px):
+    faces = torch.rand(3, 3, size_px, size_px, generator=generator())
     torch.testing.assert_close(augment_robot_faces(faces, RobotFaceAugmentation(**NO_FACE), generator()), faces)
 
 
@@ -75,6 +78,41 @@ def test_dark_faces_are_dark(faces):
     options = RobotFaceAugmentation(**{**NO_FACE, "darkness_probability": 1.0, "darkness_gain": (0.2, 0.2)})
     changed = augment_robot_faces(faces, options, generator())
     assert changed.mean() == pytest.approx(0.2 * faces.mean().item(), rel=0.1)
+
+
+def test_the_dark_has_noise_of_up_to_such_a_deviation():
+    grey = torch.full((200, 3, 24, 24), 0.8)
+    options = RobotFaceAugmentation(**{**NO_FACE, "darkness_probability": 1.0, "darkness_noise": 0.04})
+    deviation = augment_robot_faces(grey, options, generator()).std(dim=(1, 2, 3))
+    assert deviation.min() < 0.003 and 0.036 < deviation.max() < 0.042
+
+
+@pytest.mark.parametrize("name", ["motion_blur", "defocus", "jpeg"])
+def test_the_generator_decides_each_change_that_kornia_draws(name, faces):
+    options = RobotFaceAugmentation(**{**NO_FACE, f"{name}_probability": 1.0})
+    first, again, other = (augment_robot_faces(faces, options, generator(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_motion_blurs_in_every_direction():
+    spot, place = torch.zeros(60, 3, 48, 48), torch.arange(48.0) - 24.0
+    spot[:, :, 24, 24] = 1.0
+    options = RobotFaceAugmentation(**{**NO_FACE, "motion_blur_probability": 1.0})
+    blurred = augment_robot_faces(spot, options, generator())[:, 0]  # (B, S, S)
+    across, down = ((blurred * axis**2).sum(dim=(1, 2)) for axis in (place, place[:, None]))
+    assert (across > 4.0 * down).any() and (down > 4.0 * across).any()
+
+
+def test_the_homography_is_a_turned_plane_seen_by_a_camera():
+    """Against the plane turned by Rodrigues' formula and seen through a pinhole, from in front."""
+    turn, nod, tilt = (torch.tensor([angle]) for angle in (0.4, -0.3, 0.2))
+    places = np.array([[3.0, 40.0], [23.5, 23.5], [45.0, 10.0]])
+    found = pose_homographies(turn, nod, tilt, 48)[0].double().numpy() @ np.c_[places, np.ones(3)].T
+    about_y, about_x, about_z = (cv2.Rodrigues(np.array(axis))[0] for axis in ((0, 0.4, 0), (-0.3, 0, 0), (0, 0, 0.2)))
+    x, y, z = about_z @ about_y @ about_x @ np.c_[places - 23.5, np.zeros(3)].T
+    distance = 2.5 * 48
+    seen = 23.5 + distance * np.array([x, y]) / (z + distance)
+    np.testing.assert_allclose(found[:2] / found[2], seen, atol=1e-3)
 
 
 def test_a_turned_face_is_narrower_and_a_tilted_one_only_turns_in_the_picture():

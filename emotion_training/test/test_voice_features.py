@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from emotion_training.audio_training import AudioClassifier, train_audio_classifier
+from emotion_training.embedding_views import FaceViews, VoiceViews, learnt_voices
 from emotion_training.speech_clips import speech_folds
 from emotion_training.stage_cache import StageCache
-from emotion_training.tiny_bundle import SPLIT, generated_clips, tiny_config
+from emotion_training.tiny_bundle import SPLIT, generated_clips, generated_faces, tiny_config
 from emotion_training.voice_features import start_audio_encoder, together_in_every_fold, voice_features
-from emotion_training.voice_windows import plain_windows, window_samples
+from emotion_training.voice_windows import noisy_windows, plain_windows, window_samples
 
 CONFIG = tiny_config()
 BABBLE = replace(CONFIG.audio_training.augmentation, babble_probability=1.0, babble_snr_db=(0.0, 0.0))
@@ -83,6 +84,64 @@ def test_features_are_made_anew_for_another_window_but_not_for_another_dropout(c
         == key(options=options)
         != key(window_s=2 * CONFIG.audio_encoder.window_s)
     )
+
+
+def test_features_are_made_anew_for_another_augmentation_number_of_views_seed_or_voice(clips, monkeypatch):
+    nothing = "emotion_training.voice_features._features_of"
+    monkeypatch.setattr(nothing, lambda config, encoder, clips: {"views": torch.zeros(1, len(clips))})
+    training = CONFIG.audio_training
+    robot = replace(training.robot_augmentation, telephone_probability=1.0)
+    configs = (
+        CONFIG,
+        LOUD_BABBLE,
+        replace(CONFIG, audio_training=replace(training, robot_augmentation=robot)),
+        replace(CONFIG, audio_training=replace(training, views=training.views + 1)),
+        replace(CONFIG, seed=CONFIG.seed + 1),
+    )
+    keys = [features_of(config, clips).key for config in configs]
+    keys.append(features_of(CONFIG, (louder(clips[0]), *clips[1:])).key)
+    assert len(set(keys)) == 6 and features_of(CONFIG, clips).key == keys[0]
+
+
+def test_embeddings_are_kept_for_the_same_network_people_and_views(clips, tmp_path, monkeypatch):
+    made, faces = [], generated_faces(CONFIG, 0)
+    for kind in ("embed_faces", "embed_voices"):
+        monkeypatch.setattr(
+            f"emotion_training.embedding_views.{kind}",
+            lambda *given: made.append(given) or np.zeros((1, len(given[1]), 2), np.float32),
+        )
+    more = replace(CONFIG.fusion_training, face_views=3, voice_views=3)
+    for views, people, others in ((FaceViews, faces.train, faces.test), (VoiceViews, clips, clips[1:])):
+        made.clear()
+        for config, key, of in (
+            (CONFIG, "graph", people),
+            (CONFIG, "another graph", people),
+            (CONFIG, "graph", others),
+            (replace(CONFIG, seed=CONFIG.seed + 1), "graph", people),
+            (replace(CONFIG, fusion_training=more), "graph", people),
+        ):
+            before = len(made)
+            for _ in range(2):
+                found = views(config, None, StageCache(tmp_path), key).of("train", of)
+            assert len(made) == before + 1 and made[-1][1] is of
+            assert found.views.shape == (1, len(of), 2) and len(found.labels) == len(of)
+
+
+def test_embeddings_of_voices_say_whose_they_are_and_how_strong(monkeypatch, clips):
+    monkeypatch.setattr("emotion_training.embedding_views.embed_features", lambda *_: np.zeros((1, 2, 3, 4)))
+    of = [replace(clips[0], intensity="strong"), clips[-1]]
+    found = learnt_voices(None, None, of)
+    assert found.labels.tolist() == [clips[0].label, clips[-1].label] != [0, 0]
+    assert found.speaker_ids.tolist() == ["tone-0", "tone-3"] and found.intensities.tolist() == ["strong", ""]
+
+
+def test_each_voice_is_in_noise_of_its_own_that_is_as_loud_as_it_is_asked_to_be(clips):
+    again = replace(clips[0], clip_id="the same voice")
+    plain = plain_windows([clips[0]], 48000)
+    first, other = noisy_windows([clips[0], again], 48000, 10.0) - plain
+    assert not torch.equal(first, other) and torch.equal(first, noisy_windows(clips[:1], 48000, 10.0)[0] - plain[0])
+    for noise in (first, other):
+        assert 20.0 * torch.log10(plain.norm() / noise.norm()).item() == pytest.approx(10.0, abs=0.01)
 
 
 def test_a_loss_that_is_no_number_is_said_with_its_remedy(clips):
