@@ -19,7 +19,7 @@ help:  ## list the targets
 setup:  ## make .venv and build the workspace (quick when nothing changed)
 	@$(PREPARE) $(if $(filter live,$(CLIP)),--live)
 
-test-setup:
+test-setup:  ## the same, with what tests and training need
 	@$(PREPARE) --tests
 
 demo: setup  ## play a clip through the ROS graph; CLIP=file or CLIP=live, OUT=folder

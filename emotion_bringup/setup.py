@@ -1,4 +1,4 @@
-"""Installs the demo, the launch files, the robots' parameter files and the simulated worlds."""
+"""Installs the demo, the example behaviours, the launch files, the robots' parameter files and the simulated worlds."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def shared(folder: str) -> list[tuple[str, list[str]]]:
 setup(
     name=NAME,
     version="0.1.0",
-    description="Launch files, robot presets and the demo of the emotion suite",
+    description="Launch files, robot presets, example behaviours and the demo of the emotion suite",
     author="Emotion suite maintainers",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),

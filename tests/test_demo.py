@@ -75,6 +75,16 @@ def test_clip_without_video_gives_no_annotated_video_and_says_so(start, tmp_path
     }
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_live_demo_without_an_end_or_a_beginning_is_refused_with_the_option(start, tmp_path, seconds):
+    out = tmp_path / "out"
+    demo = start("-m", "emotion_bringup.demo", "--clip", "live", f"--live-s={seconds}", "--out", str(out))
+    assert demo.end() == 2
+    last = demo.output.strip().splitlines()[-1]
+    assert last == f"demo: error: --live-s is {seconds}; expected seconds, positive and finite"
+    assert not out.exists()
+
+
 def test_file_that_does_not_exist_is_one_clear_error(start, tmp_path):
     demo = start("-m", "emotion_bringup.demo", "--clip", "nowhere.mp4", "--out", str(tmp_path / "out"))
     assert demo.end() == 1

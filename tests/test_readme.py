@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import rclpy
 
+from emotion_msgs.msg import EmotionState
 from emotion_perception.emotion_pipeline import NODES, node_class
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = (ROOT / "emotion_bringup/emotion_bringup/examples/README.md").read_text(encoding="utf-8")
 TYPES = {bool: "bool", int: "int", float: "double", str: "string"}
 
 
@@ -35,11 +37,26 @@ def test_parameter_table_is_that_of_the_node(name):
 
 
 def test_every_linked_file_exists():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("text", [README, EXAMPLES], ids=["README", "examples"])
+def test_every_linked_section_exists(text):
+    sections = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
+    linked = re.findall(r"\]\([^)#]*#([^)]+)\)", text)
+    assert linked and set(linked) - sections == set()
 
 
 def test_every_make_target_named_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = set(re.findall(r"`make ([a-z-]+)", README)) | set(re.findall(r"^\$? ?make ([a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= named <= targets
+
+
+def test_the_listener_of_the_examples_prints_what_the_person_feels(graph, start):
+    (listener,) = re.findall(r"^```python\n(import rclpy\n.*?)^```", EXAMPLES, re.MULTILINE | re.DOTALL)
+    process = start("-c", listener)
+    publisher = graph.speak(EmotionState, "/emotion/state")
+    state = EmotionState(label="happy", uncertain=True)
+    graph.wait_for(lambda: publisher.publish(state) or "happy True" in process.output, "a line of the listener")

@@ -80,6 +80,20 @@ def test_what_a_parameter_file_says_to_nobody_is_a_warning(graph, start, tmp_pat
     graph.wait_for(lambda: "write /**/audio_window_node: for any namespace." in process.output, "the warning")
 
 
+def test_source_beside_named_nodes_is_refused_rather_than_ignored(start):
+    process = start(*program("emotion_pipeline", "--source", "live", "--nodes", "audio_window_node"))
+    assert process.end() == 2
+    assert "argument --nodes: not allowed with argument --source" in process.output
+
+
+@pytest.mark.parametrize("node", ["audio_window_node", "emotion_fusion_node"])
+def test_help_of_a_node_says_what_it_does(start, node):
+    process = start(*program(f"nodes.{node}", "--help"))
+    assert process.end() == 0
+    does = {"audio_window_node": "overlapping windows", "emotion_fusion_node": "what everybody seems to feel"}
+    assert does[node] in " ".join(process.output.split())
+
+
 def test_pipeline_of_named_nodes_follows_a_namespace_and_a_remapping(graph, start, tiny_bundle):
     states = graph.listen(EmotionState, "/robot/mood")
     remapping = ("--ros-args", "-r", "__ns:=/robot", "-r", "emotion/state:=mood", "-p", f"model:={tiny_bundle}")

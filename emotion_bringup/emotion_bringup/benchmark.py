@@ -1,9 +1,10 @@
 """How long each stage takes on one core of this machine.
 
-Every stage runs alone, with the same inputs each time: a photograph with a face, and noise for sound, on which the
-time does not depend.
+Every stage runs alone, with the nodes' default parameters and the same inputs each time: a photograph with a face, and
+noise for sound, as the time does not depend on what is heard.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,9 @@ from emotion_perception.core.face_detector import FaceDetector
 from emotion_perception.core.model_bundle import load_bundle
 from emotion_perception.core.voice_activity import VoiceActivity
 from emotion_perception.nodes.audio_window_node import VOICE_MODEL
-from emotion_perception.nodes.perception_node import share_directory
+from emotion_perception.nodes.perception_node import default_parameters, share_directory
 
 REPEATS = 300
-CROP_PX = 96
-CHUNK_S = 0.1
 
 
 def main() -> None:
@@ -36,20 +35,26 @@ def main() -> None:
 
 
 def _stages() -> dict[str, Callable[[], object]]:
-    models = share_directory() / "models"
-    bundle = load_bundle(models / "default")
+    of_faces, of_audio = default_parameters()["face_crop_node"], default_parameters()["audio_window_node"]
+    crop_px, hop_s = of_faces["crop_px"], of_audio["hop_s"]
+    bundle = load_bundle(share_directory() / "models" / "default")
     rng = np.random.default_rng(0)
 
     image = cv2.resize(skimage.data.astronaut(), (640, 640))[:480]
-    detector = FaceDetector(min_score=0.5)
+    detector = FaceDetector(of_faces["min_score"])
     (detection,) = detector.detect(image)
     side = bundle.face.size_px
     crops = rng.integers(0, 256, (1, side, side, 3), np.uint8)
 
-    voice = VoiceActivity(share_directory() / VOICE_MODEL, enter_threshold=0.5, leave_threshold=0.35, min_silence_s=0.1)
-    windower = AudioWindower(bundle.audio.window_s, CHUNK_S, voice)
-    chunk = rng.normal(0, 0.1, (round(CHUNK_S * SAMPLE_RATE_HZ), 1)).astype(np.float32)
-    chunks_heard = iter(range(10**9))
+    voice = VoiceActivity(
+        share_directory() / VOICE_MODEL,
+        enter_threshold=of_audio["voice_enter"],
+        leave_threshold=of_audio["voice_leave"],
+        min_silence_s=of_audio["voice_min_silence_s"],
+    )
+    windower = AudioWindower(of_audio["window_s"], hop_s, voice)
+    chunk = rng.normal(0, 0.1, (round(hop_s * SAMPLE_RATE_HZ), 1)).astype(np.float32)
+    chunks_heard = itertools.count()
     window = rng.normal(0, 0.1, bundle.audio.window_samples).astype(np.float32)
 
     face_embeddings = rng.normal(size=(1, bundle.face.bins, bundle.face.embedding)).astype(np.float32)
@@ -57,10 +62,10 @@ def _stages() -> dict[str, Callable[[], object]]:
     face_mask, audio_mask = np.ones((1, bundle.face.bins), bool), np.ones(1, bool)
     return {
         "find the face, 640x480": lambda: detector.detect(image),
-        f"cut it out, {CROP_PX} px": lambda: crop_face(image, detection.box, CROP_PX),
+        f"cut it out, {crop_px} px": lambda: crop_face(image, detection.box, crop_px),
         "encode a face": lambda: bundle.encode_faces(crops),
-        f"take {CHUNK_S} s of sound, with voice activity": lambda: windower.add(
-            chunk, SAMPLE_RATE_HZ, next(chunks_heard) * CHUNK_S
+        f"take {hop_s} s of sound, with voice activity": lambda: windower.add(
+            chunk, SAMPLE_RATE_HZ, next(chunks_heard) * hop_s
         ),
         f"encode a window of {bundle.audio.window_s} s": lambda: bundle.encode_audio(window),
         "fuse": lambda: bundle.fuse(face_embeddings, face_mask, audio_embeddings, audio_mask),

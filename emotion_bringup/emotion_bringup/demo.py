@@ -4,6 +4,7 @@ The graph runs in a process of its own; this one listens to it over DDS as a rob
 """
 
 import argparse
+import math
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument(
         "--clip",
         default="",
-        help="a file to play, or live for the webcam and microphone; else a clip is fetched",
+        help="a file to play, or live for the webcam and microphone (default: a clip that is fetched once)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), help="folder of the results (default: %(default)s)"
@@ -49,6 +50,8 @@ def main() -> None:
         help="seconds that a live demonstration takes (default: %(default)s)",
     )
     arguments = parser.parse_args()
+    if not 0.0 < arguments.live_s < math.inf:
+        parser.error(f"--live-s is {arguments.live_s:g}; expected seconds, positive and finite")
     try:
         if arguments.clip == LIVE:
             sys.exit(demonstrate(None, arguments.live_s, arguments.out))
@@ -87,13 +90,19 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
         print(_complaints(out / "graph.log"), file=sys.stderr)
         print(f"demo: the graph failed; all that it said is in {out / 'graph.log'}.", file=sys.stderr)
         return 1
-    recording = recorder.recording
-    if not recording.states:
+    if not recorder.recording.states:
         print(
-            "demo: no state came on /emotion/state; does another program hold this computer's network?",
+            f"demo: no state came on /emotion/state, expected ten a second; see {out / 'graph.log'}, and whether a "
+            "firewall blocks UDP multicast on the loopback interface.",
             file=sys.stderr,
         )
         return 1
+    _write_results(clip, recorder.recording, out)
+    return 0
+
+
+def _write_results(clip: Path | None, recording: Recording, out: Path) -> None:
+    """Draw what was recorded, and say what was written and what came out; there must be at least one state."""
     draw_timeline(recording, clip.name if clip else "live", out / "timeline.png")
     results = ["states.jsonl", "timeline.png"]
     pictures = 0
@@ -110,7 +119,6 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
         )
     print("Wrote", ", ".join(str(out / name) for name in results))
     print(summary(recording))
-    return 0
 
 
 def _complaints(log: Path) -> str:

@@ -46,7 +46,7 @@ def presets(kind: str) -> dict[str, Path]:
 
 
 def fast_dds_environment() -> dict[str, str]:
-    """With what Fast DDS loses no images and soon finds a node that came back, unless the user has profiles."""
+    """Where Fast DDS finds profiles that lose no images and soon find a restarted node; empty if the user has some."""
     if FAST_DDS_PROFILES in os.environ:
         return {}
     return {FAST_DDS_PROFILES: str(_config() / "fastdds.xml")}
@@ -62,7 +62,7 @@ def robot_audio_source() -> str:
 
 
 def _why_robot_is_not_heard() -> str:
-    """Empty if it can be."""
+    """Why nobody hears the robot's own microphone; empty if its messages can be read."""
     try:
         audio_format(ROBOT_AUDIO)
     except ValueError as error:
@@ -106,7 +106,7 @@ def graph_arguments(use_sim_time: str = "") -> list[DeclareLaunchArgument]:
             "composed",
             default_value="true",
             choices=BOOLEAN,
-            description="Whether all nodes share one process, which copies no image twice, or have one each",
+            description="Whether all nodes share one process, which copies no image twice, or each has its own",
         ),
         DeclareLaunchArgument(
             "use_sim_time",
@@ -119,13 +119,13 @@ def graph_arguments(use_sim_time: str = "") -> list[DeclareLaunchArgument]:
             "log_level",
             default_value="info",
             choices=("debug", "info", "warn", "error", "fatal"),
-            description="The least severe messages that the nodes log",
+            description="The least severe level that the nodes log",
         ),
     ]
 
 
 def sensor_arguments(camera: str, audio_source: str) -> list[DeclareLaunchArgument]:
-    """Where images and sound come from, when the launch file leaves that open; its preferences are given."""
+    """Where images and sound come from, when the launch file leaves that open; its defaults are given."""
     return [
         DeclareLaunchArgument(
             "camera",
@@ -163,7 +163,7 @@ def graph(
     Args:
         sources: nodes that are played once; the launch ends with them.
         then: what else is started when the nodes are active.
-        camera: the camera if there is no argument of that name.
+        camera: a preset, LOCAL or TOPIC, where the launch file declares no argument of that name.
         audio_source: likewise.
     """
     return OpaqueFunction(function=_start, args=[sources, then, camera, audio_source])
@@ -273,7 +273,7 @@ def _on_exit(event: ProcessExited, context: LaunchContext, ends: bool) -> Shutdo
 def _on_gate_exit(
     event: ProcessExited, context: LaunchContext, later: list[LaunchDescriptionEntity]
 ) -> list[LaunchDescriptionEntity] | None:
-    """What starts when all are active; who waits for it in vain is told."""
+    """What starts now that all nodes are active; RuntimeError if the gate ended before they were."""
     if event.returncode == 0:
         return later
     _on_exit(event, context, ends=False)

@@ -1,7 +1,7 @@
 """The whole chain in one process, configured and activated.
 
-For machines without `ros2 launch`, and for the robot, where every further process copies the images once more. The
-nodes, topics and parameter files are those of the one-node-a-process form.
+For machines without `ros2 launch`, and for the robot, where every further process copies the images once more. Nodes,
+topics and parameter files are the same as with one process per node.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SOURCES = {"topics": (), "live": ("camera_node", "microphone_node"), "file": ("m
 
 
 def node_class(name: str) -> type[PerceptionNode]:
-    """The class of a node; its module is not imported before, for a process that died must be back soon."""
+    """The class of a node; its module is imported only now, as a process that died must be back soon."""
     node: type[PerceptionNode] = getattr(import_module(f"emotion_perception.nodes.{name}"), NODES[name])
     return node
 
@@ -35,19 +35,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="emotion_pipeline", description=__doc__, epilog="Parameters: --ros-args --params-file FILE"
     )
-    parser.add_argument(
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument(
         "--source",
         choices=SOURCES,
         default="topics",
         help="topics: those of a robot; live: this computer's camera and microphone; "
         "file: media_player_node's path, whose end is the end of the process (default: %(default)s)",
     )
-    parser.add_argument(
+    chosen.add_argument(
         "--nodes",
         nargs="+",
         choices=NODES,
         metavar="NODE",
-        help=f"the nodes instead, sources last: {', '.join(NODES)}",
+        help=f"these nodes instead, sources last: {', '.join(NODES)}",
     )
     arguments = own_arguments(parser)
     names = arguments.nodes or [*CHAIN, *SOURCES[arguments.source]]

@@ -1,4 +1,4 @@
-"""Ends when all named nodes are active: what is played once may then begin.
+"""Waits until all named nodes are active, so that what is played once may begin.
 
 A launch file starts a file or a bag when this process has ended.
 """

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from .export import ParityError, export_bundle
 from .face_set import load_faces, split_faces, without_duplicates
 from .fusion_training import fusion_network
 from .latency import measure_latency
+from .machine import code_commit
 from .model_card import LICENCE, TRAINING_DATA, render_model_card
 from .models import ModelError
 from .models.start_weights import WeightsError
@@ -102,21 +102,6 @@ def read_voices(data: Path, config: BundleConfig) -> tuple[SpeechClip, ...]:
 def _voice_counts(clips: Sequence[SpeechClip], corpus: str) -> dict[str, int]:
     speakers = [clip.speaker_id for clip in clips if clip.corpus == corpus]
     return {"clips": len(speakers), "speakers": len(set(speakers))}
-
-
-def code_commit() -> str:
-    """Hash of the commit of this code; "-changed" is added where files differ; "uncommitted" without one."""
-    folder = Path(__file__).parent
-    try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return f"{commit}-changed" if _git(folder, "status", "--porcelain", "--", str(folder)) else commit
-    except (subprocess.CalledProcessError, FileNotFoundError):
-        return "uncommitted"
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def main(arguments: list[str] | None = None) -> int:

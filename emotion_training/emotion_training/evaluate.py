@@ -1,10 +1,10 @@
-"""Figures of a trained model on people whom it does not know, and what it stands.
+"""Figures of a trained model on people whom it does not know, and how it stands noise, covered faces and lost pictures.
 
     python -m emotion_training.evaluate --checkpoint OUT/best.ckpt --data PREPARED --out EVALUATION
     python -m emotion_training.evaluate --bundle BUNDLE --data PREPARED --out EVALUATION
 
-A checkpoint is judged on the test speakers of its fold. A bundle is judged on everybody in PREPARED but whom its
-model.json says that it knows from its training, by the code of the robot and its own calibration, one window of each
+A checkpoint is judged on the test speakers of its fold. A bundle is judged on everybody in PREPARED except those whom,
+by its model.json, it knows from its training, by the code of the robot and its own calibration, one window of each
 clip. Writes evaluation.md, evaluation.html and evaluation.json into --out.
 """
 

@@ -1,4 +1,4 @@
-r"""Makes a bundle for the robot of a checkpoint of `train`.
+r"""Makes a bundle for the robot out of a checkpoint of `train`.
 
     python -m emotion_training.export_model --checkpoint OUT/best.ckpt --data PREPARED --out BUNDLE \
         --name ID --licence TERMS
@@ -16,13 +16,13 @@ from typing import Any
 
 from emotion_perception.core.model_bundle import load_bundle
 
-from .build_default_bundle import code_commit
 from .command import make_out, run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .export import BundleModels, BundleShape, ParityError, write_bundle
 from .fusion_training import pool_of
 from .labels import VALENCE_AROUSAL
+from .machine import code_commit
 from .models import AudioVisualModel
 from .models.bundle_encoders import encoders_of_bundles, start_of
 from .models.fusion import JOINT_ALONE, IntermediateFusion

@@ -1,7 +1,8 @@
-"""What a run is made on, and the words for it in its report."""
+"""What a run is made on and by, and the words for it in its report."""
 
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,16 @@ def machine() -> str:
         f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB; {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, {packages}"
     )
+
+
+def code_commit() -> str:
+    """Hash of the commit of this code; "-changed" is added where files differ; "uncommitted" without one."""
+    folder = Path(__file__).resolve().parent  # Git sees no change behind the symbolic link of a colcon workspace
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return f"{commit}-changed" if _git(folder, "status", "--porcelain", "--", str(folder)) else commit
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return "uncommitted"
 
 
 def training_device() -> torch.device:
@@ -41,3 +52,8 @@ def _processor() -> str:
         return platform.processor() or "unknown processor"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

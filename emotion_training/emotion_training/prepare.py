@@ -299,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="prepare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--corpus", required=True, choices=CORPORA, help="how to read it: %(choices)s")
-    parser.add_argument("--root", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the corpus; of manifest the table, too")
     parser.add_argument("--out", type=Path, required=True, help="folder of the prepared corpus")
     parser.add_argument(
         "--option",

@@ -1,4 +1,4 @@
-"""Greets somebody who is happy, and slows down for somebody who is scared.
+"""Greets people who are happy, and slows down for people who are scared.
 
 ros2 run emotion_bringup greet_and_slow_down --ros-args -p greeting:="Buenos días" -p locale:=es_ES
 """
@@ -34,7 +34,9 @@ class GreetAndSlowDown(Node):
             greet_again_s=self._seconds("greet_again_s", 300.0, "How long the same face is not greeted again"),
             release_s=self._seconds("release_s", 5.0, "How long nobody must seem scared before the limit is lifted"),
         )
-        self._slow_percent = self._number("slow_percent", 40.0, "Speed for scared people, in percent", 1.0, 100.0)
+        self._slow_percent = self._number(
+            "slow_percent", 40.0, "Limit of the speed while somebody is scared, in percent of the highest", 1.0, 100.0
+        )
         self._motion_name = self._text("motion_name", "wave", "Motion of play_motion2 that greets; empty: none")
         self._greeting = self._text("greeting", "Hello! Nice to see you.", "What is said as a greeting")
         self._locale = self._text("locale", "en_US", "Language of the greeting")

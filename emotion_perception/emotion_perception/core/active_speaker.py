@@ -4,8 +4,8 @@ A mouth's movement is the mean change of its opening from one step of 0.1 s to t
 corners a second, over those steps of the last second in which a voice is heard; with less than ten images a second from
 one step to the next but one. Measured on two films of one talker each, faces 40 to 385 px wide: 0.14 and more in every
 second of talk (median 0.28); in silence 0.10 and less (median 0.04), also in images that are tilted, shifted and scaled
-like those of a nodding head, and up to 0.15 where a mouth opens for an utterance to come. How much the mouth's pixels
-change, less the eyes', does not tell talk (median 0.04) from silence (0.00, and up to 0.08 in such images).
+like those of a nodding head, and up to 0.15 where a mouth opens for an utterance to come. The change of the mouth's
+pixels, minus that of the eyes', does not tell talk (median 0.04) from silence (0.00, and up to 0.08 in such images).
 """
 
 import itertools

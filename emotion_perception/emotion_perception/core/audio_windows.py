@@ -48,7 +48,9 @@ class AudioWindower:
         self._window_samples = round(window_s * SAMPLE_RATE_HZ)
         self._hop_samples = round(hop_s * SAMPLE_RATE_HZ)
         if not 1 <= self._hop_samples <= self._window_samples or self._window_samples < FRAME_SAMPLES:
-            raise ValueError(f"window_s is {window_s} and hop_s {hop_s}, expected 0 < hop_s <= window_s >= 0.032.")
+            raise ValueError(
+                f"window_s is {window_s} and hop_s {hop_s}, expected 0 < hop_s <= window_s and window_s >= 0.032."
+            )
         self._max_gap_s = window_s
         self._voice = voice
         self._robot_speech = robot_speech

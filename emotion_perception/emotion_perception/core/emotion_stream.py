@@ -16,7 +16,7 @@ from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, Sp
 from emotion_perception.core.emotion_estimate import EmotionEstimate
 from emotion_perception.core.model_bundle import FloatArray, FusionOutput, ModelBundle
 from emotion_perception.core.person import FaceSample, Person
-from emotion_perception.core.person_in_focus import Bystander, FocusSettings, PersonInFocus
+from emotion_perception.core.person_in_focus import Candidate, FocusSettings, PersonInFocus
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother, SmoothingSettings
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, TIME_JUMP_NS, seconds_between
 
@@ -194,7 +194,7 @@ class EmotionStream:
         voice = self._usable_voice(now_ns)
         focus = self._focus.choose(
             {
-                track_id: Bystander(
+                track_id: Candidate(
                     person.area, person.off_center, is_speaking=voice is not None and track_id == verdict.voice_of
                 )
                 for track_id, person in present.items()

@@ -163,7 +163,7 @@ class MediaReader:
         return max(float(frame.pts * frame.time_base) - self._start_s, 0.0)
 
     def _decoded(self, container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[Any]:
-        """The sound frames of a stream, of the stream's kind."""
+        """The frames of a stream, without the corrupt ones."""
         for packet in self._packets(container, stream):
             try:
                 frames = packet.decode()

@@ -36,10 +36,10 @@ class BundleError(ValueError):
 class FaceInput:
     """What the model wants of a face."""
 
-    size_px: int
-    embedding: int
-    bins: int
-    bin_s: float
+    size_px: int  # side of a square RGB crop
+    embedding: int  # numbers in the embedding of a crop
+    bins: int  # time bins that the fusion takes, each with the mean of its embeddings
+    bin_s: float  # length of a bin
 
     @property
     def window_s(self) -> float:
@@ -53,9 +53,9 @@ class AudioInput:
 
     sample_rate_hz: int
     window_s: float
-    hop_s: float
-    embedding: int
-    tokens: int
+    hop_s: float  # between windows, as it was trained; the robot's is that of audio_window_node
+    embedding: int  # numbers in a token
+    tokens: int  # of a window, oldest first
 
     @property
     def window_samples(self) -> int:

@@ -1,6 +1,6 @@
 """How far a mouth is open: MediaPipe's face mesh on one face of an image.
 
-Against the darkness or the motion of the mouth's pixels it is indifferent to a head that moves.
+Unlike the darkness or the motion of the mouth's pixels, it stays the same when the head moves.
 """
 
 import math

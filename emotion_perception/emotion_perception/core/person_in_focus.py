@@ -19,8 +19,8 @@ class FocusSettings:
 
 
 @dataclass(frozen=True)
-class Bystander:
-    """One of the people whom the robot sees."""
+class Candidate:
+    """One of the people who may come into focus."""
 
     area: float  # of the face, in any unit
     off_center: float  # distance of the face from the image's middle, 1 in a corner
@@ -34,7 +34,7 @@ class PersonInFocus:
         self._settings = settings
         self._track_id: str | None = None
 
-    def choose(self, people: Mapping[str, Bystander]) -> str | None:
+    def choose(self, people: Mapping[str, Candidate]) -> str | None:
         """Give the track id in focus, out of the people who are there; None without people."""
         importance = {track_id: self._importance(person) for track_id, person in people.items()}
         first = max(importance, key=importance.__getitem__, default=None)
@@ -43,6 +43,6 @@ class PersonInFocus:
             self._track_id = first
         return self._track_id
 
-    def _importance(self, person: Bystander) -> float:
+    def _importance(self, person: Candidate) -> float:
         speaking = self._settings.speaking_ratio if person.is_speaking else 1.0
         return person.area * speaking * float(self._settings.center_ratio**-person.off_center)

@@ -1,4 +1,4 @@
-"""How a node is, and whether what it waits for comes."""
+"""What a node reports about itself, and whether the input that it waits for arrives."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +26,11 @@ class Arrivals:
     """Counts what comes from a source, and notices when nothing does."""
 
     def __init__(self, source: str, remedy: str) -> None:
-        """Args:
-        source: what should give something, as a user knows it.
-        remedy: what to look at when it gives nothing.
+        """Begin with nothing received.
+
+        Args:
+            source: what should give something, as a user knows it.
+            remedy: what to look at when it gives nothing.
         """
         self._source = source
         self._remedy = remedy
@@ -65,11 +67,13 @@ class TopicArrivals(Arrivals):
     """Arrivals of a topic; its silence is explained by what the graph shows."""
 
     def __init__(self, node: Node, message_type: type, topic: str, parameters: str) -> None:
-        """Args:
-        node: the one that listens to the topic.
-        message_type: what it listens for.
-        topic: as the parameter says it.
-        parameters: those that choose topic and type, for the remedy.
+        """Begin with nothing received.
+
+        Args:
+            node: the one that listens to the topic.
+            message_type: what it listens for.
+            topic: as the parameter says it.
+            parameters: those that choose topic and type, for the remedy.
         """
         self._topic = node.resolve_topic_name(topic)
         self._type = f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"

@@ -64,7 +64,8 @@ def _audio_stamped(message: Any, _: Unstamped) -> Chunk:
     }
     if info.format not in fields:
         raise AudioError(
-            f"The audio has the PortAudio format {info.format}; expected one of {', '.join(map(str, fields))}."
+            f"The audio has the PortAudio format {info.format}, expected one of {', '.join(map(str, fields))} (32-bit "
+            "float, 32-, 16- or 8-bit integers); set one of these in what captures it."
         )
     name, full_scale = fields[info.format]
     samples = _by_channel(np.asarray(getattr(data, name), np.float32) / np.float32(full_scale), info.channels)

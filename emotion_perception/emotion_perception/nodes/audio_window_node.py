@@ -36,25 +36,43 @@ class AudioWindowNode(PerceptionNode):
         ),
         Parameter(
             "unstamped_sample_rate_hz",
-            "Rate of AudioData and AudioDataStamped, which do not say it",
+            "Sample rate of AudioData and AudioDataStamped, which do not carry it",
             4000,
             192000,
         ),
-        Parameter("unstamped_channels", "Channels of AudioData and AudioDataStamped, which do not say it", 1, 32),
-        Parameter("window_s", "Length of a window, in seconds", 0.1, 30.0),
-        Parameter("hop_s", "Time from one window to the next, in seconds", 0.01, 0.4),
-        Parameter("voice_enter", "Probability of voice from which somebody speaks", 0.0, 1.0),
-        Parameter("voice_leave", "Probability of voice below which nobody speaks any more", 0.0, 1.0),
+        Parameter("unstamped_channels", "Channels of AudioData and AudioDataStamped, which do not carry them", 1, 32),
+        Parameter(
+            "window_s",
+            "Length of a window, in seconds; the shipped model takes 3.0: it hears the end of a longer one, "
+            "and silence before a shorter one",
+            0.1,
+            30.0,
+        ),
+        Parameter(
+            "hop_s", "Time from one window to the next, in seconds; longer: less work for the voice encoder", 0.01, 0.4
+        ),
+        Parameter(
+            "voice_enter",
+            "Voice probability from which somebody speaks; higher: less noise is taken for a voice",
+            0.0,
+            1.0,
+        ),
+        Parameter("voice_leave", "Voice probability below which an utterance may end; at most voice_enter", 0.0, 1.0),
         Parameter("voice_min_silence_s", "Silence that ends an utterance, in seconds", 0.0, 5.0),
         Parameter(
             "tts_status_topic",
-            "Status of the action with which the robot speaks: while a goal is executed the robot is not listened to; "
-            "empty: none",
+            "Status topic of the action with which the robot speaks: while a goal executes, the microphone "
+            "is muted; empty: none",
         ),
-        Parameter("mute_tail_s", "How long the robot's voice echoes after its end, in seconds", 0.0, 5.0),
+        Parameter(
+            "mute_tail_s",
+            "How long the microphone stays muted after the robot's last word, for the echo, in seconds",
+            0.0,
+            5.0,
+        ),
         Parameter(
             "mute_limit_s",
-            "How long the last word that the robot speaks is believed, in seconds; after that it must be said again",
+            "How long a message that the robot speaks is believed, in seconds; after that it must be repeated",
             1.0,
             600.0,
         ),

@@ -23,7 +23,7 @@ class CameraNode(PerceptionNode):
         Parameter("device", "Number of the camera: 0 is /dev/video0", 0, 63),
         Parameter("width_px", "Wanted width of the images; the camera gives the nearest that it has", 16, 7680),
         Parameter("height_px", "Wanted height of the images", 16, 4320),
-        Parameter("rate_hz", "Wanted images a second", 1.0, 240.0),
+        Parameter("rate_hz", "Wanted images per second", 1.0, 240.0),
         Parameter("image_topic", "Topic of the images"),
         Parameter("frame_id", "Frame of the images"),
     )

@@ -1,6 +1,8 @@
 """Between ROS messages and arrays."""
 
 import array
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -110,6 +112,23 @@ def compressed_to_rgb(image: CompressedImage) -> NDArray[np.uint8]:
             "expected a JPEG or PNG picture."
         )
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+_IMAGE_FORMATS: dict[str, tuple[type, Callable[[Any], NDArray[np.uint8]]]] = {
+    "raw": (Image, image_to_rgb),
+    "compressed": (CompressedImage, compressed_to_rgb),
+}
+
+
+def image_format(transport: str) -> tuple[type, Callable[[Any], NDArray[np.uint8]]]:
+    """The message class of an image_transport, and the function that gives the pixels (height, width, 3) of a message.
+
+    Raises:
+        ValueError: the transport is not known.
+    """
+    if transport not in _IMAGE_FORMATS:
+        raise ValueError(f"image_transport is {transport!r}; expected one of {', '.join(_IMAGE_FORMATS)}.")
+    return _IMAGE_FORMATS[transport]
 
 
 def rgb_to_image(pixels: NDArray[np.uint8], header: Header) -> Image:

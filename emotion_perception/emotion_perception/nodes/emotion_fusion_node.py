@@ -39,12 +39,33 @@ class EmotionFusionNode(PerceptionNode):
     """Encodes what comes, once, and says for each moment what everybody seems to feel."""
 
     PARAMETERS = (
-        Parameter("model", "Directory of the model bundle, or the name of one that is shipped (default)"),
-        Parameter("rate_hz", "States a second", 0.1, 100.0),
-        Parameter("face_limit_s", "A face older than this is not used, in seconds", 0.0, 10.0),
-        Parameter("audio_limit_s", "A voice older than this is not used, in seconds", 0.0, 10.0),
-        Parameter("min_contrast", "Deviation of a face's grey levels below which it is too dark to judge", 0.0, 128.0),
-        Parameter("min_voice_activity", "Share of an audio window with voice from which the voice is used", 0.0, 1.0),
+        Parameter("model", "Directory of the model bundle, or the name of a shipped one (default)"),
+        Parameter("rate_hz", "States per second", 0.1, 100.0),
+        Parameter(
+            "face_limit_s",
+            "A face older than this is not used, in seconds; with a slow camera, set more than "
+            "the time between two images",
+            0.0,
+            10.0,
+        ),
+        Parameter(
+            "audio_limit_s",
+            "A voice older than this is not used, in seconds; set more than hop_s of audio_window_node",
+            0.0,
+            10.0,
+        ),
+        Parameter(
+            "min_contrast",
+            "Standard deviation of a face's grey levels below which it is too dark to judge; 0: every face is judged",
+            0.0,
+            128.0,
+        ),
+        Parameter(
+            "min_voice_activity",
+            "Share of an audio window that must be voice for the window to be used; 0.15 of 3 s is 0.45 s",
+            0.0,
+            1.0,
+        ),
         Parameter(
             "uncertain_below",
             "Confidence below which a state is marked uncertain; 0: as the model says for the modalities in use",
@@ -53,32 +74,51 @@ class EmotionFusionNode(PerceptionNode):
         ),
         Parameter(
             "mouth_movement_enter",
-            "Movement of a mouth, in distances of the eyes a second, from which it may be the one that speaks",
+            "Movement of a mouth from which it may be the one that speaks, in distances between the eyes' "
+            "outer corners per second",
             0.0,
             10.0,
         ),
-        Parameter("mouth_movement_leave", "Movement of a mouth below which it is silent", 0.0, 10.0),
-        Parameter("focus_takeover_ratio", "How many times larger another face must be to come into focus", 1.0, 10.0),
+        Parameter(
+            "mouth_movement_leave",
+            "Movement of a mouth below which it is silent, in the same unit; at most mouth_movement_enter",
+            0.0,
+            10.0,
+        ),
+        Parameter(
+            "focus_takeover_ratio",
+            "How many times larger than the face in focus another must be to take its place",
+            1.0,
+            10.0,
+        ),
         Parameter(
             "focus_speaking_ratio",
-            "How many times larger one who speaks counts for the focus; 1: no larger",
+            "How many times larger the face of the one who speaks counts for the focus; 1: no larger",
             1.0,
             100.0,
         ),
         Parameter(
             "focus_center_ratio",
-            "How many times larger a face in the middle of the image counts than in a corner; 1: no larger",
+            "How many times larger a face in the middle of the image counts for the focus than one in a "
+            "corner; 1: no larger",
             1.0,
             100.0,
         ),
         Parameter(
             "smoothing_time_constant_s",
-            "Of the average of the probabilities over time, in seconds; 0: none",
+            "Time constant of the average of the probabilities, in seconds; longer: steadier but later; 0: no average",
             0.0,
             10.0,
         ),
-        Parameter("label_enter", "Probability from which another label takes over", 0.0, 1.0),
-        Parameter("label_leave", "Probability below which the present label gives way to the likeliest", 0.0, 1.0),
+        Parameter(
+            "label_enter", "Smoothed probability from which another label takes over; higher: steadier", 0.0, 1.0
+        ),
+        Parameter(
+            "label_leave",
+            "Smoothed probability below which the present label gives way to the likeliest; at most label_enter",
+            0.0,
+            1.0,
+        ),
     )
 
     def __init__(self) -> None:
@@ -167,7 +207,7 @@ class EmotionFusionNode(PerceptionNode):
         return ""
 
     def is_wanted(self) -> bool:
-        """Whether anybody listens to the states, and may; nothing is encoded before."""
+        """Whether anybody listens to the states and the node is not paused; otherwise nothing is encoded."""
         publishers = (self._state_publisher, self._states_publisher)
         return not self._is_paused and any(publisher.get_subscription_count() for publisher in publishers)
 

@@ -15,12 +15,7 @@ from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.scene_cut import SceneCuts
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
-from emotion_perception.nodes.conversions import (
-    compressed_to_rgb,
-    image_to_rgb,
-    rgb_to_image,
-    to_nanoseconds,
-)
+from emotion_perception.nodes.conversions import image_format, rgb_to_image, to_nanoseconds
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
 
 # A mouth that speaks opens and shuts some four times a second: every second image of a camera shows that.
 MOUTH_INTERVAL_S = 0.06
-TRANSPORTS = {"raw": (Image, image_to_rgb), "compressed": (CompressedImage, compressed_to_rgb)}
 
 
 class FaceCropNode(PerceptionNode):
@@ -46,24 +40,32 @@ class FaceCropNode(PerceptionNode):
             "image_transport",
             "Form of the images: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)",
         ),
-        Parameter("min_score", "Score from which the detector's finding is a face", 0.0, 1.0),
+        Parameter(
+            "min_score",
+            "Detector score from which a finding is a face; higher: fewer false faces, more missed ones",
+            0.0,
+            1.0,
+        ),
         Parameter("max_lost_s", "A face unseen for longer gets a new track id, in seconds", 0.0, 60.0),
         Parameter(
             "max_center_distance",
-            "A face is the known one if its centre is at most so many face sizes from where that is expected",
-            0.0,
+            "A face keeps its track id if its centre is at most this many face sizes from where it is expected",
+            0.01,
             10.0,
         ),
         Parameter(
             "duplicate_overlap",
-            "Of two findings that share more than this part of the smaller one, the weaker is dropped",
-            0.0,
+            "Of two findings that share more than this part of the smaller one's area, the one with the "
+            "lower score is dropped",
+            0.01,
             1.0,
         ),
-        Parameter("crop_px", "Side of the published crops in pixels", 16, 512),
+        Parameter(
+            "crop_px", "Side of the published crops, in pixels; for the shipped model they are scaled to 48", 16, 512
+        ),
         Parameter(
             "mouth_from_faces",
-            "Faces in an image from which on it is measured how far their mouths are open; 1: always",
+            "Number of faces in an image from which their mouths are measured, to tell who speaks; 1: always",
             1,
             100,
         ),
@@ -75,10 +77,7 @@ class FaceCropNode(PerceptionNode):
         self._mouth_meter: MouthMeter | None = None
 
     def configure(self) -> None:
-        transport = self.value("image_transport")
-        if transport not in TRANSPORTS:
-            raise ValueError(f"image_transport is {transport!r}; expected one of {', '.join(TRANSPORTS)}.")
-        self._message_type, self._to_rgb = TRANSPORTS[transport]
+        self._message_type, self._to_rgb = image_format(self.value("image_transport"))
         self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
         # MediaPipe and SciPy are most of a start. They are loaded while the others already discover this node, which
         # takes as long: one that died is back the sooner.

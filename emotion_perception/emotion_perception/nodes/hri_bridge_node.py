@@ -49,7 +49,7 @@ class HriBridgeNode(PerceptionNode):
     """Publishes each face under its id as long as it is tracked, and what it seems to feel."""
 
     PARAMETERS = (
-        Parameter("hri_faces_topic", "Topic below which ROS4HRI has the faces"),
+        Parameter("hri_faces_topic", "Topic below which ROS4HRI expects faces"),
         Parameter(
             "publish_faces",
             "Whether to publish tracked, roi and cropped; false where hri_face_detect does that already",

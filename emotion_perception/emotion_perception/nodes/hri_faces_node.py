@@ -26,7 +26,7 @@ class HriFacesNode(PerceptionNode):
     ROS4HRI tells boxes as parts of the image and not its size, so the image is said to be 1x1 pixels large.
     """
 
-    PARAMETERS = (Parameter("hri_faces_topic", "Topic below which ROS4HRI has the faces"),)
+    PARAMETERS = (Parameter("hri_faces_topic", "Topic below which ROS4HRI publishes faces"),)
 
     def __init__(self) -> None:
         super().__init__("hri_faces_node")

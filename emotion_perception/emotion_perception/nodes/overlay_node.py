@@ -16,10 +16,10 @@ from emotion_perception.nodes.arrivals import OVERLAY_TOPIC, Diagnosis, TopicArr
 from emotion_perception.nodes.conversions import (
     ImageError,
     check_image_size,
+    image_format,
     rgb_to_image,
     to_nanoseconds,
 )
-from emotion_perception.nodes.face_crop_node import TRANSPORTS
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
@@ -45,10 +45,7 @@ class OverlayNode(PerceptionNode):
         super().__init__("overlay_node")
 
     def configure(self) -> None:
-        transport = self.value("image_transport")
-        if transport not in TRANSPORTS:
-            raise ValueError(f"image_transport is {transport!r}; expected one of {', '.join(TRANSPORTS)}.")
-        self._message_type, self._to_rgb = TRANSPORTS[transport]
+        self._message_type, self._to_rgb = image_format(self.value("image_transport"))
         self._publisher = self.add_publisher(Image, OVERLAY_TOPIC, QoSProfile(depth=1))
 
     def activate(self) -> None:

@@ -1,4 +1,4 @@
-"""What parameter files say to nobody.
+"""Complains of what parameter files say and no node takes.
 
 ROS passes over a section that matches no node, and over a parameter that its node has not, without a word. The process
 says it, not the launch file: however it was started, it knows the whole names of its nodes and what they declared. A

@@ -58,7 +58,7 @@ def default_parameters() -> dict[str, dict[str, Any]]:
 
 
 class PerceptionNode(LifecycleNode):
-    """A lifecycle node that takes its defaults from the parameter file and tells how it is.
+    """A lifecycle node that takes its defaults from the parameter file and reports its condition.
 
     Publishers and services are added in `configure` and destroyed at cleanup; subscriptions and timers are added in
     `activate` and destroyed at deactivation. A ValueError in `configure` or `activate` is the user's to mend: it is
@@ -149,7 +149,7 @@ class PerceptionNode(LifecycleNode):
         self._added_timers.append(self.create_timer(period_s, callback, clock=clock))
 
     def wait_before_start(self, stop: threading.Event) -> None:
-        """Wait for what an activation that nobody asks for by hand should wait for, at most until `stop` is set."""
+        """Wait, before an activation that nobody asked for by hand, until it makes sense, or until `stop` is set."""
 
     def fail(self, error: Exception) -> None:
         """End the process for an error that nobody expected in a thread of the node, as one of a callback does."""

@@ -69,8 +69,9 @@ def run_active(node_classes: Sequence[Callable[[], PerceptionNode]]) -> None:
 
 
 def own_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Of the command line, what is not for ROS; the exit status is REFUSED where ROS cannot read its part, a parameter
-    file that is none among it.
+    """What the command line says that is not for ROS.
+
+    Where ROS cannot read its part, such as a broken parameter file, the process ends with REFUSED as exit status.
     """
     try:
         return parser.parse_args(remove_ros_args(sys.argv)[1:])
@@ -82,7 +83,7 @@ def own_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 def run(node_class: Callable[[], PerceptionNode]) -> None:
     """The process of one node."""
-    parser = argparse.ArgumentParser(epilog="Parameters: --ros-args --params-file FILE")
+    parser = argparse.ArgumentParser(description=node_class.__doc__, epilog="Parameters: --ros-args --params-file FILE")
     parser.add_argument(
         "--start",
         action="store_true",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emotion_perception.core.person_in_focus import Bystander, FocusSettings, PersonInFocus
+from emotion_perception.core.person_in_focus import Candidate, FocusSettings, PersonInFocus
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def focus():
 
 
 def person(area, off_center=0.0, is_speaking=False):
-    return Bystander(area, off_center, is_speaking)
+    return Candidate(area, off_center, is_speaking)
 
 
 def test_nobody_gives_nobody(focus):

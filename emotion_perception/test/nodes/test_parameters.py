@@ -182,6 +182,14 @@ def test_every_parameter_of_the_face_crops_reaches_its_setting(graph, made_with)
     assert {name: arguments[name] for name in values} == values
 
 
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_both_ends_of_each_range_are_values_that_the_tracker_takes(end):
+    known = signature(face_tracker.FaceTracker).parameters
+    ends = {it.name: getattr(it, end) for it in FaceCropNode.PARAMETERS if it.name in known}
+    assert ends.keys() == {"max_lost_s", "max_center_distance", "duplicate_overlap"}
+    assert face_tracker.FaceTracker(**ends).update([], 0.0) == []
+
+
 def test_status_of_speech_may_have_no_topic(graph):
     node = graph.start(AudioWindowNode, tts_status_topic="")
     assert not [s for s in node.subscriptions if s.topic_name.endswith("status")]

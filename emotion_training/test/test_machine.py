@@ -1,0 +1,33 @@
+"""By which code a bundle says that it was made."""
+
+import subprocess
+
+from emotion_training import machine
+
+
+def git(folder, *arguments):
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false")
+    command = ["git", "-C", str(folder), *who, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_changed_code_is_told_from_committed_code_behind_the_link_of_a_colcon_workspace(tmp_path, monkeypatch):
+    file = tmp_path / "src" / "machine.py"
+    file.parent.mkdir()
+    file.write_text("committed = True\n")
+    (tmp_path / ".gitignore").write_text("/build\n")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "src").symlink_to(file.parent)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "a commit")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "build" / "src" / "machine.py"))
+    assert machine.code_commit() == commit
+    file.write_text("committed = False\n")
+    assert machine.code_commit() == f"{commit}-changed"
+
+
+def test_code_outside_of_a_repository_is_said_to_be_uncommitted(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
+    assert machine.code_commit() == "uncommitted"
