@@ -206,6 +206,11 @@ class ExperimentCLI(LightningCLI):
             raise ConfigurationError(f"{EMA_DECAY} is {decay}; expected 0 or more and less than 1")
         if not 0.0 <= (share := self.config[RE_PAIRING]) <= 1.0:
             raise ConfigurationError(f"{RE_PAIRING} is {share}; expected 0 to 1")
+        if fast := self.config["trainer.fast_dev_run"]:
+            raise ConfigurationError(
+                f"trainer.fast_dev_run is {fast}; expected false, as Lightning keeps no checkpoint with it; for a "
+                "quick try set trainer.max_epochs to 1"
+            )
         rate = self.config[LEARNING_RATE]
         if not 0.0 < rate < math.inf:
             raise ConfigurationError(f"{LEARNING_RATE} is {rate}; expected a finite number above 0")

@@ -496,5 +496,7 @@ def test_an_unknown_corpus_folder_or_option_is_named(tmp_path):
         read_corpus("ravdess", tmp_path / "nowhere")
     with pytest.raises(CorpusError, match="emodb has no option 'classes'; expected one of boredom"):
         read_corpus("emodb", tmp_path, classes=7)
+    with pytest.raises(CorpusError, match="emodb has no option 'root'; expected one of boredom"):
+        read_corpus("emodb", tmp_path, root="elsewhere")
     with pytest.raises(CorpusError, match="boredom is 'maybe'; expected true or false"):
         read_corpus("emodb", tmp_path, boredom="maybe")

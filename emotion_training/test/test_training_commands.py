@@ -59,6 +59,11 @@ def test_an_option_out_of_its_range_is_refused(tmp_path, capsys, command, option
     [
         ("trainer.max_epochs", 0, "1 or more"),
         ("trainer.max_epochs", -1, "1 or more"),
+        (
+            "trainer.fast_dev_run",
+            True,
+            "false, as Lightning keeps no checkpoint with it; for a quick try set trainer.max_epochs to 1",
+        ),
         ("data.batch", 0, "1 or more"),
         ("threads", 0, "1 or more"),
         ("model.members", 0, "1 or more"),

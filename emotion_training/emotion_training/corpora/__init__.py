@@ -18,7 +18,7 @@ CORPORA: dict[str, Callable[..., list[Clip]]] = {
 SWITCHES = {"true": True, "false": False}
 
 
-def read_corpus(name: str, root: Path, **options: Any) -> list[Clip]:
+def read_corpus(name: str, root: Path, /, **options: Any) -> list[Clip]:
     """Reads the corpus `name`; `options` are those of its reader, also as text, as a command or a file gives them.
 
     Raises:
