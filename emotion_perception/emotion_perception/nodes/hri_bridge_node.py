@@ -1,5 +1,6 @@
 """Faces and their emotions in the form of ROS4HRI (REP-155)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -79,8 +80,7 @@ class HriBridgeNode(PerceptionNode):
 
     def deactivate(self) -> None:
         if self._faces:
-            for track_id in list(self._faces):
-                self._lose(track_id)
+            self._lose(list(self._faces))
             self._publish_tracked(Header(stamp=self.get_clock().now().to_msg()))
 
     def cleanup(self) -> None:
@@ -101,6 +101,8 @@ class HriBridgeNode(PerceptionNode):
         stamp_ns = to_nanoseconds(message.header.stamp)
         # The clock of another computer's camera may be far from ours, and faces are unseen by the time of the images.
         self._ahead_ns = stamp_ns - self.get_clock().now().nanoseconds
+        if message.scene_cut:
+            self._lose(list(self._faces))
         for face in message.faces:
             if face.track_id not in self._faces:
                 try:
@@ -162,13 +164,13 @@ class HriBridgeNode(PerceptionNode):
     def _lose_unseen(self, now_ns: int) -> bool:
         """Forget faces that were seen too long ago, or in a future from which time was set back."""
         lost = [name for name, face in self._faces.items() if abs(now_ns - face.seen_ns) > self._max_lost_ns]
-        for track_id in lost:
-            self._lose(track_id)
+        self._lose(lost)
         return bool(lost)
 
-    def _lose(self, track_id: str) -> None:
-        for publisher in self._faces.pop(track_id).publishers:
-            self.remove_publisher(publisher)
+    def _lose(self, track_ids: Sequence[str]) -> None:
+        for track_id in track_ids:
+            for publisher in self._faces.pop(track_id).publishers:
+                self.remove_publisher(publisher)
 
     def _to_expression(self, state: EmotionState) -> object:
         word = EXPRESSIONS.get(state.label, state.label)

@@ -159,6 +159,15 @@ def test_lost_face_leaves_no_id_and_no_topic_behind(graph):
     assert not [publisher for publisher in node.publishers if "face_1" in publisher.topic_name]
 
 
+def test_faces_of_the_scene_before_a_cut_are_lost_at_once(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=60.0)
+    node._on_faces(faces(1.0, "face_1"))
+    cut = faces(1.1, "face_2")
+    cut.scene_cut = True
+    node._on_faces(cut)
+    assert list(node._faces) == ["face_2"]
+
+
 def test_face_of_a_camera_with_another_clock_is_not_lost_between_two_images(graph):
     node = graph.start(HriBridgeNode, max_lost_s=5.0)
     node._on_faces(faces(now_s(graph) - 100.0, "face_1"))
