@@ -17,7 +17,7 @@ from emotion_bringup import demo as demo_module
 from emotion_bringup.annotated_video import FAINT, write_annotated_video
 from emotion_bringup.demo import annotate, demonstrate
 from emotion_bringup.graph_recorder import FaceBox, Recording, as_plain
-from emotion_bringup.timeline import label_colours, probability_lines
+from emotion_bringup.timeline import label_colours, people, probability_lines
 from emotion_msgs.msg import EmotionState
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
 from emotion_perception.testing.media import voice, write_media
@@ -185,21 +185,51 @@ def test_annotated_video_has_the_whole_name_of_a_face_at_the_edge(tmp_path, x_px
     assert names[0] > 100 and names[1] == pytest.approx(names[0], rel=0.15), "pixels of its letters"
 
 
+@pytest.fixture
+def demonstrated(tmp_path, monkeypatch, capsys):
+    """What the demonstration says of a clip of which the graph saw so many pictures of 25, and whose log is this."""
+
+    def demonstrate_with(seen=25, log_text=""):
+        write_media(tmp_path / "clip.mkv", GREY)
+
+        def run_graph(recorder, clip, duration_s, log, interrupted):
+            recorder.recording.start_ns = 0
+            recorder.recording.faces = {number * 40_000_000: [] for number in range(seen)}
+            recorder.recording.states = [EmotionState(label=EmotionState.NOBODY)]
+            log.write_text(log_text)
+            return True
+
+        monkeypatch.setattr(demo_module, "_run_graph", run_graph)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C stays that of the tests
+        assert demonstrate(tmp_path / "clip.mkv", 1.0, tmp_path / "out") == 0
+        return capsys.readouterr().out.splitlines()
+
+    return demonstrate_with
+
+
 @pytest.mark.parametrize(("seen", "is_told"), [(25, False), (20, False), (19, True)])
-def test_graph_that_did_not_look_at_all_pictures_is_told(tmp_path, monkeypatch, capsys, seen, is_told):
-    write_media(tmp_path / "clip.mkv", GREY)
+def test_graph_that_did_not_look_at_all_pictures_is_told(demonstrated, seen, is_told):
+    told = [line.startswith(f"The graph looked at {seen} of 25 pictures only") for line in demonstrated(seen)]
+    assert any(told) is is_told
 
-    def run_graph(recorder, *_):
-        recorder.recording.start_ns = 0
-        recorder.recording.faces = {number * 40_000_000: [] for number in range(seen)}
-        recorder.recording.states = [EmotionState(label=EmotionState.NOBODY)]
-        return True
 
-    monkeypatch.setattr(demo_module, "_run_graph", run_graph)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C stays that of the tests
-    assert demonstrate(tmp_path / "clip.mkv", 1.0, tmp_path / "out") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith(f"The graph looked at {seen} of 25 pictures only") for line in lines) is is_told
+def test_demo_names_the_log_of_a_graph_that_complained(demonstrated, tmp_path):
+    lines = demonstrated(log_text="[INFO] [1.0] [a]: ok\n[WARN] [1.1] [a]: Nothing came.\n[ERROR] [1.3] [b]: No.\n")
+    assert f"The graph complained 2 times; see {tmp_path / 'out' / 'graph.log'}." in lines
+
+
+def test_demo_does_not_name_the_log_of_a_graph_that_was_well(demonstrated):
+    assert not [line for line in demonstrated(log_text="[INFO] [1.0] [a]: All is well again.\n") if "graph.log" in line]
+
+
+def test_timeline_names_whom_its_lines_show_and_not_nobody():
+    states = [
+        EmotionState(track_id=track_id, modalities=modalities)
+        for track_id, modalities in (("face_1", 1), ("face_1", 3), ("", 0), ("", 2), ("face_2", 1))
+    ]
+    times_s = np.array([0.0, 0.1, 0.2, 0.3, 0.9])
+    shown = people(states, times_s, np.array([0.1, 0.2, 0.3, 0.6, 1.2]))
+    assert shown == [(0.0, 0.2, "face_1"), (0.3, 0.6, "unseen"), (0.9, 1.2, "face_2")]
 
 
 def test_lines_of_the_timeline_break_at_another_person_and_in_a_pause():

@@ -117,15 +117,21 @@ def _write_results(clip: Path | None, recording: Recording, out: Path) -> None:
             f"The graph looked at {len(recording.faces)} of {pictures} pictures only: this computer did not keep up, "
             "and the states are worse than they can be; end other programs, or play a clip of smaller pictures."
         )
+    if complaints := _lines_of(out / "graph.log", "[WARN]", "[ERROR]"):
+        print(f"The graph complained {len(complaints)} times; see {out / 'graph.log'}.")
     print("Wrote", ", ".join(str(out / name) for name in results))
     print(summary(recording))
 
 
 def _complaints(log: Path) -> str:
     """What the graph's log holds of errors, else its end."""
+    return "\n".join(_lines_of(log, "[ERROR]", "[FATAL]") or _lines_of(log, "")[-20:])
+
+
+def _lines_of(log: Path, *beginnings: str) -> list[str]:
+    """The lines of the graph's log that begin with one of these."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    errors = [line for line in lines if line.startswith(("[ERROR]", "[FATAL]"))]
-    return "\n".join(errors or lines[-20:])
+    return [line for line in lines if line.startswith(beginnings)]
 
 
 def annotate(clip: Path, recording: Recording, path: Path) -> int:

@@ -1,7 +1,7 @@
 """One picture of a run: probabilities, modalities in use and label over time."""
 
 from collections.abc import Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import matplotlib
@@ -20,6 +20,7 @@ from matplotlib import pyplot
 PALETTE = ("#8c8c8c", "#e8a200", "#3b6fb6", "#c8322b", "#7d4fa3", "#5f8f3c", "#19a7b8", "#a8673a", "#d66ba0")
 NOBODY_COLOUR, FACE_COLOUR, VOICE_COLOUR = "#dddddd", "#2f6f4f", "#b06a1f"
 GAP_S = 0.3  # a longer pause between two states is drawn as one
+NAMED_SHARE = 0.09  # of the picture's time; a name is as wide as that, and whom it shows for less stays without one
 
 
 def label_colours(states: Sequence[EmotionState]) -> dict[str, tuple[int, int, int]]:
@@ -50,6 +51,12 @@ def draw_timeline(recording: Recording, title: str, path: Path) -> None:
     if labels:
         likely.legend(ncols=len(labels), loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small", frameon=False)
 
+    shown_s = next_s[-1] - times_s[0]
+    for start_s, end_s, name in people(states, times_s, times_s + widths_s):
+        if end_s - start_s >= NAMED_SHARE * shown_s:
+            likely.axvline(start_s, color="grey", linewidth=0.5, linestyle=":")
+            likely.text(start_s, 0.99, f" {name}", color="grey", fontsize="x-small", verticalalignment="top")
+
     for time_s, width_s, state in zip(times_s, widths_s, states, strict=True):
         span = [(time_s, width_s)]
         for row, shade, weight in (
@@ -66,6 +73,16 @@ def draw_timeline(recording: Recording, title: str, path: Path) -> None:
     decided.set_title("label, in the colours above (pale: uncertain, light grey: nobody)", fontsize="small", loc="left")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def people(
+    states: Sequence[EmotionState], times_s: NDArray[np.float64], ends_s: NDArray[np.float64]
+) -> list[tuple[float, float, str]]:
+    """Start, end and name of each person whom the lines show, in the order of time, from the times of the states."""
+    tracks = [state.track_id or ("unseen" if state.modalities else "") for state in states]
+    changes = [index for index in range(1, len(tracks)) if tracks[index] != tracks[index - 1]]
+    spans = pairwise([0, *changes, len(tracks)])
+    return [(float(times_s[start]), float(ends_s[end - 1]), tracks[start]) for start, end in spans if tracks[start]]
 
 
 def probability_lines(

@@ -72,6 +72,7 @@ class EmotionStream:
         self._speaker = ActiveSpeaker(self._settings.speaker, memory_ns=self._audio_window_ns)
         self._focus = PersonInFocus(self._settings.focus)
         self._face_stamp_ns: int | None = None
+        self._scene = 0  # of the newest image
         self._audio_stamp_ns: int | None = None
         self._audio_embeddings: FloatArray | None = None  # (tokens, embedding); None without a usable voice
         self._somebody_speaks = False  # at the end of the newest audio window
@@ -87,20 +88,21 @@ class EmotionStream:
         self._voice_since_ns = max(before_ns, self._voice_since_ns or before_ns)
         self._audio_embeddings = None  # until the next window
 
-    def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample], scene_cut: bool = False) -> None:
+    def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample], scene: int = 0) -> None:
         """Encode the faces of one image, in one batch; those in the dark count as not seen.
 
         Args:
             stamp_ns: capture time of the image.
             faces: what it shows of faces.
-            scene_cut: it shows another scene than the image before, whose people are gone.
+            scene: the number of the scene that it shows; the people of another one are gone.
         """
         self.counts.faces += len(faces)
         if not self._accept(self._face_stamp_ns, stamp_ns):
             return
         self._face_stamp_ns = stamp_ns
-        if scene_cut:  # else they would stay as long as a face is remembered that the detector misses for a moment
-            self._people.clear()
+        if scene != self._scene:
+            self._scene = scene
+            self._people.clear()  # else they would stay as long as a face that the detector misses for a moment
         clear = [face for face in faces if _contrast(face.crop) >= self._settings.min_contrast]
         self.counts.faces_too_dark += len(faces) - len(clear)
         if not clear:

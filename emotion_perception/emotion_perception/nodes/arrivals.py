@@ -79,7 +79,7 @@ class TopicArrivals(Arrivals):
         self._type = f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"
         self._node = node
         self._parameters = parameters
-        super().__init__(self._topic, "is the sensor running?")
+        super().__init__(self._topic, "is the sensor running, and does its computer keep up?")
 
     def _explain_silence(self) -> str:
         types = self._published_types(self._topic)

@@ -297,7 +297,7 @@ class EmotionFusionNode(PerceptionNode):
             except ValueError as error:  # an ImageError, or a box that is none: the others are still there
                 self._arrivals.refuse(f"{TOPICS[Source.FACE]}: {error}")
         self._camera_frame_id = message.header.frame_id
-        self._stream.add_faces(to_nanoseconds(message.header.stamp), samples, message.scene_cut)
+        self._stream.add_faces(to_nanoseconds(message.header.stamp), samples, message.scene)
 
     def _use_audio(self, message: AudioWindow) -> None:
         self._microphone_frame_id = message.header.frame_id

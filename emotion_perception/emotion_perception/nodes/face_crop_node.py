@@ -110,6 +110,7 @@ class FaceCropNode(PerceptionNode):
         topic = self.value("image_topic")
         self._arrivals = TopicArrivals(self, self._message_type, topic, "image_topic and image_transport")
         self._faces_found = self._mouths_measured = self._late_images = 0
+        self._scene = 0
         self._mouths_seen_s = -math.inf  # when the mouths were measured last
         self._tracker.reset()
         self._scene_cuts.reset()
@@ -132,8 +133,8 @@ class FaceCropNode(PerceptionNode):
             return
         try:
             pixels = self._to_rgb(image)
-            scene_cut = self._scene_cuts.is_cut(pixels)
-            if scene_cut:
+            if self._scene_cuts.is_cut(pixels):
+                self._scene += 1
                 self._tracker.reset()
             faces = self._find_faces(pixels, stamp_s, image.header)
         except ValueError as error:  # an ImageError, or what the detector refuses
@@ -146,7 +147,7 @@ class FaceCropNode(PerceptionNode):
                 header=image.header,
                 image_height_px=height_px,
                 image_width_px=width_px,
-                scene_cut=scene_cut,
+                scene=self._scene,
                 faces=faces,
             )
         )

@@ -72,6 +72,7 @@ class HriBridgeNode(PerceptionNode):
 
     def activate(self) -> None:
         self._expressions = 0
+        self._scene = 0  # of the newest image
         self._refusal = ""
         self._ahead_ns = 0
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
@@ -101,7 +102,8 @@ class HriBridgeNode(PerceptionNode):
         stamp_ns = to_nanoseconds(message.header.stamp)
         # The clock of another computer's camera may be far from ours, and faces are unseen by the time of the images.
         self._ahead_ns = stamp_ns - self.get_clock().now().nanoseconds
-        if message.scene_cut:
+        if message.scene != self._scene:
+            self._scene = message.scene
             self._lose(list(self._faces))
         for face in message.faces:
             if face.track_id not in self._faces:

@@ -4,6 +4,7 @@ import threading
 import time
 from pathlib import Path
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -84,6 +85,7 @@ class MediaPlayerNode(PerceptionNode):
 
     def activate(self) -> None:
         self._frames = self._late_frames = self._blocks = self._corrupt_packets = 0
+        self._late_frames_diagnosed = 0
         self._stop.clear()
         self._thread = threading.Thread(target=self._play, name="media player", daemon=True)
         self._thread.start()
@@ -95,14 +97,23 @@ class MediaPlayerNode(PerceptionNode):
             self._thread = None
 
     def diagnose(self) -> Diagnosis:
-        return Diagnosis(
+        late_frames = self._late_frames
+        diagnosis = Diagnosis(
             values={
                 "frames": self._frames,
-                "late_frames": self._late_frames,
+                "late_frames": late_frames,
                 "audio_blocks": self._blocks,
                 "corrupt_packets": self._corrupt_packets,
             }
         )
+        if newly_late := late_frames - self._late_frames_diagnosed:
+            self._late_frames_diagnosed = late_frames
+            diagnosis.level = DiagnosticStatus.WARN
+            diagnosis.message = (
+                f"{newly_late} images came more than {LATE_NS / NANOSECONDS_PER_S:g} s late out of {self._path.name} "
+                "and were left out, as this computer does not keep up; end other programs, or play smaller images."
+            )
+        return diagnosis
 
     def _play(self) -> None:
         try:

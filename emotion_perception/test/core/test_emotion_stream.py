@@ -189,12 +189,19 @@ def test_whom_another_scene_does_not_show_is_gone_at_once(stream):
     stream.add_faces(at(0), [face(GREEN, "a")])
     hear(stream, 0)
     assert [estimate.track_id for estimate in stream.estimate(at(0))] == ["a"]
-    stream.add_faces(at(0.05), [face(RED, "b")], scene_cut=True)
+    stream.add_faces(at(0.05), [face(RED, "b")], scene=1)
     hear(stream, 0.1)
     (estimate,) = stream.estimate(at(0.1))
     assert (estimate.track_id, estimate.audio_weight) == ("b", 0), "the words were another's"
-    stream.add_faces(at(0.15), [], scene_cut=True)
+    stream.add_faces(at(0.15), [], scene=2)
     assert stream.estimate(at(0.2)) == []
+
+
+def test_whom_another_scene_does_not_show_is_gone_though_its_first_image_was_lost(stream):
+    stream.add_faces(at(0), [face(GREEN, "a")], scene=1)
+    stream.add_faces(at(0.1), [face(RED, "b")], scene=2)  # not the first one, which was lost
+    stream.add_faces(at(0.15), [face(BLUE, "c")], scene=2)
+    assert {estimate.track_id for estimate in stream.estimate(at(0.2))} == {"b", "c"}
 
 
 def test_low_confidence_is_uncertain(stream):

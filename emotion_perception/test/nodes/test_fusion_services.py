@@ -354,7 +354,7 @@ def test_people_of_the_scene_before_a_cut_are_judged_no_more(robot):
     robot.judged()
     stamp_ns = robot.node._stream._face_stamp_ns + 1
     assert robot.node._stream.estimate(stamp_ns) != []
-    robot.node._use_faces(FaceCropArray(header=Header(stamp=to_stamp(stamp_ns)), scene_cut=True))
+    robot.node._use_faces(FaceCropArray(header=Header(stamp=to_stamp(stamp_ns)), scene=1))
     assert robot.node._stream.estimate(stamp_ns) == []
 
 
@@ -408,7 +408,7 @@ def test_node_that_has_fallen_behind_goes_on_with_the_newest(robot, monkeypatch)
     robot.judged()
     seen = []
 
-    def add_faces(stamp_ns, samples, scene_cut):
+    def add_faces(stamp_ns, samples, scene):
         seen.extend(sample.track_id for sample in samples)
 
     monkeypatch.setattr(robot.node._stream, "add_faces", add_faces)

@@ -163,7 +163,7 @@ def test_faces_of_the_scene_before_a_cut_are_lost_at_once(graph):
     node = graph.start(HriBridgeNode, max_lost_s=60.0)
     node._on_faces(faces(1.0, "face_1"))
     cut = faces(1.1, "face_2")
-    cut.scene_cut = True
+    cut.scene = 1
     node._on_faces(cut)
     assert list(node._faces) == ["face_2"]
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
@@ -117,9 +118,13 @@ def test_images_that_the_machine_comes_too_late_for_are_left_out_and_sound_is_no
     graph.wait_for(lambda: images and seconds(images[-1].header) > 100.59, "the newest image")
     shown_s = [seconds(image.header) - 100.0 for image in images]
     assert all(time_s < 0.01 or 0.43 < time_s < 0.61 for time_s in shown_s)  # the first one may have been in time
-    counts = simulation.player.diagnose().values
+    diagnosis = simulation.player.diagnose()
+    counts = diagnosis.values
     assert counts["frames"] + counts["late_frames"] == 16  # nine are yet to come
     assert counts["frames"] == 5 + (shown_s[0] < 0.01)
+    assert diagnosis.level == DiagnosticStatus.WARN
+    assert diagnosis.message.startswith(f"{counts['late_frames']} images came more than 0.2 s late out of clip.mkv")
+    assert simulation.player.diagnose().level == DiagnosticStatus.OK, "none since"
 
 
 def test_error_that_nobody_expected_is_logged_and_ends_the_process_as_one_of_a_callback(

@@ -84,7 +84,7 @@ def test_after_a_cut_the_same_place_holds_somebody_else(camera, astronaut):
     elsewhere = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(64, 0).repeat(64, 1)
     elsewhere[40:200, 146:306] = astronaut[40:200, 146:306]
     second, third = camera.look(elsewhere, 1.04), camera.look(elsewhere, 1.08)
-    assert [message.scene_cut for message in (first, second, third)] == [False, True, False]
+    assert [message.scene for message in (first, second, third)] == [0, 1, 1]
     (after,) = second.faces
     assert abs(after.x_px - before.x_px) < 30 and after.track_id != before.track_id
 
