@@ -8,6 +8,9 @@ import rclpy
 
 from emotion_msgs.msg import EmotionState
 from emotion_perception.emotion_pipeline import NODES, node_class
+from emotion_training.clip import Clip
+from emotion_training.prepared_corpus import save_clips
+from emotion_training.splits import load_split
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,3 +63,15 @@ def test_the_listener_of_the_examples_prints_what_the_person_feels(graph, start)
     publisher = graph.speak(EmotionState, "/emotion/state")
     state = EmotionState(label="happy", uncertain=True)
     graph.wait_for(lambda: publisher.publish(state) or "happy True" in process.output, "a line of the listener")
+
+
+def test_the_folds_of_the_readme_test_everybody_once(tmp_path, monkeypatch):
+    (program,) = re.findall(r"^```python\n(from pathlib.*?)^```", README, re.MULTILINE | re.DOTALL)
+    speakers = [f"manifest-{name}" for name in "abcdef"]
+    (tmp_path / "PREPARED").mkdir()
+    save_clips([Clip(name, "manifest", name) for name in speakers], tmp_path / "PREPARED")
+    monkeypatch.chdir(tmp_path)
+    exec(program, {})
+    split = load_split(tmp_path / "my_folds.json")
+    assert sorted(name for number in split.numbers for name in split.fold(number).test) == speakers
+    assert (split.corpus, len(split.numbers)) == ("manifest", 5)

@@ -22,7 +22,7 @@ from .command import make_out, run_command
 from .evaluate import evaluate
 from .experiment import BEST, EXPERIMENT_ERRORS, LAST, Experiment, restore_experiment
 from .export import ParityError
-from .export_model import ExportError, export
+from .export_model import ExportError, export, never_certain
 from .models.bundle_encoders import start_of
 from .predictions import calibration_of, figures, predict
 
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument("--bundle", type=Path, help="folder of a bundle, such as the one that ships")
-    start.add_argument("--checkpoint", type=Path, help="of `train`")
+    start.add_argument("--checkpoint", type=Path, help="of `train`, the one that it names at its end")
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote of the own corpus")
     parser.add_argument("--split", type=Path, required=True, help="of the own corpus's speakers")
     parser.add_argument("--fold", type=int, default=0, help="of the split (default: 0)")
@@ -108,9 +108,11 @@ def _write(given: argparse.Namespace) -> str:
         "protocol": experiment.data.split.protocol,
     }
     (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
-    if given.name:
-        export(experiment, given.out / "bundle", given.name, given.licence, int8=False, before=before)
-    return f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}"
+    sentence = f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}"
+    if not given.name:
+        return sentence
+    training = export(experiment, given.out / "bundle", given.name, given.licence, int8=False, before=before)
+    return sentence + never_certain(training)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
-"""How every command of this package begins and ends: with a folder for its results, one sentence, an exit status."""
+"""How every command of this package begins and ends: with a folder for its results, one sentence, an exit status, and
+no process left behind.
+"""
 
+import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,3 +45,16 @@ def run_command(
         return 130
     print(outcome)
     return 0
+
+
+def end_with_parent() -> None:
+    """Ends this worker process when the one that it works for is gone, however that came about; otherwise it would wait
+    for work for ever.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -11,11 +11,9 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
 import shlex
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,7 +25,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .calibration import fit_temperature
-from .command import make_out, run_command
+from .command import end_with_parent, make_out, run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
 from .configuration import ConfigurationError, changed, load_tree
@@ -181,7 +179,7 @@ def _run_named(cell: Cell) -> tuple[Cell, dict[str, Any]]:
 
 def _in_processes(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         futures = [pool.submit(_run_named, cell) for cell in cells]
         try:
             for future in as_completed(futures):
@@ -192,17 +190,6 @@ def _in_processes(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, d
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.kill()  # a training takes a polite signal for its own affair
-
-
-def _end_with_parent() -> None:
-    """Ends this process when the one that it works for is gone, however that came about."""
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _keep(content: dict[str, Any], path: Path) -> None:

@@ -27,6 +27,7 @@ from .voice_states import VoiceStates
 
 SAMPLE_RATE_HZ = 16000  # of prepared sound
 PREPARED = "prepared"
+_log = logging.getLogger(__name__)
 SPEEDS = (1.0, 0.94, 1.06, 0.88, 1.13)  # of the views of a voice whose functionals are taken
 
 
@@ -37,7 +38,8 @@ class CorpusConfig:
     root: the folder that `prepare` wrote; or, with `reader` naming a corpus of single pictures, its folder.
     reader: "prepared", or a corpus of `corpora` whose clips are single pictures, such as fer2013.
     reader_options: of that corpus's reader.
-    labels: the classes, in output order; clips of other labels are left out where `other_labels` is "drop".
+    labels: the classes, in output order; clips of other labels are left out where `other_labels` is "drop",
+        and those without any label or vote always.
     face: clip-level "features", "crops", or "none".
     audio: "samples" of a window, "functionals" of the whole voice, or "none".
     both_modalities: leave out clips that lack one of them.
@@ -113,6 +115,7 @@ def _load(config: CorpusConfig) -> ClipTensors:
     clips = [clip for clip in clips if _wanted(clip, config)]
     if not clips:
         raise DataError(f"{config.root} has no clip for face {config.face} and audio {config.audio}; prepare it so")
+    clips = _judged(clips, config)
     classes, target, voted = class_targets(clips, config.labels, config.votes)
     audio, audio_mask, ends_s = _voices(clips, prepared, config)
     face, face_mask = _faces(clips, prepared, config, ends_s)
@@ -132,6 +135,17 @@ def _load(config: CorpusConfig) -> ClipTensors:
     return _perceived(tensors, config.root)
 
 
+def _judged(clips: Sequence[Clip], config: CorpusConfig) -> list[Clip]:
+    """Without those of which nobody said what is felt, as a conversation has many; and saying how many there were."""
+    judged = [clip for clip in clips if clip.label is not None or (config.votes and clip.votes)]
+    if not judged:
+        raise DataError(f"no clip of {config.root} has a label; fill in the labels of its table and run prepare again")
+    if len(judged) < len(clips):
+        missing = len(clips) - len(judged)
+        _log.warning("%d of %d clips of %s have no label and are left out", missing, len(clips), config.root)
+    return judged
+
+
 def _perceived(clips: ClipTensors, root: Path) -> ClipTensors:
     """Without those that have neither a face nor a voice, and saying how many there were."""
     there = clips.seen_or_heard
@@ -140,7 +154,7 @@ def _perceived(clips: ClipTensors, root: Path) -> ClipTensors:
     missing = f"{(~there).sum()} of {len(clips)} clips of {root} have neither a face nor a voice"
     if not there.any():
         raise DataError(f"{missing}; run prepare again")
-    logging.getLogger(__name__).warning("%s and are left out; run prepare again to have them", missing)
+    _log.warning("%s and are left out; run prepare again to have them", missing)
     return clips.of(np.flatnonzero(there))
 
 

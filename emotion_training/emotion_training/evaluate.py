@@ -250,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     judged = parser.add_mutually_exclusive_group(required=True)
-    judged.add_argument("--checkpoint", type=Path, help="of `train`")
+    judged.add_argument("--checkpoint", type=Path, help="of `train`, the one that it names at its end")
     judged.add_argument("--bundle", type=Path, help="folder of a bundle, such as the one that ships")
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of the figures")

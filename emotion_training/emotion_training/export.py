@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,17 +190,19 @@ def export_graph(spec: GraphSpec, path: Path) -> None:
     """One self-contained ONNX file with a free batch axis; ParityError if it differs from the module."""
     spec.module.eval()
     batch = torch.export.Dim("batch", min=1, max=1024)
-    program = torch.onnx.export(
-        spec.module,
-        spec.cases[-1],
-        input_names=list(spec.inputs),
-        output_names=list(spec.outputs),
-        dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-        optimize=not spec.trainable,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="torch|copyreg")  # torch speaks of its own inner affairs
+        program = torch.onnx.export(
+            spec.module,
+            spec.cases[-1],
+            input_names=list(spec.inputs),
+            output_names=list(spec.outputs),
+            dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+            optimize=not spec.trainable,
+        )
     model = program.model_proto
     model.ir_version = IR_VERSION
     _strip_traces(model)

@@ -16,6 +16,7 @@ from typing import Any
 
 from emotion_perception.core.model_bundle import load_bundle
 
+from .calibration import CERTAIN_ACCURACY, FEWEST, NEVER_CERTAIN
 from .command import make_out, run_command
 from .evaluate import evaluate
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
@@ -26,7 +27,7 @@ from .machine import code_commit
 from .models import AudioVisualModel
 from .models.bundle_encoders import encoders_of_bundles, start_of
 from .models.fusion import JOINT_ALONE, IntermediateFusion
-from .predictions import figures, predict_by_bundle
+from .predictions import STATES, figures, predict_by_bundle
 from .quantisation import quantise_encoders
 from .run_card import render_run_card
 
@@ -169,7 +170,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="of `train`, on crops and samples")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="of `train` on crops and samples, the one that it names at its end",
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
     parser.add_argument("--name", required=True, help="the model's id")
     parser.add_argument("--licence", required=True, help="terms of the weights, which follow from those of the data")
@@ -184,7 +190,22 @@ def _write(given: argparse.Namespace) -> str:
     experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
     training = export(experiment, given.out, given.name, given.licence, given.int8)
     uar, card = training["metrics"]["figures"]["uar"], given.out / "MODEL_CARD.md"
-    return f"{given.out}: UAR {uar:.3f}; all figures are in {card}"
+    return f"{given.out}: UAR {uar:.3f}; all figures are in {card}{never_certain(training)}"
+
+
+def never_certain(training: Mapping[str, Any]) -> str:
+    """A clause on the states in which the robot would never act on a bundle's opinion; nothing where there are none.
+
+    training: of the bundle, as `export` gives it.
+    """
+    calibration = training["metrics"]["calibration"]
+    states = [state for state in STATES if calibration[state]["uncertain_below"] >= NEVER_CERTAIN]
+    if not states:
+        return ""
+    return (
+        f"; on the robot it is always uncertain in the states {', '.join(states)}, as it takes {FEWEST} validation "
+        f"clips of a state, and {100 * CERTAIN_ACCURACY:.0f} % of the confident ones right, to be certain"
+    )
 
 
 if __name__ == "__main__":

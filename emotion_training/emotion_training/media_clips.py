@@ -234,12 +234,12 @@ class _ClipCutter:
             track = max(self._tracks.values(), key=lambda track: track.area_px2)
             faces, times_s = np.stack(track.crops), np.array(track.times_s)  # (T, S, S, 3), (T,)
         audio = sound.cut(self.start_s, self.end_s)
-        problems = tuple(self._problems(audio, sound.has_blocks, ended_s))
+        problems = tuple(self._problems(audio, sound, ended_s))
         if any(problem.reason == SILENT for problem in problems):
             audio = audio[:0]
         return MediaClip(faces, times_s, audio, problems)
 
-    def _problems(self, audio: np.ndarray, has_sound: bool, ended_s: float) -> Iterator[Problem]:
+    def _problems(self, audio: np.ndarray, sound: _Sound, ended_s: float) -> Iterator[Problem]:
         if self._images == 0 and len(audio) == 0:
             yield Problem(NOTHING, f"{self.start_s:g} s to {self.end_s:g} s")
             return
@@ -248,7 +248,9 @@ class _ClipCutter:
         if self.clip.video and not self._tracks:
             yield Problem(NO_FACE, f"in {self._images} pictures of {self.clip.video.name}")
         source = self.clip.audio or self.clip.video
-        if not has_sound:
+        if not sound.has_blocks:
             yield Problem(NO_SOUND, f"in {source.name}")
-        elif np.abs(audio).max(initial=0.0) < SILENT_BELOW:
+        elif len(audio) == 0:
+            yield Problem(NO_SOUND, f"in {source.name}, which ends at {sound.end_s:.2f} s")
+        elif np.abs(audio).max() < SILENT_BELOW:
             yield Problem(SILENT, f"{len(audio) / SAMPLE_RATE_HZ:.2f} s of {source.name}")

@@ -10,6 +10,7 @@ are made again.
 
 import argparse
 import hashlib
+import io
 import json
 import math
 import multiprocessing
@@ -34,7 +35,7 @@ from tqdm import tqdm
 from emotion_perception.core.face_detector import FaceDetector
 
 from .clip import Clip
-from .command import make_out, run_command
+from .command import end_with_parent, make_out, run_command
 from .corpora import CORPORA, CorpusError, read_corpus
 from .media_clips import MediaClip, Problem, cut_clips, robot_face_parameters
 from .prepared_corpus import FULL_SCALE, save_clips
@@ -163,6 +164,7 @@ _worker_detector: FaceDetector
 
 def _start_worker() -> None:
     global _worker_detector  # loaded once a process
+    end_with_parent()
     cv2.setNumThreads(1)  # the processes share the cores already
     _worker_detector = FaceDetector(robot_face_parameters()["min_score"])
 
@@ -185,15 +187,17 @@ def _write(path: Path, media: MediaClip, outcome: Outcome) -> None:
     """At no moment is there a half-written file under the clip's name."""
     samples = np.clip(np.round(media.audio * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     unfinished = path.with_name(path.name + UNFINISHED)
+    # Put together in memory, as a ZipFile that a full disk stops complains once more when it is collected.
+    content = io.BytesIO()
+    np.savez(
+        content,
+        outcome=np.array(json.dumps(asdict(outcome))),
+        faces=media.faces,
+        times_s=media.times_s,
+        audio=samples,
+    )
     try:
-        with unfinished.open("wb") as file:
-            np.savez(
-                file,
-                outcome=np.array(json.dumps(asdict(outcome))),
-                faces=media.faces,
-                times_s=media.times_s,
-                audio=samples,
-            )
+        unfinished.write_bytes(content.getbuffer())
         unfinished.replace(path)
     except OSError as error:
         raise PrepareError(

@@ -125,9 +125,10 @@ def _summary(results: Sequence[ModelResult], ours: ModelResult | None, tests: Se
     test = next((t for t in tests if ours and late and (t.model, t.other) == (ours.name, late.name)), None)
     if test is not None:
         sentences.append(
-            f"{test.model} minus {test.other}: {test.difference:+.3f} UAR, better for {test.better} of "
-            f"{test.speakers} speakers, paired p = {_p(test.p_sign_flip)} (sign flips, exact up to 20 speakers), "
-            f"{_p(test.p_wilcoxon)} (Wilcoxon), {_p(test.p_holm)} adjusted for all tests against late fusion (Holm)."
+            f"{test.model} minus {test.other}: {test.difference:+.3f} in the mean of the speakers' UAR, "
+            f"better for {test.better} of {test.speakers} speakers, paired p = {_p(test.p_sign_flip)} "
+            f"(sign flips, exact up to 20 speakers), {_p(test.p_wilcoxon)} (Wilcoxon), {_p(test.p_holm)} adjusted for "
+            "all tests against late fusion (Holm)."
         )
     return " ".join(sentences)
 
@@ -296,10 +297,11 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
         for fold in folds
     ]
     by_model = {result.name: result for result in model_results(contents)}
+    drawn = "" if split.seed is None else f"; drawn with seed {split.seed}"
     return [
         Heading("Protocol"),
         Text(
-            f"Split {split.name}: {split.protocol}; drawn with seed {split.seed}. Folds run: "
+            f"Split {split.name}: {split.protocol}{drawn}. Folds run: "
             f"{_numbered(folds)} ({len(folds)} of {len(split.folds)}). Nobody is in two parts of a fold. Seeds of "
             f"the trainings: {', '.join(map(str, sorted({row['seed'] for row in rows})))}."
         ),

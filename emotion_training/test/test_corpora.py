@@ -1,5 +1,7 @@
 """The readers of the corpora, on small generated files in each published layout."""
 
+import math
+import unicodedata
 import zipfile
 
 import cv2
@@ -436,12 +438,32 @@ def test_a_manifest_in_parquet_gives_the_same_clips(recordings):
     assert read_corpus("manifest", recordings / "table.parquet") == expected
 
 
+def test_a_missing_number_of_a_table_in_parquet_is_absent(recordings):
+    rows = [{"clip_id": name, "speaker_id": "anne", "video": "a.mp4", "valence": None} for name in ("one", "two")]
+    rows[1]["valence"] = math.nan
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), recordings / "table.parquet")
+    assert [clip.valence for clip in read_corpus("manifest", recordings / "table.parquet")] == [None, None]
+
+
+@pytest.mark.parametrize("form_of_table", ["NFC", "NFD"])
+@pytest.mark.parametrize("form_of_file", ["NFC", "NFD"])
+def test_a_file_is_found_however_its_accents_are_written(tmp_path, form_of_table, form_of_file):
+    file = tmp_path / unicodedata.normalize(form_of_file, "été.wav")
+    file.touch()
+    name = unicodedata.normalize(form_of_table, "été.wav")
+    write(tmp_path / "manifest.csv", "clip_id,speaker_id,audio", f"one,anne,{name}")
+    (clip,) = read_corpus("manifest", tmp_path)
+    assert clip.audio == file
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("one,,,,,a.mp4,,,,,", r"manifest.csv:2: speaker_id is empty"),
         ("one,anne,,glad,,a.mp4,,,,,", r"manifest.csv:2: label is 'glad'; expected one of neutral"),
         ("one,anne,,,1.5,a.mp4,,,,,", r"manifest.csv:2: valence is 1.5; expected a number in \[-1, 1\]"),
+        ('one,anne,,,"0,5",a.mp4,,,,,', r"manifest.csv:2: valence is '0,5'; expected a number with a decimal point$"),
+        (f"one,anne,,,,{'b' * 300},,,,,", r"manifest.csv:2: video is b+, which cannot be read \(File name too long\)"),
         ("one,anne,,,,b.mp4,,,,,", r"manifest.csv:2: video is b.mp4, but .*b.mp4 does not exist"),
         ("one,anne,,,,,,,,,", r"manifest.csv:2: video, audio and image are empty"),
         ("one,anne,,,,a.mp4,3,2,,,", r"manifest.csv:2: end_s is 2; expected more than start_s"),

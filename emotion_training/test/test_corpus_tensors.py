@@ -78,3 +78,16 @@ def test_clips_with_neither_face_nor_voice_are_left_out_and_counted(tmp_path, ca
     save_clips([empty], tmp_path)
     with pytest.raises(DataError, match="1 of 1 clips of .* have neither a face nor a voice; run prepare again"):
         load_corpus(CorpusConfig(tmp_path, LABELS, face="crops", audio="samples", window_s=1.0))
+
+
+def test_clips_of_which_nobody_said_what_is_felt_are_left_out_and_counted(tmp_path, caplog):
+    first, second, *others = write_corpus(tmp_path, clips_per_class=1)
+    unlabelled = dataclasses.replace(first, label=None, votes=None)
+    voted = dataclasses.replace(second, label=None, votes={LABELS[0]: 1.0})
+    save_clips([unlabelled, voted, *others], tmp_path)
+    clips = load_corpus(CorpusConfig(tmp_path, LABELS, face="crops", audio="samples"))
+    assert set(clips.clip_ids) == {clip.clip_id for clip in (second, *others)}
+    assert f"1 of 18 clips of {tmp_path} have no label and are left out" in caplog.text
+    save_clips([unlabelled], tmp_path)
+    with pytest.raises(DataError, match="no clip of .* has a label; fill in the labels of its table"):
+        load_corpus(CorpusConfig(tmp_path, LABELS, face="crops", audio="functionals"))

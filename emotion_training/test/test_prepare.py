@@ -1,7 +1,11 @@
 """From raw media to crops and sound: what is kept, what is reported, and going on after a stop."""
 
-import errno
+import gc
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -337,21 +341,20 @@ def test_a_rate_that_is_none_is_refused(tmp_path, capsys, rate_hz):
 
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(ravdess, tmp_path, capsys, monkeypatch):
-    save, saved = np.savez, []
-
-    def save_two(file, **arrays):
-        if len(saved) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        saved.append(file.name)
-        save(file, **arrays)
-
-    monkeypatch.setattr(np, "savez", save_two)
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    full = tmp_path / "clips" / "01-08-01-01-01-01.npz.part"
+    full.parent.mkdir()
+    full.symlink_to("/dev/full")
     assert run(ravdess, tmp_path) == 1
-    assert "No space left on device" in capsys.readouterr().err
-    before = {name: time for name, time in modification_times(tmp_path).items() if name.endswith(".npz")}
-    assert len(before) == 2
+    gc.collect()
+    (*_, message) = capsys.readouterr().err.splitlines()
+    assert "(No space left on device); finished clips are kept, make room" in message
+    assert complaints == []
+    full.unlink()
+    before = modification_times(tmp_path)
+    assert len(before) == 5
 
-    monkeypatch.setattr(np, "savez", save)
     assert run(ravdess, tmp_path) == 0
     after = modification_times(tmp_path)
     assert len(after) == 6 and not changed(before, {name: after[name] for name in before})
@@ -370,3 +373,36 @@ def test_a_damaged_clip_is_named(prepared, tmp_path, left_bytes):
     clip = replace(corpus.clips[0], audio=broken)
     with pytest.raises(CorpusError, match="clip.npz cannot be read"):
         corpus.load_audio(clip)
+
+
+def test_no_process_outlives_a_run_that_was_killed(tmp_path):
+    for name in ("a", "b", "c"):
+        soundfile.write(tmp_path / f"{name}.wav", 0.5 * voice(0.5, RATE_HZ), RATE_HZ)
+    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,audio\na,anne,a.wav\nb,anne,b.wav\nc,anne,c.wav\n")
+    dies_with_its_first_clip = (
+        "import os, signal, sys\n"
+        "from emotion_training import prepare\n"
+        "prepare.tqdm.update = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "prepare.main(sys.argv[1:])\n"
+    )
+    options = ["--corpus", "manifest", "--root", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "2"]
+    command = [sys.executable, "-c", dies_with_its_first_clip, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            process.communicate(timeout=60)  # until the last process that could write has ended
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail("worker processes are left")
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_sound_that_ends_before_a_clip_is_not_called_silent(tmp_path, astronaut):
+    write_media(tmp_path / "face.mkv", [astronaut] * 50)
+    soundfile.write(tmp_path / "short.wav", 0.5 * voice(0.75, RATE_HZ), RATE_HZ)
+    (tmp_path / "manifest.csv").write_text(
+        "clip_id,speaker_id,video,audio,start_s,end_s\nlate,anne,face.mkv,short.wav,1,1.8\n"
+    )
+    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
+    (problem,) = json.loads((tmp_path / "out" / "report.json").read_text())["problems"]
+    assert (problem["reason"], problem["used"]) == ("no sound", "face")
+    assert problem["details"] == "in short.wav, which ends at 0.75 s"

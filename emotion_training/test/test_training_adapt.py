@@ -73,6 +73,22 @@ def test_the_bundle_says_what_the_model_says(folder, checkpoint, tmp_path):
     assert "a pool of three" not in card  # none was fitted
 
 
+def test_an_export_says_of_which_states_the_robot_is_never_certain(folder, checkpoint, tmp_path, capsys):
+    assert export_model.main(export_arguments(folder, checkpoint, tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert "always uncertain in the states both, face, audio, as it takes 50 validation clips" in said
+    thresholds = {"both": 0.7, "face": 1.0, "audio": 0.6}
+    calibration = {state: {"uncertain_below": threshold} for state, threshold in thresholds.items()}
+    assert "in the states face, as" in export_model.never_certain({"metrics": {"calibration": calibration}})
+    calibration["face"]["uncertain_below"] = 0.999
+    assert export_model.never_certain({"metrics": {"calibration": calibration}}) == ""
+
+
+def test_an_export_shows_no_warnings_of_the_insides_of_torch(folder, checkpoint, tmp_path, recwarn):
+    assert export_model.main(export_arguments(folder, checkpoint, tmp_path)) == 0
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_each_figure_of_the_card_of_a_run_stands_in_its_place():
     conditions = {"clean": {"uar": 0.11, "accuracy": 0.12, "ece": 0.13}}
     found = {

@@ -18,7 +18,7 @@ from emotion_training.experiment import read_experiment
 from emotion_training.machine import machine
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 from emotion_training.report import load_notes
-from emotion_training.splits import load_split
+from emotion_training.splits import load_split, save_split
 
 ROW = {
     "model",
@@ -122,7 +122,9 @@ def test_one_test_speaker_two_threads_and_odd_names_are_told_as_they_are(folder,
     name = "a|b"
     models = {name: COMPARISON["models"]["face_only"], "late_product": COMPARISON["models"]["late_product"]}
     tree = COMPARISON | {"models": models, "ours": name, "contrasts": [], "chosen": {"best": list(models)}}
-    (own / "compare.yaml").write_text(yaml.safe_dump(tree | {"changes": {"threads": 2, "trainer.max_epochs": 1}}))
+    save_split(replace(load_split(own / "split.json"), seed=None), own / "split.json")
+    changes = {"threads": 2, "trainer.max_epochs": 1, "data.split": str(own / "split.json")}
+    (own / "compare.yaml").write_text(yaml.safe_dump(tree | {"changes": changes}))
     save_clips([clip for clip in PreparedCorpus(own / "corpus").clips if clip.speaker_id != "tone-5"], own / "corpus")
     given = ["--models", name, "late_product", name, "--folds", "0", "0", "--seeds", "0", "0"]
     assert compare.main(arguments(own, tmp_path / "out", *given)) == 0
@@ -131,6 +133,7 @@ def test_one_test_speaker_two_threads_and_odd_names_are_told_as_they_are(folder,
     assert "a|b reaches" in report and "UAR (no interval, as there is one speaker)." in report
     assert report.count("| one speaker |") == 3 and "| a\\|b | none | face | 1 |" in report
     assert "2 trainings of 2 threads each" in report
+    assert "Split tones: two folds; without tone-5. Folds run: " in report, "nobody drew its speakers with a seed"
     assert f"--config '{own}/compare.yaml' --data PREPARED --out OUT --models 'a|b' --folds 0 --seeds 0" in report
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Row:
         try:
             value = float(text)
         except ValueError:
-            raise self.problem(f"{column} is {text!r}; expected a number") from None
+            point = " with a decimal point" if "," in text else ""
+            raise self.problem(f"{column} is {text!r}; expected a number{point}") from None
         if not math.isfinite(value) or not low <= value <= high:
             expected = "a finite number" if math.isinf(high) else f"a number in [{low:g}, {high:g}]"
             expected = f"{low:g} or more" if math.isinf(high) and not math.isinf(low) else expected
@@ -82,9 +84,16 @@ class Row:
         if text is None:
             return None
         path = self.path.parent / text
-        if not path.is_file():
+        # A table and its files that come from two systems may have an accent as one character and as two.
+        spellings = (path, *(self.path.parent / unicodedata.normalize(form, text) for form in ("NFC", "NFD")))
+        try:
+            found = next((spelling for spelling in spellings if spelling.is_file()), None)
+        except OSError as error:
+            message = f"{column} is {text}, which cannot be read ({error.strerror}); correct the path"
+            raise self.problem(message) from None
+        if found is None:
             raise self.problem(f"{column} is {text}, but {path} does not exist; correct the path")
-        return path
+        return found
 
 
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
@@ -164,8 +173,13 @@ def _read_parquet(path: Path) -> tuple[list[str], list[Row]]:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise CorpusError(f"{path} cannot be read as Parquet ({error}); write it again") from None
+    # Not a number is what some libraries write for a missing one.
     rows = [
-        Row(path, number, {name: "" if value is None else str(value).strip() for name, value in cells.items()})
+        Row(
+            path,
+            number,
+            {name: "" if value is None or value != value else str(value).strip() for name, value in cells.items()},
+        )
         for number, cells in enumerate(table.to_pylist(), start=1)
     ]
     return table.column_names, rows
