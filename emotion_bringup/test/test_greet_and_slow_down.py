@@ -53,7 +53,7 @@ def servers(monkeypatch):
 
 
 @pytest.mark.parametrize("status", [GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_ABORTED])
-def test_microphone_is_told_of_the_robots_own_words_from_before_they_begin_to_their_end(graph, servers, status):
+def test_microphone_is_told_of_the_robots_own_words_from_before_they_begin_to_their_end(graph, servers, capfd, status):
     speaking = graph.listen(Bool, "emotion/robot_speaking")
     skills = RobotSkills(graph.node)
     skills.say("Hello!", "en_US")
@@ -62,6 +62,7 @@ def test_microphone_is_told_of_the_robots_own_words_from_before_they_begin_to_th
     servers["/tts_engine/tts"].respond(accepted=True)
     servers["/tts_engine/tts"].end(status)
     graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+    assert ("did not reach" in capfd.readouterr().err) is (status != GoalStatus.STATUS_SUCCEEDED)
 
 
 def test_refused_speech_leaves_nobody_unheard(graph, servers):
@@ -112,6 +113,25 @@ def test_missing_server_is_said_and_nothing_is_sent(graph, servers, capfd):
     assert not speaking and not servers["/tts_engine/tts"].goals and not servers["/play_motion2"].goals
 
 
+def test_behaviour_that_ends_while_it_speaks_leaves_nobody_unheard(graph, servers):
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    skills = RobotSkills(graph.node)
+    skills.say("Hello!", "en_US")
+    skills.end()
+    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+
+
+def test_end_of_a_speech_that_nobody_answers_is_told_once(graph, servers, monkeypatch):
+    monkeypatch.setattr(robot_skills, "SPEECH_LIMIT_S", 0.02)
+    speaking = graph.listen(Bool, "emotion/robot_speaking")
+    RobotSkills(graph.node).say("Hello!", "en_US")
+    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+    later = []
+    graph.node.create_timer(0.1, lambda: later.append(True))
+    graph.wait_for(lambda: later, "five times the limit")
+    assert [message.data for message in speaking] == [True, False]
+
+
 def test_missing_packages_are_said(graph, monkeypatch, capfd):
     monkeypatch.setattr(robot_skills, "optional_type", lambda module, name: None)
     skills = RobotSkills(graph.node)
@@ -135,7 +155,7 @@ def test_limit_is_told_again_until_it_is_lifted_and_a_missing_listener_is_told_o
 ):
     told = []
     publisher = SimpleNamespace(
-        publish=lambda message: told.append(message.speed_limit),
+        publish=lambda message: told.append(message.speed_limit if message.percentage else "metres a second"),
         get_subscription_count=lambda: 0,
         wait_for_all_acked=lambda timeout: True,
     )
@@ -261,3 +281,22 @@ def test_what_is_no_parameter_starts_nothing(option, status):
     run = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert run.returncode == status
     assert "usage: greet_and_slow_down" in run.stdout + run.stderr
+
+
+def test_limit_of_no_speed_is_refused_as_it_would_lift_the_limit():
+    command = [sys.executable, "-m", "emotion_bringup.examples.greet_and_slow_down"]
+    run = subprocess.run(
+        [*command, "--ros-args", "-p", "slow_percent:=0.0"], capture_output=True, text=True, timeout=30
+    )
+    assert run.returncode == 1
+    assert "slow_percent" in run.stderr and run.stderr.splitlines()[-1].endswith("says what is expected.")
+
+
+def test_behaviour_that_is_told_to_end_ends_as_an_interrupted_one(graph):
+    process = subprocess.Popen([sys.executable, "-m", "emotion_bringup.examples.greet_and_slow_down"])
+    try:
+        graph.wait_for(lambda: graph.node.count_subscribers("emotion/state"), "the behaviour")
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()

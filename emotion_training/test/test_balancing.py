@@ -168,16 +168,19 @@ def test_vote_borderline_copies_and_makes_from_the_disputed(votes, embeddings):
     assert counts(np.concatenate([LABELS, made.labels])) == [40, 40, 40]
 
 
+@pytest.mark.parametrize("count", [3, 5])
 @pytest.mark.parametrize("method", ["smote", "perceptual", "votes"])
-def test_a_class_with_too_few_neighbours_is_named(method):
-    labels = np.repeat([0, 7], [20, 3])
-    embeddings, flat = np.random.default_rng(0).normal(size=(23, 2)), np.zeros(23)
+def test_a_class_with_too_few_neighbours_is_named(method, count):
+    labels = np.repeat([0, 7], [20, count])
+    embeddings, flat = np.random.default_rng(0).normal(size=(len(labels), 2)), np.zeros(len(labels))
     run = {
         "smote": lambda: smote(embeddings, labels, 0),
         "perceptual": lambda: perceptual_borderline_smote(embeddings, labels, flat, flat, 0),
-        "votes": lambda: vote_borderline_smote(embeddings, labels, np.ones((23, 2)), 0),
+        "votes": lambda: vote_borderline_smote(embeddings, labels, np.ones((len(labels), 2)), 0),
     }[method]
-    with pytest.raises(BalancingError, match="class 7 has 3 samples and 5 neighbours are asked for; expected at"):
+    with pytest.raises(
+        BalancingError, match=f"class 7 has {count} samples and 5 neighbours are asked for; expected at"
+    ):
         run()
 
 

@@ -1,9 +1,11 @@
 """From training to files: what is exported is what was trained."""
 
 import hashlib
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,9 +14,10 @@ import onnxruntime
 import pytest
 import torch
 
-from emotion_training import build_default_bundle
+from emotion_training import build_default_bundle, latency
 from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
+from emotion_training.face_set import FaceSet
 from emotion_training.face_training import train_face_classifier
 from emotion_training.judgements import GAIN, LATE_FUSION, STATES
 from emotion_training.labels import LABELS
@@ -163,6 +166,72 @@ def test_absent_weights_of_the_face_are_named_before_a_voice_is_heard(tmp_path, 
     config = replace(CONFIG, face_encoder=encoder)
     with pytest.raises(WeightsError, match=f"{absent} does not exist; expected the weights out of npm's"):
         build_default_bundle.build(tmp_path, tmp_path / "out", tmp_path / "report", config, StageCache(None))
+
+
+def test_faces_that_are_judged_are_those_of_the_test_part_and_nobody_learns_from_a_copy_of_one(monkeypatch):
+    generated = generated_faces(CONFIG, 0)
+    learning, test = generated.train, generated.test
+    with_copies = FaceSet(
+        (*learning.names, *(f"copy of {name}" for name in test.names)),
+        *(
+            np.concatenate([getattr(of, name) for of in (learning, test)])
+            for name in ("images", "soft_labels", "folder_labels")
+        ),
+    )
+    parts = {"train": with_copies, "valid": test}
+    monkeypatch.setattr(build_default_bundle, "read_corpus", lambda name, archive, part, votes: part)
+    monkeypatch.setattr(build_default_bundle, "load_faces", lambda part, size_px: parts[part])
+    faces = build_default_bundle.read_faces(Path("data"), CONFIG)
+    assert faces.test is test
+    assert sorted((*faces.train.names, *faces.validation.names)) == sorted(learning.names)
+
+
+def test_voices_are_those_of_the_judged_corpora_and_of_those_that_are_only_learnt_from(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        build_default_bundle, "read_corpus", lambda name, folder, **options: read.append((name, options)) or [name]
+    )
+    monkeypatch.setattr(build_default_bundle, "load_voices", lambda clips, rate_hz: clips)
+    training = replace(CONFIG.audio_training, shares={"nemo": 0.3}, emodb_boredom=True)
+    config = replace(CONFIG, splits={"ravdess": "five", "emodb": "ten"}, audio_training=training)
+    assert build_default_bundle.read_voices(Path("data"), config) == ["ravdess", "emodb", "nemo"]
+    assert read == [("ravdess", {"classes": 7}), ("emodb", {"boredom": True}), ("nemo", {})]
+    clips = generated_clips(CONFIG, 0)
+    counts = {"clips": len(clips), "speakers": len(SPEAKERS)}
+    assert build_default_bundle._voice_counts(clips, "tones") == counts and len(clips) > len(SPEAKERS)
+
+
+def test_seed_of_the_command_stands_in_place_of_that_of_the_configuration(monkeypatch, tmp_path, capsys):
+    seeds, figures = [], {"synthetic label-matched pairs": {"plain": {"both": {"uar": {"value": 0.5}}}}}
+
+    def build(data, out, report, config, cache):
+        seeds.append(config.seed)
+        return SimpleNamespace(metrics=figures)
+
+    monkeypatch.setattr(build_default_bundle, "build", build)
+    folders = [part for name in ("data", "out", "report", "cache") for part in (f"--{name}", str(tmp_path / name))]
+    assert build_default_bundle.main([*folders, "--seed", "23"]) == 0
+    assert seeds == [23] and "UAR 0.5 on synthetic label-matched pairs" in capsys.readouterr().out
+
+
+def test_latency_is_the_median_of_one_thread_and_one_person_in_milliseconds(tiny, monkeypatch):
+    seen = []
+
+    class Session:
+        def __init__(self, path, options, providers):
+            self._threads = options.intra_op_num_threads
+
+        def run(self, outputs, feed):
+            seen.append((self._threads, {len(value) for value in feed.values()}))
+
+    ticks_s = itertools.cycle([0.0, 0.001, 1.0, 1.002, 2.0, 2.009])
+    monkeypatch.setattr(latency, "RUNS", 3)
+    monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=lambda: next(ticks_s)))
+    monkeypatch.setattr(latency, "write_graph", lambda models, spec, path: None)
+    monkeypatch.setattr(latency.onnxruntime, "InferenceSession", Session)
+    found = latency.measure_latency(tiny.trained.networks.models, CONFIG)
+    assert found["median_ms_one_core"] == dict.fromkeys(("face_encoder.onnx", "audio_encoder.onnx", "fusion.onnx"), 2.0)
+    assert seen == [(1, {1})] * 9
 
 
 def test_the_tiny_bundle_learnt_its_task(tiny):

@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
 from emotion_perception.testing.media import voice
-from emotion_training.bag_messages import message_types
+from emotion_training import bag_messages
+from emotion_training.bag_messages import image_rgb, message_types
 from emotion_training.corpora import read_corpus
 from emotion_training.from_bag import main
 
@@ -261,6 +263,55 @@ def test_colours_of_every_encoding_come_through(tmp_path, encoding, pixel, expec
         found = next(iter(reader)).image_rgb
     assert found.shape == (64, 96, 3)
     np.testing.assert_allclose(found.reshape(-1, 3).mean(axis=0), expected, atol=6)
+
+
+ORANGE = np.array([200, 100, 50])
+BAYER = {"R": 0, "G": 1, "B": 2}  # the place of a colour in RGB
+
+
+def message_of_image(encoding, rows, bytes_per_pixel):
+    """A message whose rows (H, bytes) are padded."""
+    padded = np.pad(rows.astype(np.uint8), ((0, 0), (0, 6)))
+    width = rows.shape[1] // bytes_per_pixel
+    return SimpleNamespace(
+        encoding=encoding, width=width, height=len(rows), step=padded.shape[1], data=padded.reshape(-1)
+    )
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+def test_raw_colours_of_a_sensor_are_told_apart(pattern):
+    mosaic = np.tile(ORANGE[[BAYER[colour] for colour in pattern.upper()]].reshape(2, 2), (8, 8))
+    found = image_rgb(message_of_image(f"bayer_{pattern}8", mosaic, 1), "sensor_msgs/msg/Image")
+    np.testing.assert_allclose(found[4:-4, 4:-4], np.broadcast_to(ORANGE, (8, 8, 3)), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order"), [("yuv422", "UYVY"), ("uyvy", "UYVY"), ("yuv422_yuy2", "YUYV"), ("yuyv", "YUYV")]
+)
+def test_brightness_and_colour_of_a_camera_are_told_apart(encoding, order):
+    of_rgb = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]])  # BT.601
+    y, u, v = np.round([16.0, 128.0, 128.0] + of_rgb @ ORANGE / 255.0)
+    rows = np.tile([{"Y": y, "U": u, "V": v}[part] for part in order], (4, 3))
+    found = image_rgb(message_of_image(encoding, rows, 2), "sensor_msgs/msg/Image")
+    np.testing.assert_allclose(found, np.broadcast_to(ORANGE, (4, 6, 3)), atol=3)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 8, 16])
+def test_sound_of_every_portaudio_format_has_the_same_scale_and_begins_before_its_stamp(kind):
+    field, values = {
+        1: ("float32_data", np.array([0.5, -1.0, 0.25, 0.0], np.float32)),
+        2: ("int32_data", np.array([2**30, -(2**31), 2**29, 0], np.int32)),
+        8: ("int16_data", np.array([2**14, -(2**15), 2**13, 0], np.int16)),
+        16: ("int8_data", np.array([2**6, -(2**7), 2**5, 0], np.int8)),
+    }[kind]
+    info = SimpleNamespace(format=kind, channels=2, rate=4)
+    stamped = SimpleNamespace(
+        header=SimpleNamespace(stamp=SimpleNamespace(sec=7, nanosec=250_000_000)),
+        audio=SimpleNamespace(info=info, audio_data=SimpleNamespace(**{field: values})),
+    )
+    chunk = bag_messages.audio_chunk(stamped, "audio_common_msgs/msg/AudioStamped", None)
+    assert chunk.samples.tolist() == [[0.5, -1.0], [0.25, 0.0]]
+    assert (chunk.sample_rate_hz, chunk.stamp_ns) == (4, 6_750_000_000)  # half a second before its end
 
 
 def test_several_topics_must_be_chosen_from(tmp_path, capsys):

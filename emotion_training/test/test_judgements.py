@@ -1,24 +1,30 @@
 """What is made of judgements of new people."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, recall_score
 
 from emotion_training.calibration import calibrate, fit_pool
 from emotion_training.judgements import (
+    GAIN,
     LATE_FUSION,
     STATES,
     JudgedPairs,
     JudgedVoices,
     Judgements,
+    Measure,
     Opinions,
     StateLogits,
     calibration_figures,
+    pair_figures,
     pooled,
+    voice_figures,
 )
 from emotion_training.labels import LABELS
-from emotion_training.metrics import expected_calibration_error, softmax
+from emotion_training.metrics import expected_calibration_error, sign_flip_test, softmax
 
 
 def state_logits(sharpness, seed, count=2000):
@@ -71,12 +77,15 @@ def test_people_are_calibrated_by_what_was_said_of_others_alone():
         for seed, (name, sharpness) in enumerate([("a", 2), ("b", 2), ("c", 0.5)])
     ]
     figures = calibration_figures(folds)["audio"]
-    errors = []
+    errors, certain = [], []
     for number, fold in enumerate(folds):
         others = pooled([other for place, other in enumerate(folds) if place != number]).states["audio"]
-        temperature = calibrate(others.logits, others.labels)["temperature"]
+        found = calibrate(others.logits, others.labels)
         judged = fold.states["audio"]
-        errors.append(expected_calibration_error(judged.labels, softmax(judged.logits / temperature)))
+        probabilities = softmax(judged.logits / found["temperature"])
+        errors.append(expected_calibration_error(judged.labels, probabilities))
+        certain.append(probabilities.max(axis=1) >= found["uncertain_below"])
+    assert figures["certain_share"] == pytest.approx(np.mean(certain), abs=1e-4)
     assert figures["ece_after"] == pytest.approx(np.mean(errors), abs=1e-4)
     assert figures["ece_after_of_folds"] == pytest.approx([min(errors), max(errors)], abs=1e-4)
     assert figures["ece_after_of_folds"][1] > 0.1  # the one who is unlike the others
@@ -96,3 +105,46 @@ def test_nothing_is_certain_where_nobody_is_ever_right():
         }
         folds.append(replace(fold, states=wrong))
     assert calibration_figures(folds)["face"]["accuracy_of_certain"] is None
+
+
+def test_voices_have_the_figures_of_their_corpus_and_of_who_judged_them():
+    rng = np.random.default_rng(0)
+    labels, corpora = np.repeat([0, 0, 1, 2], 15), np.tile(["hums", "tones", "tones"], 20)
+    speakers = np.char.add(corpora, rng.integers(0, 4, 60).astype(str))
+    predicted = {who: np.where(rng.random(60) < 0.6, labels, rng.integers(0, 3, 60)) for who in ("bundle", "encoder")}
+    figures = voice_figures(
+        Measure(SimpleNamespace(bootstrap_samples=50, seed=0)), JudgedVoices(labels, predicted, corpora, speakers)
+    )
+    for who, by_corpus in figures.items():
+        for corpus, of in by_corpus.items():
+            right, said = labels[corpora == corpus], predicted[who][corpora == corpus]
+            recalls = recall_score(right, said, average=None, labels=[0, 1, 2])
+            assert of["recall"] == pytest.approx(dict(zip(LABELS[:3], recalls, strict=True)), abs=1e-4)
+            assert (of["uar"]["value"], of["uar"]["n"]) == (pytest.approx(recalls.mean(), abs=1e-4), len(right))
+            assert of["accuracy"]["value"] == pytest.approx((right == said).mean(), abs=1e-4)
+            assert of["speakers"] == sorted(set(speakers[corpora == corpus]))
+
+
+def test_pairs_have_the_figures_of_each_state_and_the_gain_over_late_fusion():
+    labels = np.tile([0, 1], 6)
+    speakers, clips = np.repeat(["anna", "ben", "cleo"], 4), np.repeat([f"clip {n}" for n in range(6)], 2)
+    late, both = labels.copy(), labels.copy()
+    late[[0, 1, 2, 5]] = 1 - late[[0, 1, 2, 5]]  # anna's and one of ben's; the fusion another one of ben's
+    both[6] = 1 - both[6]
+    face, voice = np.zeros(12, np.int64), labels.copy()
+    predicted = {"both": both, "face": face, "audio": voice, LATE_FUSION: late}
+    weights = np.linspace(0.0, 0.5, 12)
+    measure = Measure(SimpleNamespace(bootstrap_samples=200, seed=0))
+    figures = pair_figures(measure, JudgedPairs(labels, predicted, weights, clips, speakers))
+    for who, said in predicted.items():
+        recall = recall_score(labels, said, average="macro")
+        assert figures[who]["uar"]["value"] == pytest.approx(recall, abs=1e-4), who
+        if who != LATE_FUSION:
+            assert figures[who]["macro_f1"] == pytest.approx(f1_score(labels, said, average="macro"), abs=1e-4), who
+    assert figures["both"]["mean_face_weight"] == 0.25
+    gain = figures[GAIN]
+    assert gain["speakers_better"] == 1  # anna: ben gains one and loses one, cleo has nothing to gain
+    assert gain["p_speakers"] == sign_flip_test(np.array([3.0, 0.0, 0.0]), 0) == 1.0
+    assert gain["p_clips"] == sign_flip_test(np.array([2.0, 1.0, 1.0, -1.0, 0.0, 0.0]), 0) == 8 / 16
+    low, high = gain["uar_ci95"]
+    assert low == 0.0 < high

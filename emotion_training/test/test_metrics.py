@@ -38,6 +38,11 @@ def test_calibration_error_is_weighted_over_fifteen_bins():
     assert error == pytest.approx((0.49 + 0.55 + 2 * 0.05) / 4)
 
 
+def test_full_confidence_is_in_the_last_bin():
+    probabilities, labels = np.array([[0.96, 0.04], [1.0, 0.0]]), np.array([0, 1])
+    assert expected_calibration_error(labels, probabilities) == pytest.approx(0.98 - 0.5)
+
+
 def test_temperature_of_overconfident_logits_is_found_again():
     rng = np.random.default_rng(0)
     logits = rng.normal(0.0, 2.0, (4000, 7))
@@ -82,6 +87,13 @@ def test_what_is_not_uncertain_is_right_as_often_as_promised():
 def test_without_enough_that_is_right_everything_is_uncertain():
     probabilities = np.tile([0.9, 0.1], (100, 1))
     assert uncertain_below(probabilities, np.ones(100, np.int64)) == 1.0
+
+
+def test_fewer_clips_than_a_figure_needs_make_nothing_certain():
+    for confident, threshold in ((FEWEST - 1, 1.0), (FEWEST, 0.9)):
+        confidence = np.repeat([0.9, 0.6], [confident, 100])
+        labels = np.repeat([0, 1], [confident, 100])  # the others are all wrong
+        assert uncertain_below(probabilities_of(confidence), labels) == threshold
 
 
 def probabilities_of(confidence):

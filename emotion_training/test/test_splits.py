@@ -84,6 +84,8 @@ def test_a_session_is_left_out_as_a_whole():
     for fold in split.folds:
         assert len({sessions[speaker] for speaker in fold.test}) == 1 and len(fold.test) == 2
         assert len({sessions[speaker] for speaker in fold.validation}) == 1 and len(fold.train) == 4
+    tests = [fold.test for fold in split.folds]
+    assert [fold.validation for fold in split.folds] == tests[1:] + tests[:1], "of the session drawn next"
 
 
 def test_a_speaker_of_two_sessions_is_refused():
@@ -192,6 +194,7 @@ def test_a_split_can_be_reduced_to_the_speakers_at_hand():
     with pytest.raises(SplitError, match=f"fold is {lost}; expected one of .* that test somebody"):
         reduced.fold(lost)
     assert reduced.protocol == "leave one speaker out; without ravdess-07"
+    assert len(reduced.among(reduced.speakers - {"ravdess-08"}).numbers) == len(reduced.numbers) - 1
     assert split.among(ACTORS) is split
     with pytest.raises(SplitError, match="x does not have the speakers lab-anna; use .* like this, <corpus>-<speaker>"):
         split.among({"lab-anna"})

@@ -376,20 +376,40 @@ def test_functionals_of_no_voice_at_all_are_refused(tmp_path):
         load_corpus(CorpusConfig(tmp_path, LABELS))
 
 
-def test_noise_has_the_asked_ratio_and_silence_stays():
+def test_noise_is_pink_and_has_the_asked_ratio_and_silence_stays():
     voice = np.sin(np.arange(16000) / 10).astype(np.float32)
     noise = with_noise(voice, 10.0, seed=0) - voice
     assert 10.0 * np.log10(np.mean(voice**2) / np.mean(noise**2)) == pytest.approx(10.0, abs=0.01)
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    assert power[250:500].sum() == pytest.approx(power[2000:4000].sum(), rel=0.25)  # as much in every octave
     assert not with_noise(np.zeros(100, np.float32), 0.0, seed=0).any()
 
 
-def test_covered_faces_are_grey_in_one_place_and_dropped_pictures_leave_one(raw):
+def test_a_square_covers_all_crops_of_a_clip_at_the_same_place_and_the_faces_stay_as_they_were(raw):
+    before = raw.face.clone()
     covered = with_occluded_faces(raw, 0.5, seed=0)
-    changed = (covered.face != raw.face).any(dim=4)  # (N, Tf, S, S)
-    assert changed.sum(dim=(2, 3)).max() == 24 * 24
-    dropped = with_dropped_frames(raw, 0.9, seed=0)
-    assert (dropped.face_mask.sum(dim=1) >= 1).all()
-    assert dropped.face_mask.sum() < raw.face_mask.sum()
+    assert torch.equal(raw.face, before)
+    corners = set()
+    for crops, uncovered in zip(covered.face, before, strict=True):
+        changed = (crops != uncovered).any(dim=3).any(dim=0)  # (S, S), of the clip
+        rows, columns = (torch.nonzero(changed.any(dim=axis)).flatten() for axis in (1, 0))
+        assert len(rows) == len(columns) == 24
+        square = crops[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert (square == 128).all()
+        corners.add((int(rows[0]), int(columns[0])))
+    assert len(corners) > len(raw) / 2 and any(row != column for row, column in corners)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.9])
+def test_crops_are_dropped_with_their_probability_but_one_that_was_there(raw, share):
+    gaps = raw.face_mask.clone()
+    gaps[:, 0] = False
+    holed = dataclasses.replace(raw, face_mask=gaps)
+    left = torch.stack([with_dropped_frames(holed, share, seed).face_mask for seed in range(40)])  # (R, N, Tf)
+    assert not left[:, :, 0].any() and left.any(dim=2).all()
+    there = int(gaps[0].sum())
+    expected = there * (1.0 - share) + share**there  # the last one stays
+    assert float(left.sum(dim=2).float().mean()) == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.bench

@@ -74,6 +74,8 @@ def test_sign_flips_are_counted_exactly_for_few_speakers():
     assert sign_flip_test(np.array([1.0, 1.0, 1.0]), 0) == pytest.approx(2 / 8)
     assert sign_flip_test(np.array([1.0, -1.0]), 0) == 1.0
     assert sign_flip_test(np.full(20, 0.1), 0) == pytest.approx(2 / 2**20)
+    # Their sum is another one in another order, by its last bit.
+    assert sign_flip_test(np.array([1.3, 0.5, 0.6, 1.5, 1.9, 0.6, 0.3, 1.3]), 0) == 2 / 2**8
 
 
 def test_sign_flips_of_many_speakers_agree_with_wilcoxon():
@@ -96,6 +98,8 @@ def test_reliability_tells_confidence_and_accuracy_by_bin():
     assert rows[9].tolist() == pytest.approx([0.95, 0.5, 2 / 3])
     assert rows[5].tolist() == pytest.approx([0.55, 1.0, 1 / 3])
     assert np.isnan(rows[0]).all()
+    sure = reliability(np.array([0]), np.array([[1.0, 0.0]]))
+    assert len(sure) == 10 and sure[9].tolist() == [1.0, 1.0, 1.0]
 
 
 def test_models_are_compared_speaker_by_speaker_after_the_seeds_are_averaged():

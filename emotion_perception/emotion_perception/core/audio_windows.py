@@ -148,7 +148,7 @@ class AudioWindower:
             return []
         if lateness_s > (0.0 if self._chunk_was_refused else jitter_s):
             windows = self._finish_piece()
-            self._append(np.zeros(round(lateness_s * SAMPLE_RATE_HZ), np.float32), is_captured=False)
+            windows += self._append(np.zeros(round(lateness_s * SAMPLE_RATE_HZ), np.float32), is_captured=False)
             self._clock.shift(self._received_s(), stamp_s)
             return windows
         if lateness_s < -jitter_s:  # the chunk before was stamped late

@@ -93,6 +93,50 @@ def test_speaker_is_believed_through_a_short_pause_and_no_longer(scene):
     assert verdict.speech["a"] == Speech.SILENT and verdict.voice_of == "a", "the voice heard last was a's"
 
 
+def test_long_speech_is_remembered_from_its_end_and_a_short_memory_lasts_as_long_as_the_belief(scene):
+    for _ in range(5):
+        scene.go_on(1, a=TALKING, b=SHUT)
+    assert scene.go_on(2, voice=False, a=SHUT, b=SHUT).voice_of == "a"
+    short = Scene(ActiveSpeaker(SpeakerSettings(movement_enter=0.13, movement_leave=0.08), memory_ns=MILLISECOND))
+    short.go_on(2, a=TALKING, b=SHUT)
+    verdict = short.go_on(0.7, voice=False, a=SHUT, b=SHUT)
+    assert verdict.speech["a"] == Speech.SPEAKING and verdict.voice_of == "a"
+
+
+def test_mouth_that_comes_to_rest_before_its_voice_ends_keeps_it_in_the_pause(scene):
+    scene.go_on(1, a=TALKING, b=SHUT)
+    assert scene.go_on(0.5, a=SHUT, b=SHUT).voice_of == "a"
+    verdict = scene.go_on(0.5, voice=False, a=SHUT, b=SHUT)
+    assert verdict.voice_of == "a" and verdict.speech["a"] == Speech.SPEAKING
+
+
+def test_one_who_was_silent_for_long_is_not_believed_before_another(scene):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    scene.go_on(1.5, voice=False, a=SHUT, b=SHUT)
+    assert scene.go_on(1, a=TALKING, b=1.3 * TALKING).voice_of == "b"
+
+
+@pytest.mark.parametrize(("images_apart", "voice_of"), [(2, "a"), (3, None)])
+def test_mouth_that_is_seen_five_times_a_second_is_measured_and_a_rarer_one_is_not(speaker, images_apart, voice_of):
+    for step in range(10):
+        speaker.hear(START + (step + 1) * 100 * MILLISECOND - MILLISECOND, True)
+        if step % images_apart == 0:
+            is_open = step // images_apart % 2
+            speaker.see_mouth(START + step * 100 * MILLISECOND, "a", 0.05 + 2 * TALKING * is_open)
+    verdict = speaker.decide(START + 1000 * MILLISECOND, ["a"])
+    assert verdict.voice_of == voice_of
+    assert verdict.speech == {"a": Speech.SPEAKING if voice_of else Speech.UNKNOWN}
+
+
+def test_measure_that_trembles_from_image_to_image_is_no_talk(speaker):
+    for step in range(10):
+        openings = (0.05, 0.05 + TALKING) if step % 2 else (0.05 + TALKING, 0.05)
+        for image, opening in enumerate(openings):
+            speaker.see_mouth(START + (100 * step + 50 * image) * MILLISECOND, "a", opening)
+        speaker.hear(START + (100 * step + 99) * MILLISECOND, True)
+    assert speaker.decide(START + 1000 * MILLISECOND, ["a"]).speech == {"a": Speech.SILENT}
+
+
 @pytest.mark.parametrize("present", [{"a": SHUT, "b": TALKING}, {"b": TALKING}])
 def test_short_words_are_not_those_of_one_who_spoke_long_ago(scene, present):
     scene.go_on(2, a=TALKING, b=SHUT)

@@ -219,6 +219,16 @@ def test_bad_chunk_becomes_a_gap(windower, lost):
     assert np.count_nonzero(windows[-1].samples == 0.0) == round(CHUNK_S * 16_000)
 
 
+def test_chunks_that_tremble_after_a_bad_one_leave_no_hole_of_their_own(windower):
+    hear(windower, ones(0.5))
+    with pytest.raises(AudioError):
+        windower.add(ones(CHUNK_S), 0, START_S + 0.5)
+    hear(windower, ones(CHUNK_S), start_s=START_S + 0.52)
+    windows = hear(windower, ones(0.5), start_s=START_S + 0.54 + 0.005)  # later than by the count of their samples
+    assert windows[-1].captured_s == pytest.approx(windows[-1].stamp_s - START_S - CHUNK_S, abs=0.006)
+    assert np.count_nonzero(windows[-1].samples[-8_000:] == 0.0) == round(CHUNK_S * 16_000)
+
+
 def test_chunk_that_comes_twice_is_heard_once(windower):
     samples = noise(2.0)
     expected = hear(windower, samples)

@@ -107,10 +107,18 @@ def test_a_face_elsewhere_is_a_new_one():
     assert ids(tracker, [face(400)], FRAME_S) == ["face_2"]
 
 
-def test_a_face_of_another_size_is_a_new_one():
+@pytest.mark.parametrize(("before_px", "after_px"), [(200, 60), (60, 200)])
+def test_a_face_of_another_size_is_a_new_one(before_px, after_px):
     tracker = make_tracker()
-    tracker.update([face(300, size_px=200)], 0.0)
-    assert ids(tracker, [face(300, size_px=60)], FRAME_S) == ["face_2"]
+    tracker.update([face(300, size_px=before_px)], 0.0)
+    assert ids(tracker, [face(300, size_px=after_px)], FRAME_S) == ["face_2"]
+
+
+@pytest.mark.parametrize(("distance_px", "name"), [(115, "face_1"), (135, "face_2")])
+def test_how_far_a_face_may_move_is_told_by_both_its_sizes(distance_px, name):
+    tracker = make_tracker()
+    tracker.update([face(300, size_px=100)], 0.0)
+    assert ids(tracker, [face(300 + distance_px, size_px=150)], FRAME_S) == [name], "its mean size is 125 px"
 
 
 def test_two_crossing_faces_keep_their_ids():
@@ -189,6 +197,13 @@ def test_names_are_not_used_again_after_a_reset():
     tracker.update([face(100), face(300)], 0.0)
     tracker.reset()
     assert ids(tracker, [face(100)], FRAME_S) == ["face_3"]
+
+
+def test_no_image_is_late_after_a_reset():
+    tracker = make_tracker()
+    tracker.update([face(100)], 10.0)
+    tracker.reset()
+    assert ids(tracker, [face(100)], 9.9) == ["face_2"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
-from emotion_perception.core.media_reader import MediaReader
+from emotion_perception.core.media_reader import AudioBlock, MediaReader
 from emotion_perception.testing.media import write_media
 
 HEIGHT_PX, WIDTH_PX = 64, 96
@@ -89,3 +90,31 @@ def test_sound_of_any_format_is_read_to_one_scale(tmp_path, codec, sample_format
         container.mux(stream.encode(None))
     with MediaReader(tmp_path / "sound.wav") as reader:
         assert np.concatenate([block.samples for block in reader]) == pytest.approx(samples)
+
+
+def test_pictures_and_sound_come_in_the_order_of_their_capture(tmp_path):
+    pictures, sound = np.zeros((25, HEIGHT_PX, WIDTH_PX, 3), np.uint8), np.zeros((16_000, 1), np.float32)
+    write_media(tmp_path / "clip.mkv", pictures, samples=sound, sample_rate_hz=16_000)
+    with MediaReader(tmp_path / "clip.mkv") as reader:
+        items = list(reader)
+    # A block is there with its last sample: 64 ms after its first one, when a picture more has come.
+    ends_s = [item.time_s + (len(item.samples) / 16_000 if isinstance(item, AudioBlock) else 0.0) for item in items]
+    assert len(items) == 25 + 16 and ends_s == sorted(ends_s)
+
+
+def test_cover_of_a_record_is_no_video(tmp_path):
+    samples = np.zeros((1, 1600), np.int16)
+    with av.open(str(tmp_path / "record.mp4"), "w") as container:
+        sound = container.add_stream("aac", rate=16_000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.rate = 16_000
+        picture = av.VideoFrame.from_ndarray(np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8), format="rgb24")
+        for stream, item in ((cover, picture), (sound, frame)):
+            container.mux(stream.encode(item))
+            container.mux(stream.encode(None))
+    with MediaReader(tmp_path / "record.mp4") as reader:
+        assert (reader.has_video, reader.has_audio) == (False, True)
+        assert all(isinstance(item, AudioBlock) for item in reader)

@@ -39,6 +39,8 @@ def test_names_travel_with_the_numbers(tmp_path):
     assert bundle.labels == LABELS
     assert bundle.model_id == "tiny"
     np.testing.assert_allclose(bundle.coordinates, [[0, 0], [1, 0.5], [-1, -0.5]])
+    rewrite(tmp_path, lambda content: content.update(labels=["sad", "neutral", "happy"]))
+    np.testing.assert_allclose(load_bundle(tmp_path).coordinates, [[-1, -0.5], [0, 0], [1, 0.5]])
 
 
 def test_each_row_is_calibrated_for_its_own_modalities(tmp_path):
@@ -162,6 +164,12 @@ def test_graph_that_is_no_onnx_is_refused_even_with_the_right_checksum(tmp_path)
 @pytest.mark.parametrize(
     ("line", "instead", "what"),
     [
+        (
+            "logits = Mul (evidence, sharpness)",
+            "both = Mul (face_there, audio_there)\n alone = Sub (one, both)\n logits = Div (evidence, alone)",
+            "probabilities",
+        ),
+        ("Div (there, there_divisor)", "Div (there, there)", "modality weights"),
         ("logits = Mul (evidence, sharpness)", "low = Neg (evidence)\n logits = Log (low)", "probabilities"),
         (
             "logits = Mul (evidence, sharpness)",

@@ -182,6 +182,20 @@ def test_sound_takes_the_lead_without_a_pause_or_a_burst():
     assert moments[-1] % 100 == MARGIN_MS
 
 
+def test_images_that_begin_beside_sound_do_not_take_the_lead():
+    images = samples(Source.FACE, 50, lambda: 5, since_ms=1033)
+    windows = samples(Source.AUDIO, 100, lambda: 5)
+    moments = [moment for moment, _, _ in play(sorted((*images, *windows), key=lambda sample: sample.arrival_ms))]
+    assert {moment % 100 for moment in moments[1:]} == {MARGIN_MS}
+
+
+def test_frequent_moment_waits_for_its_samples_no_longer_than_until_the_next():
+    moments = Moments(rate_hz=50.0)
+    moments.take(Source.FACE, nanoseconds(0), nanoseconds(5), lambda: None)
+    assert list(moments.due(nanoseconds(29))) == []
+    assert list(moments.due(nanoseconds(30))) == [nanoseconds(MARGIN_MS)]
+
+
 def test_sound_takes_the_lead_of_rare_moments_without_a_burst():
     images = samples(Source.FACE, 50, lambda: 5, 40_000)
     windows = samples(Source.AUDIO, 100, lambda: 5, 40_000, since_ms=12_400)

@@ -16,5 +16,8 @@ def test_face_that_is_as_old_as_the_window_is_forgotten_and_no_younger_one():
     embeddings, mask = np.zeros((5, 2), np.float32), np.zeros(5, np.bool_)
     person.bin(20, 10, embeddings, mask)
     assert embeddings[:, 0].tolist() == [11, 0, 0, 0, 19] and mask.tolist() == [True, False, False, False, True]
-    person.forget(19)
+    person.see(21, np.full(2, 21, np.float32), FACE)  # younger than the moment: it is of the present all the same
+    person.bin(20, 10, embeddings, mask)
+    assert embeddings[:, 0].tolist() == [11, 0, 0, 0, 20]
+    person.forget(21)
     assert person.is_forgotten

@@ -70,6 +70,8 @@ def test_time_that_goes_backwards_forgets_what_lies_in_the_future(speech):
     assert sounding(speech, 101.0) == [False]
     tell(speech, True, 2.0)
     assert sounding(speech, 2.0, 11.9) == [True, True]
+    tell(speech, True, 0.5)
+    assert sounding(speech, 0.4, 0.5, 10.4, 10.6) == [False, True, True, False]
 
 
 def test_utterance_that_ended_is_remembered_for_sound_that_comes_late_but_not_for_ever(speech):

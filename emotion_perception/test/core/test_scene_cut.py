@@ -48,6 +48,24 @@ def test_shadows_in_a_covered_lens_are_no_scene(cuts, astronaut):
     assert not cuts.is_cut(astronaut)
 
 
+def test_after_a_covered_lens_another_scene_is_a_cut(cuts, astronaut):
+    assert not cuts.is_cut(np.full_like(astronaut, 3))
+    assert cuts.is_cut(np.ascontiguousarray(astronaut[::-1, :, ::-1]))
+
+
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_what_is_at_the_edge_of_one_scene_and_in_the_middle_of_another_hides_no_cut(is_backwards):
+    random, scenes = np.random.default_rng(0), []
+    for left in (0, 4):  # of a bright pillar, in pixels of the thumbnail
+        thumbnail = random.integers(90, 110, (24, 32), np.uint8)
+        thumbnail[:, left : left + 4] = 250
+        scenes.append(np.repeat(np.kron(thumbnail, np.ones((10, 10), np.uint8))[..., np.newaxis], 3, axis=2))
+    cuts = SceneCuts()
+    first, second = reversed(scenes) if is_backwards else scenes
+    assert not cuts.is_cut(first)
+    assert cuts.is_cut(second)
+
+
 def test_after_a_covered_lens_the_same_scene_goes_on(cuts, astronaut):
     assert not cuts.is_cut(np.full_like(astronaut, 3))
     assert not cuts.is_cut(astronaut)
