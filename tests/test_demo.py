@@ -180,7 +180,8 @@ def test_interrupted_graph_is_asked_to_end_and_killed_if_it_does_not(run_as_grap
     )
     monkeypatch.setattr(demo_module, "END_S", 0.5 if status < 0 else 30.0)
     monkeypatch.setattr(demo_module.rclpy, "spin_once", lambda *_, **__: None)
-    run_as_graph(trap, "echo ready", "while :; do sleep 0.1; done")
+    # A minute at most, should nobody end it.
+    run_as_graph(trap, "echo ready", "n=0; while [ $n -lt 600 ]; do n=$((n + 1)); sleep 0.1; done")
     log = tmp_path / "graph.log"
     interrupted = SimpleNamespace(is_set=lambda: log.is_file() and "ready" in log.read_text())
     recorder = SimpleNamespace(recording=Recording())
