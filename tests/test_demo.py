@@ -168,11 +168,13 @@ def test_graph_that_says_nothing_is_one_clear_error(run_as_graph, tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    ("trap", "status"),
-    [("trap 'exit 7' INT", 7), ("trap '' INT", -signal.SIGKILL)],
+    ("on_interrupt", "status"),
+    [("lambda *_: sys.exit(7)", 7), ("signal.SIG_IGN", -signal.SIGKILL)],
     ids=["that ends", "that does not end"],
 )
-def test_interrupted_graph_is_asked_to_end_and_killed_if_it_does_not(run_as_graph, tmp_path, monkeypatch, trap, status):
+def test_interrupted_graph_is_asked_to_end_and_killed_if_it_does_not(
+    run_as_graph, tmp_path, monkeypatch, on_interrupt, status
+):
     started = []
     popen = subprocess.Popen
     monkeypatch.setattr(
@@ -180,8 +182,9 @@ def test_interrupted_graph_is_asked_to_end_and_killed_if_it_does_not(run_as_grap
     )
     monkeypatch.setattr(demo_module, "END_S", 0.5 if status < 0 else 30.0)
     monkeypatch.setattr(demo_module.rclpy, "spin_once", lambda *_, **__: None)
-    # A minute at most, should nobody end it.
-    run_as_graph(trap, "echo ready", "n=0; while [ $n -lt 600 ]; do n=$((n + 1)); sleep 0.1; done")
+    # In Python, as a shell cannot trap what it was started to ignore; a minute at most, should nobody end it.
+    graph = f"signal.signal(signal.SIGINT, {on_interrupt}); print('ready', flush=True); time.sleep(60)"
+    run_as_graph(f'exec {sys.executable} -c "import signal, sys, time; {graph}"')
     log = tmp_path / "graph.log"
     interrupted = SimpleNamespace(is_set=lambda: log.is_file() and "ready" in log.read_text())
     recorder = SimpleNamespace(recording=Recording())
