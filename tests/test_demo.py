@@ -326,7 +326,7 @@ def test_graph_that_did_not_look_at_all_pictures_is_told(demonstrated, seen, is_
 
 def test_demo_names_the_log_of_a_graph_that_complained(demonstrated, tmp_path):
     lines = demonstrated(log_text="[INFO] [1.0] [a]: ok\n[WARN] [1.1] [a]: Nothing came.\n[ERROR] [1.3] [b]: No.\n")
-    assert f"The graph complained 2 times; see {tmp_path / 'out' / 'graph.log'}." in lines
+    assert f"Warnings and errors of the graph: 2; see {tmp_path / 'out' / 'graph.log'}." in lines
 
 
 def test_demo_does_not_name_the_log_of_a_graph_that_was_well(demonstrated):

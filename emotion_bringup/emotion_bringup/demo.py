@@ -118,7 +118,7 @@ def _write_results(clip: Path | None, recording: Recording, out: Path) -> None:
             "and the states are worse than they can be; end other programs, or play a clip of smaller pictures."
         )
     if complaints := _lines_of(out / "graph.log", "[WARN]", "[ERROR]"):
-        print(f"The graph complained {len(complaints)} times; see {out / 'graph.log'}.")
+        print(f"Warnings and errors of the graph: {len(complaints)}; see {out / 'graph.log'}.")
     print("Wrote", ", ".join(str(out / name) for name in results))
     print(summary(recording))
 
