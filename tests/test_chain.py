@@ -74,6 +74,22 @@ def test_two_faces_that_leave_and_come_back_with_8_khz_stereo_sound(graph, play,
     assert max(voices) == 1, "the voice is heard, and belongs to one person"
 
 
+def test_voice_while_the_only_mouth_rests_is_somebody_unseens(graph, play, tmp_path):
+    samples = np.concatenate([voice(3.0, 16000), np.zeros(8000, np.float32)])[:, None]
+    write_media(tmp_path / "listener.mkv", [skimage.data.astronaut()] * 87, samples=samples, sample_rate_hz=16000)
+    everybody = graph.listen(EmotionStateArray, "/emotion/states")
+    graph.wait_for(play(tmp_path / "listener.mkv").has_ended, "the end of the clip")
+
+    (face_id,) = {state.track_id for message in everybody for state in message.states} - {""}
+    told_apart = [message for message in everybody if len(message.states) == 2]
+    assert told_apart
+    for message in told_apart:
+        assert [(state.track_id, state.modalities, state.speaking) for state in message.states] == [
+            (face_id, EmotionState.FACE, EmotionState.SILENT),
+            ("", EmotionState.AUDIO, EmotionState.SPEAKING),
+        ]
+
+
 def test_black_film_gives_nobody_and_never_an_emotion(graph, play, tmp_path):
     write_media(tmp_path / "black.mp4", [np.zeros((480, 640, 3), np.uint8)] * 25 * 5)
     states = graph.listen(EmotionState, "/emotion/state")

@@ -65,7 +65,8 @@ class FaceCropNode(PerceptionNode):
         ),
         Parameter(
             "mouth_from_faces",
-            "Number of faces in an image from which their mouths are measured, to tell who speaks; 1: always",
+            "Number of faces in an image from which their mouths are measured, to tell who speaks; 1: always; "
+            "2: a single face gets any voice",
             1,
             100,
         ),

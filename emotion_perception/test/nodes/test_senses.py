@@ -89,19 +89,19 @@ def test_after_a_cut_the_same_place_holds_somebody_else(camera, astronaut):
     assert abs(after.x_px - before.x_px) < 30 and after.track_id != before.track_id
 
 
-def test_mouths_are_measured_when_there_are_several_and_not_at_every_image(camera, astronaut):
-    assert np.isnan(camera.look(astronaut, 1.0).faces[0].mouth_opening)
-    two = np.hstack([astronaut, astronaut])
-    openings = [[face.mouth_opening for face in camera.look(two, 2.0 + image / 25).faces] for image in range(5)]
+def test_mouths_are_measured_but_not_at_every_image(camera, astronaut):
+    openings = [camera.look(astronaut, 2.0 + image / 25).faces[0].mouth_opening for image in range(5)]
     is_measured = np.isfinite(openings)
-    assert is_measured.all(axis=1).tolist() == [True, False, True, False, True]
+    assert is_measured.tolist() == [True, False, True, False, True]
     assert np.array(openings)[is_measured] == pytest.approx(0.13, abs=0.03)
 
 
-def test_mouth_of_a_single_face_is_measured_where_that_is_wanted(graph, astronaut):
-    graph.start(FaceCropNode, mouth_from_faces=1)
-    (face,) = Camera(graph).look(astronaut, 1.0).faces
-    assert face.mouth_opening == pytest.approx(0.13, abs=0.03)
+def test_mouths_are_measured_from_as_many_faces_on_as_is_wanted(graph, astronaut):
+    graph.start(FaceCropNode, mouth_from_faces=2)
+    camera = Camera(graph)
+    assert np.isnan(camera.look(astronaut, 1.0).faces[0].mouth_opening)
+    openings = [face.mouth_opening for face in camera.look(np.hstack([astronaut, astronaut]), 2.0).faces]
+    assert openings == pytest.approx([0.13, 0.13], abs=0.03)
 
 
 def test_time_that_jumps_back_ends_the_tracks_and_goes_on(camera, astronaut):
