@@ -31,6 +31,8 @@ INSTALL = ROOT / "install"
 LOG = ROOT / "log"
 
 PACKAGES = ("emotion_msgs", "emotion_perception", "emotion_training", "emotion_bringup")
+RUNTIME_LISTS = ("runtime.txt", "ros.txt")
+TEST_LISTS = ("training.txt", "test.txt")
 PYTHON_VERSIONS = ((3, 10), (3, 11), (3, 12))  # ROS, MediaPipe and onnxruntime have wheels for these
 # What another Python or ROS installation may have put into this shell.
 FOREIGN_VARIABLES = (
@@ -196,7 +198,7 @@ def make_venv() -> None:
     run([sys.executable, "-m", "venv", str(VENV)], "Python could not make .venv: mend this")
 
 
-def install(*lists: str) -> None:
+def install(lists: tuple[str, ...]) -> None:
     arguments = [argument for name in lists for argument in ("-r", str(LISTS / name))]
     run(
         [str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check"]
@@ -225,12 +227,8 @@ def mend_ros_wheels() -> None:
 
 
 def install_runtime() -> None:
-    install("runtime.txt", "ros.txt")
+    install(RUNTIME_LISTS)
     mend_ros_wheels()
-
-
-def install_test_lists() -> None:
-    install("training.txt", "test.txt")
 
 
 def build_workspace() -> None:
@@ -261,11 +259,9 @@ def write_environment_script() -> None:
 
 
 def prepare(with_tests: bool) -> None:
-    runtime_lists = [LISTS / "runtime.txt", LISTS / "ros.txt", LISTS / "constraints.txt"]
-    test_lists = [LISTS / "training.txt", LISTS / "test.txt"]
     python = digest(str(ROOT), os.path.realpath(sys.executable), f"{sys.version_info[:2]}")
-    runtime = digest(python, Path(__file__), *runtime_lists)
-    tests = digest(runtime, *test_lists)
+    runtime = digest(python, Path(__file__), *(LISTS / name for name in (*RUNTIME_LISTS, "constraints.txt")))
+    tests = digest(runtime, *(LISTS / name for name in TEST_LISTS))
     workspace = workspace_digest(runtime, [ROOT / package for package in PACKAGES])
 
     if not (INSTALL / "stamp").is_file() and not MICROPHONE_NEED.is_there():
@@ -274,7 +270,7 @@ def prepare(with_tests: bool) -> None:
     step(f"making .venv with Python {platform.python_version()}", stamps / "python", python, make_venv)
     step("installing what the demo needs", stamps / "runtime", runtime, install_runtime)
     if with_tests:
-        step("installing what training and tests need", stamps / "tests", tests, install_test_lists)
+        step("installing what training and tests need", stamps / "tests", tests, lambda: install(TEST_LISTS))
     step("building the workspace", INSTALL / "stamp", workspace, build_workspace)
 
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,8 @@ END_S = 60.0  # for a process that ends by itself; a busy machine takes its time
 
 @pytest.fixture
 def graph() -> Iterator[Graph]:
-    graph = Graph()
-    try:
+    with closing(Graph()) as graph:
         yield graph
-    finally:
-        graph.close()
 
 
 @pytest.fixture(scope="session")
@@ -79,18 +77,14 @@ class Process:
     def interrupt(self, number: int = signal.SIGINT) -> None:
         self._process.send_signal(number)
 
-    def kill(self) -> None:
-        if not self.has_ended():
-            self._process.kill()
-            self._process.wait()
-
     def stop(self) -> None:
         """End it, in order where it can: one that is killed leaves its part of the shared memory to the others."""
         self._process.terminate()
         try:
             self.end()
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._process.kill()
+            self._process.wait()
 
     @property
     def output(self) -> str:
@@ -120,14 +114,7 @@ def play(start: Callable[..., Process], tiny_bundle: Path, tmp_path: Path) -> Ca
         parameters.setdefault("emotion_fusion_node", {}).setdefault("model", str(tiny_bundle))
         file = tmp_path / "parameters.yaml"
         file.write_text(yaml.safe_dump({node: {"ros__parameters": values} for node, values in parameters.items()}))
-        return start(
-            "-m",
-            "emotion_perception.emotion_pipeline",
-            "--source",
-            "file",
-            "--ros-args",
-            "--params-file",
-            str(file),
-        )
+        pipeline = ("-m", "emotion_perception.emotion_pipeline", "--source", "file")
+        return start(*pipeline, "--ros-args", "--params-file", str(file))
 
     return play_file

@@ -5,9 +5,9 @@ import signal
 import numpy as np
 import pytest
 import skimage.data
-from diagnostic_msgs.msg import DiagnosticArray
 
 from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCropArray
+from emotion_perception.nodes.conversions import to_nanoseconds
 from emotion_perception.nodes.starting import REFUSED
 from emotion_perception.testing.media import voice, write_media
 
@@ -15,12 +15,12 @@ BOTH = EmotionState.FACE | EmotionState.AUDIO
 
 
 def stamp_ns(message):
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+    return to_nanoseconds(message.header.stamp)
 
 
 def fusion_counts(diagnostics):
     """What the fusion node last said about its work."""
-    statuses = [status for array in diagnostics for status in array.status if status.name == "/emotion_fusion_node"]
+    statuses = [status for status in diagnostics if status.name == "/emotion_fusion_node"]
     return {value.key: int(value.value) for value in statuses[-1].values if value.value.isdigit()}
 
 
@@ -28,7 +28,7 @@ def test_real_clip_becomes_states_of_face_and_voice(graph, play, real_clip):
     states = graph.listen(EmotionState, "/emotion/state")
     faces = graph.listen(FaceCropArray, "/emotion/faces")
     windows = graph.listen(AudioWindow, "/emotion/audio_window")
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     process = play(real_clip)
     graph.wait_for(process.has_ended, "the end of the clip")
     assert process.end() == 0

@@ -1,6 +1,5 @@
 """The launch files as a user starts them: real processes that come, go, and come back."""
 
-import array
 import os
 import signal
 import subprocess
@@ -9,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Writer
 from sensor_msgs.msg import Image
@@ -18,6 +16,7 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk, EmotionState
 from emotion_perception.core.media_reader import MediaReader, VideoFrame
+from emotion_perception.nodes.conversions import rgb_to_image, to_float_array, to_stamp
 from emotion_training.bag_messages import message_types
 
 pytest.importorskip("launch", reason="launch and launch_ros are not installed: they come with ROS, not from PyPI")
@@ -114,11 +113,16 @@ def write_bag(folder, clip):
     messages = []
     with MediaReader(clip) as reader:
         for item in reader:
-            stamp_ns = BAG_START_NS + round(item.time_s * 1e9)
+            header = Header(stamp=to_stamp(BAG_START_NS + round(item.time_s * 1e9)), frame_id="robot")
             if isinstance(item, VideoFrame):
-                message = image_message(item.image_rgb, stamp_ns)
+                message = rgb_to_image(item.image_rgb, header)
             else:
-                message = chunk_message(item.samples, item.sample_rate_hz, stamp_ns)
+                message = AudioChunk(
+                    header=header,
+                    sample_rate_hz=item.sample_rate_hz,
+                    channels=item.samples.shape[1],
+                    samples=to_float_array(item.samples),
+                )
             messages.append((BAG_START_NS + round(item.captured_s * 1e9), message))
     types = message_types(None)
     with Writer(folder, version=9) as writer:
@@ -129,25 +133,6 @@ def write_bag(folder, clip):
         for received_ns, message in sorted(messages, key=lambda pair: pair[0]):
             writer.write(connections[type(message)], received_ns, serialize_message(message))
     return folder
-
-
-def header(stamp_ns):
-    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id="robot")
-
-
-def image_message(pixels, stamp_ns):
-    height, width = pixels.shape[:2]
-    data = array.array("B", pixels.tobytes())
-    return Image(header=header(stamp_ns), height=height, width=width, encoding="rgb8", step=3 * width, data=data)
-
-
-def chunk_message(samples, sample_rate_hz, stamp_ns):
-    return AudioChunk(
-        header=header(stamp_ns),
-        sample_rate_hz=sample_rate_hz,
-        channels=samples.shape[1],
-        samples=array.array("f", samples.tobytes()),
-    )
 
 
 def put_ros2_in_path(folder, monkeypatch, command):
@@ -211,7 +196,7 @@ def test_killed_process_comes_back_and_ctrl_c_leaves_none(graph, start, launch, 
 
 @pytest.mark.parametrize("composed", ["true", "false"])
 def test_node_that_refuses_ends_the_launch_with_its_reason(graph, launch, tmp_path, composed):
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     tiago = launch(
         *("tiago.launch.py", "audio_source:=topic", f"model:={tmp_path / 'nowhere'}", f"composed:={composed}")
     )
@@ -219,7 +204,7 @@ def test_node_that_refuses_ends_the_launch_with_its_reason(graph, launch, tmp_pa
     assert tiago.process.end() == 1
     assert not tiago.has_processes()
     assert "model.json does not exist" in tiago.process.output and "refused to start" in tiago.process.output
-    errors = [s.message for array in diagnostics for s in array.status if s.level == DiagnosticStatus.ERROR]
+    errors = [status.message for status in diagnostics if status.level == DiagnosticStatus.ERROR]
     assert errors and all("model.json does not exist" in error for error in errors)
 
 

@@ -18,15 +18,7 @@ import sys
 from importlib import import_module
 
 of_pip, *modules = sys.argv[1:]
-
-
-class NotInstalled:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in of_pip.split(","):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-sys.meta_path.insert(0, NotInstalled())
+sys.modules.update(dict.fromkeys(of_pip.split(",")))  # not installed
 for module in modules:
     import_module(module)
 """

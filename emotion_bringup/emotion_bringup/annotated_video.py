@@ -1,5 +1,6 @@
 """The clip again, with what the graph said about it drawn over."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -39,9 +40,9 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> int:
         How many pictures the clip has.
     """
     pictures = 0
-    seen_ns = np.array(sorted(recording.faces), np.int64)  # stamps of the images that the graph looked at
-    stamps_ns = np.array([to_nanoseconds(state.header.stamp) for state in recording.states])
-    order = np.argsort(stamps_ns, kind="stable")
+    states = sorted(recording.states, key=_stamp_ns)
+    stamps_ns = [_stamp_ns(state) for state in states]
+    seen_ns = sorted(recording.faces)  # stamps of the images that the graph looked at
     colour = label_colours(recording.states)
     with (
         MediaReader(clip) as reader,
@@ -68,11 +69,10 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> int:
                     output.mux(sound.encode(frame))
                 continue
             stamp_ns = recording.start_ns + round(item.time_s * NANOSECONDS_PER_S)
-            known = int(np.searchsorted(stamps_ns[order], stamp_ns, side="right"))
-            state = recording.states[order[known - 1]] if known else None
-            seen = int(np.searchsorted(seen_ns, stamp_ns, side="right"))
+            known, seen = bisect_right(stamps_ns, stamp_ns), bisect_right(seen_ns, stamp_ns)
+            state = states[known - 1] if known else None
             is_held = seen and stamp_ns - seen_ns[seen - 1] <= HELD_NS
-            faces = recording.faces[int(seen_ns[seen - 1])] if is_held else []
+            faces = recording.faces[seen_ns[seen - 1]] if is_held else []
             picture = _annotate(item.image_rgb, state, faces, colour)
             pictures += 1
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -83,6 +83,10 @@ def write_annotated_video(clip: Path, recording: Recording, path: Path) -> int:
                 output.mux(stream.encode(None))
         progress.update(progress.total - progress.n)
     return pictures
+
+
+def _stamp_ns(state: EmotionState) -> int:
+    return to_nanoseconds(state.header.stamp)
 
 
 def _first(clip: Path, kind: type[Item]) -> Item | None:
@@ -125,10 +129,7 @@ def _annotate(
         is_judged = state is not None and state.track_id == face.track_id
         ink = colour[state.label] if is_judged else FAINT
         left, top = round(face.x_px * scale), round(face.y_px * scale)
-        right, bottom = (
-            round((face.x_px + face.width_px) * scale),
-            round((face.y_px + face.height_px) * scale),
-        )
+        right, bottom = round((face.x_px + face.width_px) * scale), round((face.y_px + face.height_px) * scale)
         cv2.rectangle(picture[:, :width_px], (left, top), (right, bottom), ink, 2, cv2.LINE_AA)
         _write_sign(picture[:, :width_px], face.track_id, left, top, ink)
     _draw_panel(picture[:, width_px:], state, colour)
@@ -150,14 +151,8 @@ def _draw_panel(panel: Pixels, state: EmotionState | None, colour: dict[str, tup
     bottom_px = HEIGHT_PX - 92
     for row, (name, weight) in enumerate((("face", state.face_weight), ("voice", state.audio_weight))):
         y_px = bottom_px + 34 * row
-        _write(
-            panel,
-            f"{name} {weight:.0%}" if weight else f"{name} not used",
-            16,
-            y_px,
-            INK if weight else FAINT,
-            0.45,
-        )
+        text, ink = (f"{name} {weight:.0%}", INK) if weight else (f"{name} not used", FAINT)
+        _write(panel, text, 16, y_px, ink, 0.45)
         _bar(panel, 16, y_px + 6, length_px, weight, FAINT)
     _write(panel, f"valence {state.valence:+.2f}  arousal {state.arousal:+.2f}", 16, HEIGHT_PX - 16, FAINT, 0.42)
 

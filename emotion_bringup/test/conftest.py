@@ -1,6 +1,7 @@
 """A graph for each test."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -9,8 +10,5 @@ from emotion_perception.testing.graph import Graph
 
 @pytest.fixture
 def graph() -> Iterator[Graph]:
-    graph = Graph()
-    try:
+    with closing(Graph()) as graph:
         yield graph
-    finally:
-        graph.close()

@@ -6,21 +6,19 @@ import pytest
 import rclpy
 import yaml
 
+from emotion_perception.emotion_pipeline import node_class
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.conversions import image_format
-from emotion_perception.nodes.face_crop_node import FaceCropNode
-from emotion_perception.nodes.overlay_node import OverlayNode
 
 CONFIG = Path(__file__).parents[1] / "config"
-NODES = {"cameras": (FaceCropNode, OverlayNode), "microphones": (AudioWindowNode,)}
-NODE_NAMES = {"cameras": ("face_crop_node", "overlay_node"), "microphones": ("audio_window_node",)}
+NODES = {"cameras": ("face_crop_node", "overlay_node"), "microphones": ("audio_window_node",)}
 PRESETS = sorted(CONFIG.glob("*/*.yaml"))
 
 
 def parameters(preset):
     """What a preset gives to each of its nodes, which is the same."""
     content = yaml.safe_load(preset.read_text(encoding="utf-8"))
-    assert set(content) == {f"/**/{name}" for name in NODE_NAMES[preset.parent.name]}
+    assert set(content) == {f"/**/{name}" for name in NODES[preset.parent.name]}
     first, *others = (entry["ros__parameters"] for entry in content.values())
     assert all(other == first for other in others)
     return first
@@ -32,10 +30,10 @@ def test_every_parameter_of_a_preset_exists_on_its_node_and_reaches_it(preset, n
     expected = parameters(preset)
     rclpy.init(args=["--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(preset)])
     try:
-        for node_class in NODES[preset.parent.name]:
-            node = node_class()
+        for name in NODES[preset.parent.name]:
+            node = node_class(name)()
             assert {parameter.name for parameter in node.PARAMETERS} >= expected.keys()
-            assert {name: node.value(name) for name in expected} == expected
+            assert {parameter: node.value(parameter) for parameter in expected} == expected
             node.destroy_node()
     finally:
         rclpy.try_shutdown()

@@ -25,7 +25,7 @@ from std_msgs.msg import Header
 
 from emotion_bringup.drawn_face import EXPRESSIONS, draw
 from emotion_msgs.msg import EmotionState, FaceCropArray
-from emotion_perception.nodes.conversions import rgb_to_image, to_stamp
+from emotion_perception.nodes.conversions import rgb_to_image, to_nanoseconds, to_stamp
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode
 
@@ -76,7 +76,7 @@ def states_of(graph, images):
         graph.wait_for(lambda: len(faces) == number, f"faces of image {number}")  # noqa: B023
         graph.wait_for(lambda: len(states) >= number - 1, f"a state after image {number}")  # noqa: B023
     return (
-        [(state.header.stamp.sec + state.header.stamp.nanosec * 1e-9, state) for state in states if state.modalities],
+        [(to_nanoseconds(state.header.stamp) / 1e9, state) for state in states if state.modalities],
         sum(len(array.faces) == 1 for array in faces),
     )
 

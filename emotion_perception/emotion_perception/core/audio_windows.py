@@ -54,19 +54,17 @@ class AudioWindower:
         self._max_gap_s = window_s
         self._voice = voice
         self._robot_speech = robot_speech
-        self._samples = _SampleRing(self._window_samples, np.float32)
-        self._is_captured = _SampleRing(self._window_samples, np.bool_)
-        self._is_muted = _SampleRing(self._window_samples, np.bool_)
-        self._is_voice: deque[bool] = deque(maxlen=self._window_samples // FRAME_SAMPLES)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that was heard."""
         self._voice.reset()
-        self._samples.clear()
-        self._is_captured.clear()
-        self._is_muted.clear()
-        self._is_voice.extend([False] * (self._window_samples // FRAME_SAMPLES))
+        # Of the last window_s, oldest first.
+        self._samples = np.zeros(self._window_samples, np.float32)
+        self._is_captured = np.zeros(self._window_samples, np.bool_)
+        self._is_muted = np.zeros(self._window_samples, np.bool_)
+        frames = self._window_samples // FRAME_SAMPLES
+        self._is_voice = deque([False] * frames, maxlen=frames)
         self._stream_samples = 0  # 16 kHz samples appended so far, silence included
         self._piece_start_samples = 0  # where in them the resampler's piece begins
         self._resampler: AudioResampler | None = None  # None until something is heard
@@ -112,14 +110,11 @@ class AudioWindower:
         windows = self._bridge(stamp_s, jitter_s)
         self._chunk_was_refused = False
         self._last_stamp_s, self._last_samples = stamp_s, samples
-        channels = samples.shape[1]
-        if self._resampler and (self._resampler.sample_rate_hz, self._resampler.channels) != (
-            sample_rate_hz,
-            channels,
-        ):
+        kind = (sample_rate_hz, samples.shape[1])
+        if self._resampler and (self._resampler.sample_rate_hz, self._resampler.channels) != kind:
             windows += self._finish_piece()
         if self._resampler is None:
-            self._resampler = AudioResampler(sample_rate_hz, channels)
+            self._resampler = AudioResampler(*kind)
             self._piece_start_samples = self._stream_samples
         if self._clock is None:
             self._clock = CaptureClock(self._received_s(), stamp_s)
@@ -174,11 +169,11 @@ class AudioWindower:
             is_muted = self._is_robot(len(part))
             if is_muted.any():
                 part = np.where(is_muted, np.float32(0.0), part)
-            self._samples.append(part)
-            self._is_captured.append(np.broadcast_to(np.bool_(is_captured), part.shape))
-            self._is_muted.append(is_muted)
+            self._samples = _slide(self._samples, part)
+            self._is_captured = _slide(self._is_captured, np.full(len(part), is_captured))
+            self._is_muted = _slide(self._is_muted, is_muted)
             # The detector hears on, in silence, but what it still takes for a voice then is the robot's.
-            is_robots_frame = self._is_muted.latest()[-FRAME_SAMPLES:].any()
+            is_robots_frame = self._is_muted[-FRAME_SAMPLES:].any()
             self._is_voice.extend(is_voice and not is_robots_frame for is_voice in self._voice.add(part))
             self._stream_samples += len(part)
             if is_captured and len(part) == to_next_hop:
@@ -194,38 +189,17 @@ class AudioWindower:
 
     def _window(self) -> Window:
         assert self._clock is not None  # something was heard
-        is_muted = self._is_muted.latest()
         return Window(
-            samples=self._samples.latest().copy(),
+            samples=self._samples.copy(),
             stamp_s=self._clock.stamp_s((self._stream_samples - 1) / SAMPLE_RATE_HZ),
-            captured_s=np.count_nonzero(self._is_captured.latest()) / SAMPLE_RATE_HZ,
+            captured_s=np.count_nonzero(self._is_captured) / SAMPLE_RATE_HZ,
             voice_activity=sum(self._is_voice) / len(self._is_voice),
-            speaking=self._voice.speaking and not is_muted[-1],
-            muted_s=np.count_nonzero(is_muted) / SAMPLE_RATE_HZ,
-            muted=bool(is_muted[-1]),
+            speaking=self._voice.speaking and not self._is_muted[-1],
+            muted_s=np.count_nonzero(self._is_muted) / SAMPLE_RATE_HZ,
+            muted=bool(self._is_muted[-1]),
         )
 
 
-class _SampleRing:
-    """The latest values of a stream, in memory twice as long as needed so that they rarely move."""
-
-    def __init__(self, size: int, dtype: type[np.generic]) -> None:
-        self._size = size
-        self._values: NDArray[Any] = np.zeros(2 * size, dtype)
-        self._end = size
-
-    def clear(self) -> None:
-        self._values[:] = 0
-        self._end = self._size
-
-    def append(self, values: NDArray[Any]) -> None:
-        """Append at most `size` values."""
-        if self._end + len(values) > len(self._values):
-            self._values[: self._size] = self.latest()
-            self._end = self._size
-        self._values[self._end : self._end + len(values)] = values
-        self._end += len(values)
-
-    def latest(self) -> NDArray[Any]:
-        """A view of the newest (size,) values, oldest first; zeros before the first."""
-        return self._values[self._end - self._size : self._end]
+def _slide(values: NDArray[Any], newest: NDArray[Any]) -> NDArray[Any]:
+    """The values with the newest ones at their end, and as many fewer at their start."""
+    return np.concatenate([values[len(newest) :], newest])

@@ -3,7 +3,7 @@
 import sys
 from contextlib import suppress
 from importlib import import_module
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,6 @@ class FaceDetector:
                 model_selection=FULL_RANGE_MODEL, min_detection_confidence=min_score
             )
             self._solution.process(np.zeros((48, 48, 3), np.uint8))
-        self._is_open = True
 
     def detect(self, image_rgb: NDArray[np.uint8]) -> list[FaceDetection]:
         """Find the faces in `image_rgb` uint8 (H, W, 3).
@@ -56,11 +55,9 @@ class FaceDetector:
             The faces in no particular order, boxes in pixels of the image.
 
         Raises:
-            ValueError: the image has another type or shape, or the detector is closed.
+            ValueError: the image has another type or shape.
         """
         check_image_rgb(image_rgb)
-        if not self._is_open:
-            raise ValueError("The face detector is closed; make a new one.")
         height_px, width_px = image_rgb.shape[:2]
         detections = self._solution.process(np.ascontiguousarray(image_rgb)).detections or []
         faces = []
@@ -70,17 +67,13 @@ class FaceDetector:
         return faces
 
     def close(self) -> None:
-        """Free the detector; a second call does nothing."""
-        if self._is_open:
-            self._is_open = False
-            self._solution.close()
+        """Free the detector; the end of its use."""
+        self._solution.close()
 
     def __enter__(self) -> "FaceDetector":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from emotion_perception.core.onnx_session import open_session
+from emotion_perception.core.onnx_session import GraphError, open_session
 
 STATES = ("both", "face", "audio")
 # What has to be whole in Python, too: to JSON Schema 4.0 is an integer.
@@ -88,11 +88,9 @@ class ModelBundle:
         self.audio = AudioInput(**description["audio"])
         coordinates = description["valence_arousal"]["coordinates"]
         self.coordinates: FloatArray = np.array([coordinates[label] for label in self.labels], np.float32)  # (C, 2)
-        calibration = description["calibration"]
-        self.calibration: dict[str, dict[str, float]] = {state: calibration[state] for state in STATES}
-        self.uncertain_below = {state: of["uncertain_below"] for state, of in self.calibration.items()}
-        self._temperatures = _by_modalities({state: of["temperature"] for state, of in self.calibration.items()})
-        self._uncertain_below = _by_modalities(self.uncertain_below)
+        self.calibration: dict[str, dict[str, float]] = {state: description["calibration"][state] for state in STATES}
+        self._temperatures = self._by_modalities("temperature")
+        self._uncertain_below = self._by_modalities("uncertain_below")
         self._face_encoder, self._audio_encoder, self._fusion = (sessions[name] for name in GRAPHS)
 
     def encode_faces(self, crops: NDArray[np.uint8]) -> FloatArray:
@@ -131,10 +129,10 @@ class ModelBundle:
         probabilities = softmax(logits / self._temperatures[state][:, np.newaxis])
         return FusionOutput(probabilities, weights, self._uncertain_below[state])
 
-
-def _by_modalities(of_state: dict[str, float]) -> FloatArray:
-    """Indexed by [face in use, voice in use]; the entry for neither is never used."""
-    return np.array([[1.0, of_state["audio"]], [of_state["face"], of_state["both"]]], np.float32)
+    def _by_modalities(self, name: str) -> FloatArray:
+        """A number of the calibration by [face in use, voice in use]; that for neither is never used."""
+        of = {state: numbers[name] for state, numbers in self.calibration.items()}
+        return np.array([[1.0, of["audio"]], [of["face"], of["both"]]], np.float32)
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -155,13 +153,12 @@ def load_bundle(directory: Path) -> ModelBundle:
     for name in GRAPHS:
         try:
             sessions[name] = open_session(directory / name)
-        # ONNX Runtime's own exceptions share no base class but RuntimeError and Exception.
-        except Exception as error:
+        except GraphError as error:
             raise BundleError(
                 f"{directory / name} is no graph that ONNX Runtime can load ({_one_line(error)}); export it again."
             ) from error
-    _check_graphs(directory, description, sessions)
     bundle = ModelBundle(directory, description, sessions)
+    _check_graphs(bundle, sessions)
     _try_out(bundle)
     return bundle
 
@@ -229,13 +226,9 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _check_graphs(
-    directory: Path, description: dict[str, Any], sessions: dict[str, onnxruntime.InferenceSession]
-) -> None:
+def _check_graphs(bundle: ModelBundle, sessions: dict[str, onnxruntime.InferenceSession]) -> None:
     """Compare every tensor with what model.json says. The batch, axis 0, is free."""
-    face = FaceInput(**description["face"])
-    audio = AudioInput(**description["audio"])
-    labels = len(description["labels"])
+    face, audio, labels = bundle.face, bundle.audio, len(bundle.labels)
     uint8, float32, boolean = "tensor(uint8)", "tensor(float)", "tensor(bool)"
     expected = {
         "face_encoder.onnx": {
@@ -265,12 +258,12 @@ def _check_graphs(
                 continue
             if tensor == "logits" and len(found.get(tensor, ("", ()))[1]) == 1:
                 raise BundleError(
-                    f"{directory / 'model.json'} names {labels} labels but fusion.onnx gives {found[tensor][1][-1]} "
-                    "logits a person; the label list and the graph must come from one export."
+                    f"{bundle.directory / 'model.json'} names {labels} labels but fusion.onnx gives "
+                    f"{found[tensor][1][-1]} logits a person; the label list and the graph must come from one export."
                 )
             raise BundleError(
-                f"{directory / name} has {tensor} {found.get(tensor, 'nowhere')} where model.json asks for {wanted}; "
-                "export the bundle again."
+                f"{bundle.directory / name} has {tensor} {found.get(tensor, 'nowhere')} where model.json asks for "
+                f"{wanted}; export the bundle again."
             )
 
 
@@ -287,7 +280,7 @@ def _try_out(bundle: ModelBundle) -> None:
             audio = np.repeat(bundle.encode_audio(sound)[np.newaxis], people, axis=0)
             face_mask = np.repeat(has_face[:, np.newaxis], bundle.face.bins, axis=1)
             fused = bundle.fuse(face_bins, face_mask, audio, has_voice)
-    except Exception as error:  # as above
+    except Exception as error:  # ONNX Runtime's own share no other base class
         raise BundleError(f"{bundle.directory} does not run ({_one_line(error)}); export it again.") from error
     for name, given in (("probabilities", fused.probabilities), ("modality weights", fused.modality_weights)):
         states = [state for state, row in zip(STATES, given, strict=True) if not np.isfinite(row).all()]

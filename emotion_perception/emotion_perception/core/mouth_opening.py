@@ -5,7 +5,7 @@ Unlike the darkness or the motion of the mouth's pixels, it stays the same when 
 
 import math
 from importlib import import_module
-from types import ModuleType, TracebackType
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,6 @@ class MouthMeter:
         with without_native_chatter():
             self._solution = _part("python.solution_base").SolutionBase(graph_config=GRAPH, outputs=["landmarks"])
             self._solution.process({"image": np.zeros((MESH_PX, MESH_PX, 3), np.uint8), "region": self._whole})
-        self._is_open = True
 
     def measure(self, image_rgb: NDArray[np.uint8], box: Box) -> float:
         """The gap between the lips of the face at `box` of `image_rgb` uint8 (H, W, 3).
@@ -79,15 +78,11 @@ class MouthMeter:
         return float(gap / np.linalg.norm(points[RIGHT_EYE] - points[LEFT_EYE]))
 
     def close(self) -> None:
-        """Free the mesh; a second call does nothing."""
-        if self._is_open:
-            self._is_open = False
-            self._solution.close()
+        """Free the mesh; the end of its use."""
+        self._solution.close()
 
     def __enter__(self) -> "MouthMeter":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

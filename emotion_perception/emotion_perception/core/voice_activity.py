@@ -6,21 +6,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ
-from emotion_perception.core.onnx_session import open_session
+from emotion_perception.core.onnx_session import GraphError, open_session
 
 FRAME_SAMPLES = 512  # the model takes 32 ms at a time
 CONTEXT_SAMPLES = 64  # and sees the end of the frame before
 STATE_SHAPE = (2, 1, 128)
 MODEL_INPUTS = {"input", "state", "sr"}
-UNREADABLE_MODEL = (
-    onnxruntime_errors.Fail,
-    onnxruntime_errors.InvalidArgument,
-    onnxruntime_errors.InvalidGraph,
-    onnxruntime_errors.InvalidProtobuf,
-)
 
 
 class VoiceModelError(ValueError):
@@ -33,7 +26,7 @@ def _open_model(model_path: Path) -> onnxruntime.InferenceSession:
         raise VoiceModelError(f"The voice model {model_path} does not exist; {origin}.")
     try:
         session = open_session(model_path)
-    except UNREADABLE_MODEL as error:
+    except GraphError as error:
         raise VoiceModelError(f"The voice model {model_path} is no ONNX graph; {origin}.") from error
     inputs = {node.name for node in session.get_inputs()}
     if inputs != MODEL_INPUTS:

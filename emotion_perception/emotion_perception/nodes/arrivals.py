@@ -1,10 +1,10 @@
 """What a node reports about itself, and whether the input that it waits for arrives."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
@@ -34,14 +34,13 @@ class Arrivals:
         """
         self._source = source
         self._remedy = remedy
-        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._last = self._clock.now()
+        self._last_s = time.monotonic()
         self._received = 0
         self._refused = 0
         self._reason = ""
 
     def receive(self) -> None:
-        self._last = self._clock.now()
+        self._last_s = time.monotonic()
         self._received += 1
 
     def refuse(self, reason: str) -> None:
@@ -55,7 +54,7 @@ class Arrivals:
         reason, self._reason = self._reason, ""
         if reason:
             return Diagnosis(DiagnosticStatus.ERROR, reason, values)
-        if (self._clock.now() - self._last).nanoseconds * 1e-9 > SILENCE_LIMIT_S:
+        if time.monotonic() - self._last_s > SILENCE_LIMIT_S:
             return Diagnosis(DiagnosticStatus.WARN, self._explain_silence(), values)
         return Diagnosis(values=values)
 

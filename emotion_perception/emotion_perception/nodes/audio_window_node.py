@@ -4,7 +4,7 @@ from typing import Any
 
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_profile_action_status_default
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_action_status_default
 from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
@@ -63,6 +63,7 @@ class AudioWindowNode(PerceptionNode):
             "tts_status_topic",
             "Status topic of the action with which the robot speaks: while a goal executes, the microphone "
             "is muted; empty: none",
+            may_be_empty=True,
         ),
         Parameter(
             "mute_tail_s",
@@ -83,10 +84,6 @@ class AudioWindowNode(PerceptionNode):
 
     def configure(self) -> None:
         self._message_type, self._read = audio_format(self.value("audio_type"))
-        self._rate_hz, self._channels = (
-            self.value("unstamped_sample_rate_hz"),
-            self.value("unstamped_channels"),
-        )
         voice = VoiceActivity(
             share_directory() / VOICE_MODEL,
             enter_threshold=self.value("voice_enter"),
@@ -106,7 +103,7 @@ class AudioWindowNode(PerceptionNode):
         # is sent again where the publisher is sure to do so, as the nodes of this suite are.
         is_ours = self._message_type is AudioChunk
         reliability = ReliabilityPolicy.RELIABLE if is_ours else ReliabilityPolicy.BEST_EFFORT
-        qos = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
+        qos = QoSProfile(depth=100, reliability=reliability)
         self.add_subscription(self._message_type, topic, self._on_audio, qos)
         self.add_subscription(Bool, ROBOT_SPEAKING, self._on_robot_speaking, QoSProfile(depth=10))
         if tts_status_topic := self.value("tts_status_topic"):
@@ -141,7 +138,9 @@ class AudioWindowNode(PerceptionNode):
         if not self._publisher.get_subscription_count():
             return
         try:
-            chunk = self._read(message, Unstamped(self.get_clock().now().nanoseconds, self._rate_hz, self._channels))
+            now_ns = self.get_clock().now().nanoseconds
+            rate_hz, channels = self.value("unstamped_sample_rate_hz"), self.value("unstamped_channels")
+            chunk = self._read(message, Unstamped(now_ns, rate_hz, channels))
             if len(chunk.samples) == 0:
                 raise AudioError("The audio message holds no samples, expected some; check what publishes it.")
             stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S

@@ -1,7 +1,5 @@
 """A webcam as a ROS camera."""
 
-import threading
-
 import cv2
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -31,16 +29,13 @@ class CameraNode(PerceptionNode):
     def __init__(self) -> None:
         super().__init__("camera_node")
         self._camera: cv2.VideoCapture | None = None
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
 
     def configure(self) -> None:
         device = self.value("device")
         self._camera = cv2.VideoCapture(device)
         if not self._camera.isOpened():
             raise ValueError(f"Camera {device} does not open; is /dev/video{device} there, readable and not in use?")
-        self._set_up(self._camera)
-        self._frame_id = self.value("frame_id")
+        self._set_up()
         self._publisher = self.add_publisher(Image, self.value("image_topic"), QoSProfile(depth=2))
 
     def cleanup(self) -> None:
@@ -50,44 +45,29 @@ class CameraNode(PerceptionNode):
 
     def activate(self) -> None:
         self._arrivals = Arrivals(f"camera {self.value('device')}", "is it still plugged in?")
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._read, args=(self._camera,), name="camera", daemon=True)
-        self._thread.start()
-
-    def deactivate(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self.start_thread(self._publish_images, "read the camera")
 
     def diagnose(self) -> Diagnosis:
         return self._arrivals.diagnose()
 
-    def _set_up(self, camera: cv2.VideoCapture) -> None:
-        camera.set(cv2.CAP_PROP_FRAME_WIDTH, self.value("width_px"))
-        camera.set(cv2.CAP_PROP_FRAME_HEIGHT, self.value("height_px"))
-        camera.set(cv2.CAP_PROP_FPS, self.value("rate_hz"))
-        camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an image that waits is an image that is late
+    def _set_up(self) -> None:
+        self._camera.set(cv2.CAP_PROP_FRAME_WIDTH, self.value("width_px"))
+        self._camera.set(cv2.CAP_PROP_FRAME_HEIGHT, self.value("height_px"))
+        self._camera.set(cv2.CAP_PROP_FPS, self.value("rate_hz"))
+        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an image that waits is an image that is late
 
-    def _read(self, camera: cv2.VideoCapture) -> None:
-        try:
-            self._publish_images(camera)
-        except Exception as error:  # would end this thread only, and look like a camera that is not plugged in
-            self.get_logger().fatal(f"Cannot read the camera, which is a bug of ours: {error!r}")
-            self.fail(error)
-
-    def _publish_images(self, camera: cv2.VideoCapture) -> None:
+    def _publish_images(self) -> None:
         missing = 0
-        while not self._stop.is_set():
-            is_there, pixels = camera.read()
+        while not self.stopping.is_set():
+            is_there, pixels = self._camera.read()
             if not is_there:
                 missing += 1
-                self._stop.wait(RETRY_S)
-                if missing % RETRIES == 0 and camera.open(self.value("device")):
-                    self._set_up(camera)
+                self.stopping.wait(RETRY_S)
+                if missing % RETRIES == 0 and self._camera.open(self.value("device")):
+                    self._set_up()
                 continue
             missing = 0
-            header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id)
+            header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.value("frame_id"))
             self._arrivals.receive()
             self._publisher.publish(rgb_to_image(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), header))
 

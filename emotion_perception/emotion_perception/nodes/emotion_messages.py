@@ -80,7 +80,7 @@ def to_model_info(bundle: ModelBundle, settings: StreamSettings, stamp: Time) ->
         arousal=to_float_array(bundle.coordinates[:, 1]),
         trained_on=bundle.trained_on,
         licence=bundle.licence,
-        uncertain_below=[settings.uncertain_below or bundle.uncertain_below[state] for state in STATES],
+        uncertain_below=[settings.uncertain_below or bundle.calibration[state]["uncertain_below"] for state in STATES],
         label_enter=settings.smoothing.enter,
         label_leave=settings.smoothing.leave,
         min_voice_activity=settings.min_voice_activity,

@@ -2,11 +2,12 @@
 
 import math
 import secrets
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -20,9 +21,7 @@ from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 if TYPE_CHECKING:
-    from emotion_perception.core.face_detector import FaceDetector
     from emotion_perception.core.face_tracker import TrackedFace
-    from emotion_perception.core.mouth_opening import MouthMeter
 
 # A mouth that speaks opens and shuts some four times a second: every second image of a camera shows that.
 MOUTH_INTERVAL_S = 0.06
@@ -74,8 +73,7 @@ class FaceCropNode(PerceptionNode):
 
     def __init__(self) -> None:
         super().__init__("face_crop_node")
-        self._detector: FaceDetector | None = None
-        self._mouth_meter: MouthMeter | None = None
+        self._opened = ExitStack()  # until cleanup
 
     def configure(self) -> None:
         self._message_type, self._to_rgb = image_format(self.value("image_transport"))
@@ -86,7 +84,6 @@ class FaceCropNode(PerceptionNode):
         from emotion_perception.core.face_tracker import FaceTracker
         from emotion_perception.core.mouth_opening import MouthMeter
 
-        self._crop_px = self.value("crop_px")
         self._tracker = FaceTracker(
             max_lost_s=self.value("max_lost_s"),
             max_center_distance=self.value("max_center_distance"),
@@ -95,17 +92,11 @@ class FaceCropNode(PerceptionNode):
             name_prefix=f"face_{secrets.token_hex(2)}",
         )
         self._scene_cuts = SceneCuts()
-        self._detector = FaceDetector(self.value("min_score"))
-        self._mouth_from_faces = self.value("mouth_from_faces")
-        self._mouth_meter = MouthMeter()
+        self._detector = self._opened.enter_context(FaceDetector(self.value("min_score")))
+        self._mouth_meter = self._opened.enter_context(MouthMeter())
 
     def cleanup(self) -> None:
-        if self._detector is not None:
-            self._detector.close()
-            self._detector = None
-        if self._mouth_meter is not None:
-            self._mouth_meter.close()
-            self._mouth_meter = None
+        self._opened.close()
 
     def activate(self) -> None:
         topic = self.value("image_topic")
@@ -116,7 +107,7 @@ class FaceCropNode(PerceptionNode):
         self._tracker.reset()
         self._scene_cuts.reset()
         # Only the newest image counts: one that waited would be late.
-        qos = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.add_subscription(self._message_type, topic, self._on_image, qos)
 
     def diagnose(self) -> Diagnosis:
@@ -156,7 +147,8 @@ class FaceCropNode(PerceptionNode):
     def _find_faces(self, pixels: NDArray[np.uint8], stamp_s: float, header: Header) -> list[FaceCrop]:
         """The faces in an image (H, W, 3); those that cannot be cut out are refused."""
         tracked = self._tracker.update(self._detector.detect(pixels), stamp_s)
-        with_mouths = len(tracked) >= self._mouth_from_faces and abs(stamp_s - self._mouths_seen_s) >= MOUTH_INTERVAL_S
+        is_wanted = len(tracked) >= self.value("mouth_from_faces")
+        with_mouths = is_wanted and abs(stamp_s - self._mouths_seen_s) >= MOUTH_INTERVAL_S
         if with_mouths:
             self._mouths_seen_s = stamp_s
             self._mouths_measured += len(tracked)
@@ -177,7 +169,7 @@ class FaceCropNode(PerceptionNode):
             y_px=face.box.y_px,
             width_px=face.box.width_px,
             height_px=face.box.height_px,
-            crop=rgb_to_image(crop_face(pixels, face.box, self._crop_px), header),
+            crop=rgb_to_image(crop_face(pixels, face.box, self.value("crop_px")), header),
             mouth_opening=self._mouth_meter.measure(pixels, face.box) if with_mouth else math.nan,
         )
 

@@ -34,16 +34,10 @@ EXPRESSIONS = {
 
 @dataclass
 class HriFace:
-    """What is published about one face."""
+    """When a face was seen last, and what it is published by."""
 
     seen_ns: int
-    expression: Publisher
-    roi: Publisher | None
-    cropped: Publisher | None
-
-    @property
-    def publishers(self) -> list[Publisher]:
-        return [publisher for publisher in (self.expression, self.roi, self.cropped) if publisher is not None]
+    publishers: dict[str, Publisher]  # by the last word of their topics
 
 
 class HriBridgeNode(PerceptionNode):
@@ -61,13 +55,17 @@ class HriBridgeNode(PerceptionNode):
     def __init__(self) -> None:
         super().__init__("hri_bridge_node")
         self._faces: dict[str, HriFace] = {}
-        self._tracked_publisher: Publisher | None = None
 
     def configure(self) -> None:
         self._messages = hri_messages()
         self._topic = self.value("hri_faces_topic")
         self._max_lost_ns = round(self.value("max_lost_s") * NANOSECONDS_PER_S)
+        # Of each face. The longest word first: where a topic of that name is possible the others are, and none is left
+        # half made.
+        self._types = {"expression": self._messages.Expression}
+        self._tracked_publisher: Publisher | None = None
         if self.value("publish_faces"):
+            self._types |= {"cropped": Image, "roi": self._messages.NormalizedRegionOfInterest2D}
             self._tracked_publisher = self.add_publisher(self._messages.IdsList, f"{self._topic}/tracked", NEWEST)
 
     def activate(self) -> None:
@@ -83,9 +81,6 @@ class HriBridgeNode(PerceptionNode):
         if self._faces:
             self._lose(list(self._faces))
             self._publish_tracked(Header(stamp=self.get_clock().now().to_msg()))
-
-    def cleanup(self) -> None:
-        self._tracked_publisher = None
 
     def diagnose(self) -> Diagnosis:
         refusal, self._refusal = self._refusal, ""
@@ -108,19 +103,20 @@ class HriBridgeNode(PerceptionNode):
         for face in message.faces:
             if face.track_id not in self._faces:
                 try:
-                    self._faces[face.track_id] = self._make_face(face.track_id)
+                    self._faces[face.track_id] = HriFace(stamp_ns, self._add_publishers(face.track_id))
                 except ValueError as error:
                     self._refusal = str(error)
                     continue
             self._faces[face.track_id].seen_ns = stamp_ns
-            self._publish_face(face, message)
+            if self._tracked_publisher is not None:
+                self._publish_face(face, message)
         self._lose_unseen(stamp_ns)
         self._publish_tracked(message.header)
 
     def _on_states(self, message: EmotionStateArray) -> None:
         for state in message.states:
             if state.track_id in self._faces:
-                self._faces[state.track_id].expression.publish(self._to_expression(state))
+                self._faces[state.track_id].publishers["expression"].publish(self._to_expression(state))
                 self._expressions += 1
 
     def _on_look(self) -> None:
@@ -128,25 +124,15 @@ class HriBridgeNode(PerceptionNode):
         if self._lose_unseen(now.nanoseconds + self._ahead_ns):
             self._publish_tracked(Header(stamp=now.to_msg()))
 
-    def _make_face(self, track_id: str) -> HriFace:
+    def _add_publishers(self, track_id: str) -> dict[str, Publisher]:
+        """Those of one face; ValueError where its id makes no topics."""
         topic = face_topic(self._topic, track_id)
-
-        def publisher(message_type: type, name: str) -> Publisher:
-            return self.add_publisher(message_type, f"{topic}/{name}", NEWEST)
-
-        # The longest name first: where a topic of that name is possible the others are, and none is left half made.
-        expression = publisher(self._messages.Expression, "expression")
-        if self._tracked_publisher is None:
-            return HriFace(0, expression, roi=None, cropped=None)
-        roi = publisher(self._messages.NormalizedRegionOfInterest2D, "roi")
-        return HriFace(0, expression, roi, cropped=publisher(Image, "cropped"))
+        return {word: self.add_publisher(of_type, f"{topic}/{word}", NEWEST) for word, of_type in self._types.items()}
 
     def _publish_face(self, face: FaceCrop, image: FaceCropArray) -> None:
-        publishers = self._faces[face.track_id]
-        if publishers.roi is None or publishers.cropped is None:
-            return
+        publishers = self._faces[face.track_id].publishers
         width_px, height_px = image.image_width_px, image.image_height_px
-        publishers.roi.publish(
+        publishers["roi"].publish(
             self._messages.NormalizedRegionOfInterest2D(
                 header=image.header,
                 xmin=max(face.x_px / width_px, 0.0),
@@ -156,8 +142,8 @@ class HriBridgeNode(PerceptionNode):
                 c=face.score,
             )
         )
-        if publishers.cropped.get_subscription_count():
-            publishers.cropped.publish(face.crop)
+        if publishers["cropped"].get_subscription_count():
+            publishers["cropped"].publish(face.crop)
 
     def _publish_tracked(self, header: Header) -> None:
         if self._tracked_publisher is not None:
@@ -171,7 +157,7 @@ class HriBridgeNode(PerceptionNode):
 
     def _lose(self, track_ids: Sequence[str]) -> None:
         for track_id in track_ids:
-            for publisher in self._faces.pop(track_id).publishers:
+            for publisher in self._faces.pop(track_id).publishers.values():
                 self.remove_publisher(publisher)
 
     def _to_expression(self, state: EmotionState) -> object:

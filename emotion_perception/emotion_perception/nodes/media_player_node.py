@@ -49,8 +49,6 @@ class MediaPlayerNode(PerceptionNode):
 
     def __init__(self) -> None:
         super().__init__("media_player_node")
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
 
     def configure(self) -> None:
         if not self.value("path"):
@@ -59,9 +57,6 @@ class MediaPlayerNode(PerceptionNode):
         with MediaReader(self._path) as reader:  # refuses a file that cannot be played, before anything starts
             streams = [name for name, there in (("video", reader.has_video), ("sound", reader.has_audio)) if there]
         self.get_logger().info(f"{self._path.name}: {' and '.join(streams)}")
-        self._loop = self.value("loop")
-        self._camera_frame_id = self.value("camera_frame_id")
-        self._microphone_frame_id = self.value("microphone_frame_id")
         self._image_publisher = self.add_publisher(Image, self.value("image_topic"), QoSProfile(depth=2))
         self._audio_publisher = self.add_publisher(AudioChunk, self.value("audio_topic"), QoSProfile(depth=100))
         # Whoever comes later, or wants to lay results over the file, learns when its time zero was.
@@ -86,15 +81,7 @@ class MediaPlayerNode(PerceptionNode):
     def activate(self) -> None:
         self._frames = self._late_frames = self._blocks = self._corrupt_packets = 0
         self._late_frames_diagnosed = 0
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._play, name="media player", daemon=True)
-        self._thread.start()
-
-    def deactivate(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self.start_thread(self._play, f"play {self._path}")
 
     def diagnose(self) -> Diagnosis:
         late_frames = self._late_frames
@@ -117,15 +104,11 @@ class MediaPlayerNode(PerceptionNode):
 
     def _play(self) -> None:
         try:
-            while self._wait_for_clock() and not (self._play_once() and not self._loop):
+            while self._wait_for_clock() and not (self._play_once() and not self.value("loop")):
                 pass
         except MediaError as error:
             self.get_logger().error(str(error))
-        except Exception as error:  # would end this thread only, and nobody would ever hear of an end
-            self.get_logger().fatal(f"Cannot play {self._path}, which is a bug of ours: {error!r}")
-            self.fail(error)
-            return
-        if not self._stop.is_set():
+        if not self.stopping.is_set():
             self.on_end()
 
     def _play_once(self) -> bool:
@@ -150,7 +133,7 @@ class MediaPlayerNode(PerceptionNode):
             self._corrupt_packets = reader.corrupt_packets  # those at the end among them
         if self._corrupt_packets:
             self.get_logger().warning(f"{self._path.name}: {self._corrupt_packets} corrupt packets were left out.")
-        if not self._loop:
+        if not self.value("loop"):
             return True
         # Else a photo would come again as fast as the machine can.
         frame_s = 1.0 / reader.frame_rate_hz if reader.frame_rate_hz else FRAME_S
@@ -162,17 +145,17 @@ class MediaPlayerNode(PerceptionNode):
 
     def _wait_for_clock(self) -> bool:
         """Wait until a simulation gives the time, which is 0 before; false when the node is stopped."""
-        while self._now_ns() == 0 and not self._stop.wait(LOOK_S):
+        while self._now_ns() == 0 and not self.stopping.wait(LOOK_S):
             pass
-        return not self._stop.is_set()
+        return not self.stopping.is_set()
 
     def _wait_until(self, due_ns: int) -> bool:
         """Wait for that time; false when the node is stopped or time is set back."""
         while (now_ns := self._now_ns()) > self._newest_ns - TIME_JUMP_NS:
             self._newest_ns = max(self._newest_ns, now_ns)
             if now_ns >= due_ns:
-                return not self._stop.is_set()
-            if self._stop.wait(min((due_ns - now_ns) / NANOSECONDS_PER_S, LOOK_S)):
+                return not self.stopping.is_set()
+            if self.stopping.wait(min((due_ns - now_ns) / NANOSECONDS_PER_S, LOOK_S)):
                 return False
         return False
 
@@ -182,13 +165,13 @@ class MediaPlayerNode(PerceptionNode):
             return
         self._frames += 1
         if self._image_publisher.get_subscription_count():
-            header = Header(stamp=to_stamp(stamp_ns), frame_id=self._camera_frame_id)
+            header = Header(stamp=to_stamp(stamp_ns), frame_id=self.value("camera_frame_id"))
             self._image_publisher.publish(rgb_to_image(frame.image_rgb, header))
 
     def _publish_block(self, block: AudioBlock, stamp_ns: int) -> None:
         self._audio_publisher.publish(
             AudioChunk(
-                header=Header(stamp=to_stamp(stamp_ns), frame_id=self._microphone_frame_id),
+                header=Header(stamp=to_stamp(stamp_ns), frame_id=self.value("microphone_frame_id")),
                 sample_rate_hz=block.sample_rate_hz,
                 channels=block.samples.shape[1],
                 samples=to_float_array(block.samples),

@@ -53,8 +53,6 @@ class MicrophoneNode(PerceptionNode):
                 f"The microphone {device or '(default)'!r} does not open with {self.value('channels')} channels "
                 f"({error}); expected an input device that python -m sounddevice lists."
             ) from None
-        self._channels = self.value("channels")
-        self._frame_id = self.value("frame_id")
         self._publisher = self.add_publisher(AudioChunk, self.value("audio_topic"), QoSProfile(depth=100))
 
     def activate(self) -> None:
@@ -87,7 +85,7 @@ class MicrophoneNode(PerceptionNode):
             self._stream = sounddevice.InputStream(
                 device=self.value("device") or None,
                 samplerate=self._sample_rate_hz,
-                channels=self._channels,
+                channels=self.value("channels"),
                 blocksize=round(self.value("chunk_s") * self._sample_rate_hz),
                 dtype="float32",
                 latency="low",
@@ -119,14 +117,15 @@ class MicrophoneNode(PerceptionNode):
         duration_s = len(samples) / self._sample_rate_hz
         if not duration_s <= age_s < 1.0:
             age_s = duration_s
+        captured_ns = now_ns - round(age_s * NANOSECONDS_PER_S)
         if status.input_overflow:
             self._arrivals.refuse("The microphone lost samples: this computer was too busy to take them.")
         self._arrivals.receive()
         self._publisher.publish(
             AudioChunk(
-                header=Header(stamp=to_stamp(now_ns - round(age_s * NANOSECONDS_PER_S)), frame_id=self._frame_id),
+                header=Header(stamp=to_stamp(captured_ns), frame_id=self.value("frame_id")),
                 sample_rate_hz=self._sample_rate_hz,
-                channels=self._channels,
+                channels=self.value("channels"),
                 samples=to_float_array(samples),
             )
         )

@@ -32,7 +32,6 @@ DIAGNOSTICS_PERIOD_S = 1.0
 # Diagnoses without a complaint until the log says that all is well: each broken image in ten is no news.
 WELL_AFTER = 5
 TOPIC_SUFFIX = "_topic"  # a parameter so named is the name of a topic
-OPTIONAL_TOPICS = ("tts_status_topic",)  # parameters which may be empty, for no topic
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Parameter:
     description: str
     minimum: float | None = None
     maximum: float | None = None
+    may_be_empty: bool = False  # of a topic's name: for no topic
 
 
 def share_directory() -> Path:
@@ -60,8 +60,8 @@ def default_parameters() -> dict[str, dict[str, Any]]:
 class PerceptionNode(LifecycleNode):
     """A lifecycle node that takes its defaults from the parameter file and reports its condition.
 
-    Publishers and services are added in `configure` and destroyed at cleanup; subscriptions and timers are added in
-    `activate` and destroyed at deactivation. A ValueError in `configure` or `activate` is the user's to mend: it is
+    Publishers and services are added in `configure` and destroyed at cleanup; subscriptions, timers and a thread are
+    added in `activate` and end at deactivation. A ValueError in `configure` or `activate` is the user's to mend: it is
     logged as one sentence and the transition fails. No callback may raise: each catches the errors its input can cause.
     A parameter whose name ends in `_topic` is the name of a topic, which is seen to before `configure`.
     """
@@ -79,11 +79,12 @@ class PerceptionNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._refuse_unless_unconfigured)
         # Called by a node that has nothing more to give.
         self.on_end: Callable[[], None] = lambda: None
-        self._configured = False
         self._added_publishers: list[Publisher] = []
         self._added_services: list[Service] = []
         self._added_subscriptions: list[Subscription] = []
         self._added_timers: list[Timer] = []
+        self._thread: threading.Thread | None = None
+        self.stopping = threading.Event()  # asks the thread to end
         self._complaints: set[str] = set()  # that the log has heard since all was well, without their values
         self._well_for = 0  # diagnoses
         self._transition_refusal = ""  # why the last transition failed
@@ -106,7 +107,7 @@ class PerceptionNode(LifecycleNode):
             return response
 
     def value(self, name: str) -> Any:
-        """The present value of a parameter."""
+        """The value of a parameter, which stays from `configure` to cleanup."""
         return self.get_parameter(name).value
 
     def add_publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Publisher:
@@ -148,11 +149,28 @@ class PerceptionNode(LifecycleNode):
         clock = self.get_clock() if is_simulated else Clock(clock_type=ClockType.STEADY_TIME)
         self._added_timers.append(self.create_timer(period_s, callback, clock=clock))
 
+    def start_thread(self, work: Callable[[], None], purpose: str) -> None:
+        """Start the thread that works until deactivation; `work` returns soon after `self.stopping` is set.
+
+        An error that nobody expected would end the thread only, in silence. It ends the process, as one of a callback.
+        """
+
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:
+                self.get_logger().fatal(f"Cannot {purpose}, which is a bug of ours: {error!r}")
+                self.fail(error)
+
+        self.stopping.clear()
+        self._thread = threading.Thread(target=run, name=purpose, daemon=True)
+        self._thread.start()
+
     def wait_before_start(self, stop: threading.Event) -> None:
         """Wait, before an activation that nobody asked for by hand, until it makes sense, or until `stop` is set."""
 
     def fail(self, error: Exception) -> None:
-        """End the process for an error that nobody expected in a thread of the node, as one of a callback does."""
+        """Raise an error of the thread where the executor spins, which ends the process."""
 
         def raise_error() -> None:
             raise error
@@ -163,7 +181,7 @@ class PerceptionNode(LifecycleNode):
         """Read the parameters, load what is heavy, add publishers."""
 
     def activate(self) -> None:
-        """Add subscriptions and timers, start threads."""
+        """Add subscriptions and timers, start the thread."""
 
     def deactivate(self) -> None:
         """Stop what else `activate` started; may be called twice."""
@@ -176,8 +194,7 @@ class PerceptionNode(LifecycleNode):
         return Diagnosis()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._configured = self._attempt("configure", self._check_topics, self.configure)
-        if not self._configured:
+        if not self._attempt("configure", self._check_topics, self.configure):
             self._undo_configure()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
@@ -210,7 +227,11 @@ class PerceptionNode(LifecycleNode):
 
     @property
     def is_active(self) -> bool:
-        return bool(self._state_machine.current_state[1] == "active")
+        return self._state == "active"
+
+    @property
+    def _state(self) -> str:
+        return str(self._state_machine.current_state[1])
 
     def _attempt(self, transition: str, *steps: Callable[[], None]) -> bool:
         try:
@@ -228,19 +249,23 @@ class PerceptionNode(LifecycleNode):
 
     def _check_topics(self) -> None:
         """Raise ValueError unless topics can have the names that the parameters give them."""
-        for name in (parameter.name for parameter in self.PARAMETERS if parameter.name.endswith(TOPIC_SUFFIX)):
-            topic = self.value(name)
-            if not topic and name in OPTIONAL_TOPICS:
+        for parameter in self.PARAMETERS:
+            topic = self.value(parameter.name)
+            if not parameter.name.endswith(TOPIC_SUFFIX) or (parameter.may_be_empty and not topic):
                 continue
             try:
                 self.resolve_topic_name(topic)
             except rclpy_implementation.RCLError:
                 raise ValueError(
-                    f"{name} is {topic!r}; expected the name of a topic, of letters, digits, _ and /."
+                    f"{parameter.name} is {topic!r}; expected the name of a topic, of letters, digits, _ and /."
                 ) from None
 
     def _undo_activate(self) -> None:
         self.deactivate()
+        self.stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
         while self._added_subscriptions:
             self.destroy_subscription(self._added_subscriptions.pop())
         while self._added_timers:
@@ -252,11 +277,10 @@ class PerceptionNode(LifecycleNode):
             self.destroy_publisher(self._added_publishers.pop())
         while self._added_services:
             self.destroy_service(self._added_services.pop())
-        self._configured = False
 
     def _refuse_unless_unconfigured(self, parameters: list[RosParameter]) -> SetParametersResult:
         fixed = {parameter.name for parameter in self.PARAMETERS} & {parameter.name for parameter in parameters}
-        if self._configured and fixed:
+        if fixed and self._state != "unconfigured":
             return SetParametersResult(
                 successful=False,
                 reason=f"{', '.join(sorted(fixed))} takes effect when {self.get_name()} is configured; "
@@ -297,7 +321,7 @@ class PerceptionNode(LifecycleNode):
     def _diagnose_inactive(self) -> Diagnosis:
         if self._transition_refusal:
             return Diagnosis(DiagnosticStatus.ERROR, self._transition_refusal)
-        return Diagnosis(message=self._state_machine.current_state[1])
+        return Diagnosis(message=self._state)
 
 
 @contextmanager

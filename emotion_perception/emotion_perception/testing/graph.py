@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
@@ -57,6 +58,12 @@ class Graph:
         messages: list[Any] = []
         self.node.create_subscription(message_type, topic, messages.append, qos)
         return messages
+
+    def listen_to_diagnostics(self) -> list[DiagnosticStatus]:
+        """Give a list that what the nodes say about themselves is appended to as it comes."""
+        statuses: list[DiagnosticStatus] = []
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", lambda array: statuses.extend(array.status), 100)
+        return statuses
 
     def speak(self, message_type: type, topic: str, qos: QoSProfile | int = 100) -> Publisher:
         """Give a publisher that already has a subscription."""

@@ -216,7 +216,7 @@ def test_without_a_limit_of_the_user_that_of_the_model_counts(bundle, stream):
     confidence = stream.estimate(at(0.1))[0].confidence
     of_model = EmotionStream(bundle, replace(stream._settings, uncertain_below=0.0))
     of_model.add_faces(at(0), [hesitant])
-    assert confidence < bundle.uncertain_below["face"] and of_model.estimate(at(0.1))[0].uncertain
+    assert confidence < bundle.calibration["face"]["uncertain_below"] and of_model.estimate(at(0.1))[0].uncertain
     of_user = EmotionStream(bundle, replace(stream._settings, uncertain_below=0.9 * confidence))
     of_user.add_faces(at(0), [hesitant])
     assert not of_user.estimate(at(0.1))[0].uncertain

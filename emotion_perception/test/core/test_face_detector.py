@@ -89,14 +89,6 @@ def test_refuses_an_impossible_score():
         FaceDetector(min_score=1.5)
 
 
-def test_closes_twice_and_then_refuses(astronaut):
-    detector = FaceDetector(min_score=0.5)
-    detector.close()
-    detector.close()
-    with pytest.raises(ValueError, match="closed"):
-        detector.detect(astronaut)
-
-
 def test_says_nothing_on_stderr(capfd, astronaut):
     with FaceDetector(min_score=0.5) as detector:
         detector.detect(astronaut)

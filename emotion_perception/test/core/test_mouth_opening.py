@@ -57,9 +57,3 @@ def test_face_that_leaves_the_image_is_measured_or_nan(meter, astronaut):
 def test_box_outside_the_image_is_refused(meter, astronaut):
     with pytest.raises(ValueError, match="lies outside"):
         meter.measure(astronaut, Box(900.0, 0.0, 50.0, 50.0))
-
-
-def test_closing_twice_does_nothing():
-    meter = MouthMeter()
-    meter.close()
-    meter.close()

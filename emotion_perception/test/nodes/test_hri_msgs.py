@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rclpy.lifecycle import TransitionCallbackReturn
 
 from emotion_perception.nodes.hri_bridge_node import HriBridgeNode
 from emotion_perception.nodes.hri_faces_node import HriFacesNode
@@ -48,8 +47,6 @@ def test_nodes_of_ros4hri_with_its_messages(environment_with_hri_msgs):
 
 @is_absent
 @pytest.mark.parametrize("node_class", [HriBridgeNode, HriFacesNode])
-def test_without_the_messages_the_node_refuses_with_the_remedy(graph, node_class, capfd):
-    node = graph.add(node_class)
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
-    (line,) = capfd.readouterr().err.strip().splitlines()
+def test_without_the_messages_the_node_refuses_with_the_remedy(graph, refusal, node_class):
+    line = refusal(graph.add(node_class))
     assert "hri_msgs is not installed" in line and "install ros-$ROS_DISTRO-hri-msgs" in line

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
 from emotion_perception.nodes import arrivals
-from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
+from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image, to_stamp
 from emotion_perception.nodes.hri_bridge_node import HriBridgeNode
 from emotion_perception.nodes.hri_faces_node import HriFacesNode
 
@@ -19,7 +18,7 @@ RED = np.full((8, 8, 3), (255, 0, 0), np.uint8)
 
 
 def header(seconds):
-    return Header(stamp=Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9)), frame_id="head")
+    return Header(stamp=to_stamp(round(seconds * 1e9)), frame_id="head")
 
 
 def faces(seconds, *track_ids):
@@ -292,14 +291,12 @@ def test_tracked_faces_without_crops_are_said(graph, monkeypatch):
 
 def test_face_id_that_makes_no_topic_is_said_and_the_others_are_listened_to(graph):
     node = graph.start(HriFacesNode, hri_faces_topic="/people/faces")
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     tracked = graph.speak(hri.IdsList, "/people/faces/tracked", 1)
     tracked.publish(hri.IdsList(header=header(1.0), ids=["no topic!", "one"]))
 
     def said():
-        return [
-            status.message for message in diagnostics for status in message.status if "'no topic!'" in status.message
-        ]
+        return [status.message for status in diagnostics if "'no topic!'" in status.message]
 
     assert "expected letters, digits and _" in graph.wait_for(said, "the diagnosis")[0]
     assert set(node._subscriptions_of) == {"one"}

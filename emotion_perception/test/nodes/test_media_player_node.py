@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -11,6 +10,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
+from emotion_perception.nodes.conversions import to_nanoseconds, to_stamp
 from emotion_perception.nodes.media_player_node import MediaPlayerNode
 from emotion_perception.testing.media import voice, write_media
 
@@ -35,7 +35,7 @@ class Simulation:
         self.player.trigger_activate()
 
     def show(self, time_s):
-        self._clock.publish(Clock(clock=Time(sec=int(time_s), nanosec=round(time_s % 1 * 1e9))))
+        self._clock.publish(Clock(clock=to_stamp(round(time_s * 1e9))))
         self._graph.wait_for(lambda: abs(self.now_s() - time_s) < 1e-6, f"{time_s} s on the player's clock")
 
     def now_s(self):
@@ -50,7 +50,7 @@ class Simulation:
 
 
 def seconds(header):
-    return header.stamp.sec + header.stamp.nanosec * 1e-9
+    return to_nanoseconds(header.stamp) / 1e9
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.nodes import microphone_node
+from emotion_perception.nodes.conversions import to_nanoseconds
 from emotion_perception.nodes.microphone_node import MicrophoneNode
 
 
@@ -79,23 +80,16 @@ def port_audio(monkeypatch):
     return fake
 
 
-def refusal(node, capfd):
-    capfd.readouterr()
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
-    (line,) = capfd.readouterr().err.strip().splitlines()
-    return line
-
-
-def test_microphone_that_does_not_exist_is_named(graph, port_audio, capfd):
-    message = refusal(graph.add(MicrophoneNode, device="no such thing"), capfd)
+def test_microphone_that_does_not_exist_is_named(graph, port_audio, refusal):
+    message = refusal(graph.add(MicrophoneNode, device="no such thing"))
     assert "'no such thing' does not open" in message and "python -m sounddevice" in message
 
 
-def test_channels_that_the_microphone_lacks_are_refused(graph, port_audio, capfd):
-    assert "does not open with 6 channels" in refusal(graph.add(MicrophoneNode, channels=6), capfd)
+def test_channels_that_the_microphone_lacks_are_refused(graph, port_audio, refusal):
+    assert "does not open with 6 channels" in refusal(graph.add(MicrophoneNode, channels=6))
 
 
-def test_missing_portaudio_is_named_with_the_command_that_installs_it(graph, monkeypatch, capfd):
+def test_missing_portaudio_is_named_with_the_command_that_installs_it(graph, monkeypatch, refusal):
     class WithoutPortAudio:
         def find_spec(self, name, path=None, target=None):
             if name == "sounddevice":
@@ -103,7 +97,7 @@ def test_missing_portaudio_is_named_with_the_command_that_installs_it(graph, mon
 
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr(sys, "meta_path", [WithoutPortAudio(), *sys.meta_path])
-    assert "apt-get install libportaudio2" in refusal(graph.add(MicrophoneNode), capfd)
+    assert "apt-get install libportaudio2" in refusal(graph.add(MicrophoneNode))
 
 
 @pytest.mark.parametrize(("told_age_s", "age_s"), [(0.05, 0.05), (0.0, 0.032), (1.5, 0.032)])
@@ -116,7 +110,7 @@ def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio
     port_audio.stream.give(samples, told_age_s)
     after_ns = node.get_clock().now().nanoseconds
     chunk = graph.wait_for(lambda: chunks, "a chunk")[0]
-    stamp_ns = chunk.header.stamp.sec * 10**9 + chunk.header.stamp.nanosec
+    stamp_ns = to_nanoseconds(chunk.header.stamp)
     assert before_ns - age_s * 1e9 <= stamp_ns + 1 and stamp_ns - 1 <= after_ns - age_s * 1e9
     assert (chunk.sample_rate_hz, chunk.channels) == (48000, 2)
     np.testing.assert_array_equal(np.array(chunk.samples).reshape(1536, 2), samples)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -94,7 +94,7 @@ def test_image_is_drawn_with_its_own_faces_while_somebody_watches(graph):
 def test_images_that_cannot_be_drawn_over_are_said_and_the_next_one_is_drawn(graph):
     graph.start(OverlayNode)
     images = graph.listen(Image, "/emotion/image", 1)
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     camera = graph.speak(Image, "/emotion/camera/image")
     detector = graph.speak(FaceCropArray, "/emotion/faces")
 
@@ -104,7 +104,7 @@ def test_images_that_cannot_be_drawn_over_are_said_and_the_next_one_is_drawn(gra
 
     def error():
         show(Image(header=HEADER, height=1, width=1, step=2, encoding="16UC1", data=[0, 0]))
-        return [s.message for array in diagnostics for s in array.status if s.level == DiagnosticStatus.ERROR]
+        return [status.message for status in diagnostics if status.level == DiagnosticStatus.ERROR]
 
     assert "'16UC1'; expected one of" in graph.wait_for(error, "the diagnosis")[0]
     assert not images

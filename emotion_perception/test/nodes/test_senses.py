@@ -6,8 +6,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
@@ -17,7 +16,7 @@ from emotion_perception.core.face_box import Box, FaceDetection
 from emotion_perception.nodes import audio_window_node
 from emotion_perception.nodes.audio_formats import Chunk
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
-from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
+from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image, to_float_array, to_nanoseconds, to_stamp
 from emotion_perception.nodes.face_crop_node import FaceCropNode
 
 IMAGES = "/emotion/camera/image"
@@ -25,15 +24,15 @@ SOUND = "/emotion/microphone/audio"
 
 
 def header(seconds):
-    return Header(stamp=Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9)), frame_id="head")
+    return Header(stamp=to_stamp(round(seconds * 1e9)), frame_id="head")
 
 
 def error_of(diagnostics):
-    return [s.message for array_ in diagnostics for s in array_.status if s.level == DiagnosticStatus.ERROR]
+    return [status.message for status in diagnostics if status.level == DiagnosticStatus.ERROR]
 
 
 def values_of(diagnostics, key):
-    return [value.value for array_ in diagnostics for s in array_.status for value in s.values if value.key == key]
+    return [value.value for status in diagnostics for value in status.values if value.key == key]
 
 
 class Camera:
@@ -111,7 +110,7 @@ def test_time_that_jumps_back_ends_the_tracks_and_goes_on(camera, astronaut):
 
 
 def test_image_that_was_overtaken_is_left_out_and_counted(camera, graph, astronaut):
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     (before,) = camera.look(astronaut, 10.0).faces
     camera.publisher.publish(rgb_to_image(astronaut, header(9.9)))
     graph.wait_for(lambda: "1" in values_of(diagnostics, "late_images"), "the late image")
@@ -151,7 +150,7 @@ def test_compressed_images_are_understood(graph, astronaut):
     [(dict(encoding="mystery8"), "'mystery8'"), (dict(height=400), "holds 786432 bytes; expected")],
 )
 def test_bad_image_is_said_in_the_diagnostics_and_the_next_one_is_looked_at(graph, camera, astronaut, change, said):
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     bad = rgb_to_image(astronaut, header(1.0))
     for name, value in change.items():
         setattr(bad, name, value)
@@ -164,7 +163,7 @@ def test_bad_image_is_said_in_the_diagnostics_and_the_next_one_is_looked_at(grap
 def test_finding_that_cannot_be_a_face_is_said_and_the_other_faces_are_published(graph, astronaut, monkeypatch):
     node = graph.start(FaceCropNode)
     camera = Camera(graph)
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     detect = node._detector.detect
     outside = [FaceDetection(Box(9000.0, 9000.0, 50.0, 50.0), 0.9)]
     monkeypatch.setattr(node._detector, "detect", lambda pixels: [*outside, *detect(pixels)])
@@ -200,10 +199,10 @@ def test_images_that_nobody_wants_are_not_looked_at(graph, astronaut):
 
 def test_topic_on_which_nothing_comes_is_named_in_a_warning(graph):
     graph.start(FaceCropNode, image_topic="/head/image")
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
 
     def warning():
-        return [s.message for array_ in diagnostics for s in array_.status if s.level == DiagnosticStatus.WARN]
+        return [status.message for status in diagnostics if status.level == DiagnosticStatus.WARN]
 
     message = graph.wait_for(warning, "the warning")[0]
     assert "/head/image" in message and "Image" in message
@@ -220,13 +219,12 @@ class Microphone:
     def hear(self, seconds, value=None):
         times_s = seconds + np.arange(self.rate_hz // 10) / self.rate_hz
         samples = 0.5 * np.sin(2 * np.pi * 440 * times_s) if value is None else np.full(len(times_s), value)
-        interleaved = np.repeat(samples, self.channels).astype(np.float32)
         self.publisher.publish(
             AudioChunk(
                 header=header(seconds),
                 sample_rate_hz=self.rate_hz,
                 channels=self.channels,
-                samples=array.array("f", interleaved.tobytes()),
+                samples=to_float_array(np.repeat(samples, self.channels)),
             )
         )
 
@@ -236,8 +234,7 @@ class Microphone:
 
 
 def newest(windows):
-    stamp = windows[-1].header.stamp
-    return stamp.sec + stamp.nanosec * 1e-9
+    return to_nanoseconds(windows[-1].header.stamp) / 1e9
 
 
 @pytest.fixture
@@ -267,7 +264,7 @@ def test_eight_kilohertz_stereo_becomes_windows_of_16_khz_mono(graph, ears):
 
 
 def test_nan_in_audio_is_said_and_the_chunks_around_it_are_used(graph, ears):
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     microphone = Microphone(graph)
     microphone.hear_second(50.0)
     microphone.hear(51.0, value=np.nan)
@@ -280,7 +277,7 @@ def test_nan_in_audio_is_said_and_the_chunks_around_it_are_used(graph, ears):
 
 
 def test_messages_without_sound_are_said_and_cost_the_others_nothing(graph, ears):
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    diagnostics = graph.listen_to_diagnostics()
     microphone = Microphone(graph)
     for tenth in range(10):
         microphone.hear(50.0 + tenth / 10)
