@@ -17,10 +17,10 @@ from .machine import training_device
 from .metrics import unweighted_average_recall
 from .models.spectrogram_encoder import SpectrogramEncoder
 from .models.unimodal_heads import AttentivePooling
+from .optimisation import one_cycle, update_average
 from .speech_clips import SpeechClip
 from .voice_features import VoiceFeatures
-from .voice_windows import plain_windows
-from .weight_average import update_average
+from .voice_windows import WINDOWS_AT_ONCE, plain_windows
 
 
 class AudioClassifier(nn.Module):
@@ -60,12 +60,15 @@ def sampling_weights(clips: Sequence[SpeechClip], balance: float, shares: Mappin
     return weights
 
 
-def predict_voices(model: AudioClassifier, clips: Sequence[SpeechClip], samples: int, batch: int = 32) -> np.ndarray:
+def predict_voices(model: AudioClassifier, clips: Sequence[SpeechClip], samples: int) -> np.ndarray:
     """Logits of the plain window of each clip, float32 (N, C)."""
     model.eval()
     with torch.inference_mode():
-        parts = [model(plain_windows(clips[i : i + batch], samples)).numpy() for i in range(0, len(clips), batch)]
-    return np.concatenate(parts)
+        parts = [
+            model(plain_windows(clips[first : first + WINDOWS_AT_ONCE], samples))
+            for first in range(0, len(clips), WINDOWS_AT_ONCE)
+        ]
+    return torch.cat(parts).numpy()
 
 
 def train_audio_classifier(
@@ -93,9 +96,7 @@ def train_audio_classifier(
         averaged = copy.deepcopy(model)
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         steps_per_epoch = len(clips) // config.batch
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
-        )
+        schedule = one_cycle(optimizer, config.epochs * steps_per_epoch)
         labels = torch.tensor([clip.label for clip in clips])
         sampling = sampling_weights(clips, config.balance, config.shares).to(device)
         plain_of_validation = views[0, features.places(validation)].float()

@@ -13,12 +13,6 @@ from .package_share import package_share
 
 NANOSECONDS_PER_S = 1_000_000_000
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-AUDIO_TYPES = (
-    "emotion_msgs/msg/AudioChunk",
-    "audio_common_msgs/msg/AudioData",
-    "audio_common_msgs/msg/AudioDataStamped",
-    "audio_common_msgs/msg/AudioStamped",
-)
 # Bytes a pixel, and how OpenCV makes RGB of them.
 ENCODINGS = {
     "rgb8": (3, None),
@@ -117,7 +111,7 @@ def image_rgb(message: Any, kind: str) -> np.ndarray:
 
 def audio_chunk(message: Any, kind: str, unstamped: Unstamped) -> Chunk:
     """The sound of a message of one of AUDIO_TYPES; MessageError if it cannot be had."""
-    return _AUDIO_READERS[kind](message, unstamped)
+    return AUDIO_TYPES[kind](message, unstamped)
 
 
 def _read_audio_chunk(message: Any, _: Unstamped) -> Chunk:
@@ -150,13 +144,12 @@ def _read_audio_stamped(message: Any, _: Unstamped) -> Chunk:
     return Chunk(samples, info.rate, stamp_ns(message.header) - _duration_ns(samples, info.rate))
 
 
-_AUDIO_READERS: dict[str, Callable[[Any, Unstamped], Chunk]] = dict(
-    zip(
-        AUDIO_TYPES,
-        (_read_audio_chunk, _read_audio_data, _read_audio_data_stamped, _read_audio_stamped),
-        strict=True,
-    )
-)
+AUDIO_TYPES: dict[str, Callable[[Any, Unstamped], Chunk]] = {
+    "emotion_msgs/msg/AudioChunk": _read_audio_chunk,
+    "audio_common_msgs/msg/AudioData": _read_audio_data,
+    "audio_common_msgs/msg/AudioDataStamped": _read_audio_data_stamped,
+    "audio_common_msgs/msg/AudioStamped": _read_audio_stamped,
+}
 
 
 def _signed_16_bit(data: np.ndarray, channels: int) -> np.ndarray:

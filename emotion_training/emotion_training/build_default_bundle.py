@@ -9,8 +9,8 @@ from pathlib import Path
 from .bundle_report import fold_figures, write_bundle_report
 from .command import run_command
 from .committed_splits import FOLDER as SPLITS
-from .config import BundleConfig, ConfigError, load_config
-from .configuration import CONFIG_FOLDER
+from .config import BundleConfig, load_config
+from .configuration import CONFIG_FOLDER, ConfigurationError
 from .corpora import CorpusError, read_corpus
 from .export import ParityError, export_bundle
 from .face_set import load_faces, split_faces, without_duplicates
@@ -31,7 +31,7 @@ DEFAULT_CONFIG = CONFIG_FOLDER / "default_bundle.yaml"
 DEFAULT_CACHE = Path.home() / ".cache" / "emotion_training"
 BUILD_ERRORS = (
     BackgroundError,
-    ConfigError,
+    ConfigurationError,
     CorpusError,
     FloatingPointError,
     ModelError,

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-
-from .metrics import softmax
+from scipy.special import softmax
 
 TEMPERATURE_RANGE = (0.2, 5.0)
 CERTAIN_ACCURACY = 0.8  # of what is not called uncertain: right four times of five
@@ -34,7 +33,7 @@ def fit_pool(opinions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     def loss_and_slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
         logits = opinions @ weights  # (N, C)
-        expected = np.einsum("nc,nck->nk", softmax(logits), opinions)
+        expected = np.einsum("nc,nck->nk", softmax(logits, axis=1), opinions)
         return _loss(logits, labels), (expected - of_label).mean(axis=0)
 
     count = opinions.shape[2]
@@ -52,7 +51,8 @@ def calibrate(logits: np.ndarray, labels: np.ndarray, usual: Mapping[str, float]
     if len(labels) < FEWEST:
         return dict(usual)
     temperature = fit_temperature(logits, labels)
-    return {"temperature": temperature, "uncertain_below": uncertain_below(softmax(logits / temperature), labels)}
+    probabilities = softmax(logits / temperature, axis=1)
+    return {"temperature": temperature, "uncertain_below": uncertain_below(probabilities, labels)}
 
 
 def uncertain_below(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,19 +68,12 @@ class ClipTensors:
 
     def of(self, indices: np.ndarray) -> "ClipTensors":
         """The clips of these indices, in that order; an index may occur more than once."""
-        rows = torch.from_numpy(np.asarray(indices, np.int64))
-        parts = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "audio" and value is not None:
-                parts[field.name] = value[:, rows]
-            elif isinstance(value, Tensor):
-                parts[field.name] = value[rows]
-            elif isinstance(value, np.ndarray):
-                parts[field.name] = value[np.asarray(indices)]
-            else:
-                parts[field.name] = value
-        return ClipTensors(**parts)
+        chosen = {
+            name: value[:, indices] if name == "audio" else value[indices]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray | Tensor)
+        }
+        return replace(self, **chosen)
 
     def of_speakers(self, speakers: Sequence[str]) -> "ClipTensors":
         return self.of(np.flatnonzero(np.isin(self.speaker_ids, speakers)))

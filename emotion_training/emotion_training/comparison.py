@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from scipy.stats import wilcoxon
 
 from .experiment import GREATEST_IS_BEST
@@ -17,7 +18,6 @@ from .metrics import (
     recall_average,
     reliability,
     sign_flip_test,
-    softmax,
     speaker_bootstrap_interval,
 )
 
@@ -104,7 +104,7 @@ class ModelResult:
     def calibrated(self) -> tuple[np.ndarray, np.ndarray]:
         """Labels (N,) and probabilities (N, C) of all cells, each with its own temperature."""
         labels = np.concatenate([cell["labels"] for cell in self.cells])
-        return labels, np.concatenate([softmax(np.array(c["logits"]) / c["temperature"]) for c in self.cells])
+        return labels, np.concatenate([softmax(np.array(c["logits"]) / c["temperature"], axis=1) for c in self.cells])
 
     @property
     def reliability(self) -> np.ndarray:
@@ -114,7 +114,7 @@ class ModelResult:
     def ece(self) -> tuple[float, float]:
         """Before and after calibration, over all cells together."""
         labels, after = self.calibrated
-        before = np.concatenate([softmax(np.array(cell["logits"])) for cell in self.cells])
+        before = np.concatenate([softmax(np.array(cell["logits"]), axis=1) for cell in self.cells])
         return expected_calibration_error(labels, before), expected_calibration_error(labels, after)
 
 

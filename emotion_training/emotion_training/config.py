@@ -1,4 +1,4 @@
-"""The training configuration: one YAML file, typed, every key required, unknown keys refused."""
+"""The configuration of the default bundle: one YAML file, typed, every key required, unknown keys refused."""
 
 import dataclasses
 import hashlib
@@ -7,16 +7,11 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from .configuration import ConfigurationError, load_yaml
 from .face_augmentation import FaceAugmentation
 from .robot_face_augmentation import RobotFaceAugmentation
 from .robot_voice_augmentation import RobotVoiceAugmentation
 from .voice_augmentation import VoiceAugmentation
-
-
-class ConfigError(Exception):
-    """A configuration that cannot be used; the message names the key and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,9 @@ class FaceCycle:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.teacher_share <= 1.0:
-            raise ConfigError(f"face_encoder.members.cycles.teacher_share is {self.teacher_share}; expected 0 to 1")
+            raise ConfigurationError(
+                f"face_encoder.members.cycles.teacher_share is {self.teacher_share}; expected 0 to 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -51,11 +48,11 @@ class FaceEncoderConfig:
     def __post_init__(self) -> None:
         share = self.members[0].cycles[0].teacher_share
         if share != 0.0:
-            raise ConfigError(
+            raise ConfigurationError(
                 f"face_encoder.members.cycles.teacher_share is {share} where nothing was trained before; set it to 0"
             )
         if not self.shipped:
-            raise ConfigError("face_encoder.members.ships is false for all; expected true for one at least")
+            raise ConfigurationError("face_encoder.members.ships is false for all; expected true for one at least")
 
     @property
     def shipped(self) -> tuple[FaceMemberConfig, ...]:
@@ -102,7 +99,7 @@ class AudioTrainingConfig:
     def __post_init__(self) -> None:
         numbers = all(isinstance(share, float) and share > 0.0 for share in self.shares.values())
         if not (numbers and sum(self.shares.values()) < 1.0):
-            raise ConfigError(
+            raise ConfigurationError(
                 f"audio_training.shares is {self.shares}; expected corpora with numbers above 0, together below 1"
             )
 
@@ -150,19 +147,11 @@ class BundleConfig:
 
 
 def load_config(path: Path) -> BundleConfig:
-    """Reads a configuration; ConfigError with all that is wrong with it."""
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; expected a training configuration in YAML") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text in UTF-8 ({error}); save it as such") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
+    """Reads a configuration; ConfigurationError with all that is wrong with it."""
     problems: list[str] = []
-    config = _build(BundleConfig, tree, "", problems)
+    config = _build(BundleConfig, load_yaml(path), "", problems)
     if problems:
-        raise ConfigError(f"{path}: " + "; ".join(problems))
+        raise ConfigurationError(f"{path}: " + "; ".join(problems))
     return config
 
 

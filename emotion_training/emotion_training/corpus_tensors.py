@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ
+
 from .clip import Clip
 from .clip_tensors import ClipTensors, DataError, class_targets, feature_rows, perceived
 from .corpora import read_corpus
@@ -25,7 +27,6 @@ from .robustness import with_noise
 from .voice_functionals import FUNCTIONALS_VERSION, LEAST_SAMPLES, voice_functionals
 from .voice_states import VoiceStates
 
-SAMPLE_RATE_HZ = 16000  # of prepared sound
 PREPARED = "prepared"
 _log = logging.getLogger(__name__)
 SPEEDS = (1.0, 0.94, 1.06, 0.88, 1.13)  # of the views of a voice whose functionals are taken
@@ -132,7 +133,7 @@ def _load(config: CorpusConfig) -> ClipTensors:
         perceived(clips),
         sound=config.audio == "samples",
     )
-    return _perceived(tensors, config.root)
+    return _seen_or_heard(tensors, config.root)
 
 
 def _judged(clips: Sequence[Clip], config: CorpusConfig) -> list[Clip]:
@@ -146,7 +147,7 @@ def _judged(clips: Sequence[Clip], config: CorpusConfig) -> list[Clip]:
     return judged
 
 
-def _perceived(clips: ClipTensors, root: Path) -> ClipTensors:
+def _seen_or_heard(clips: ClipTensors, root: Path) -> ClipTensors:
     """Without those that have neither a face nor a voice, and saying how many there were."""
     there = clips.seen_or_heard
     if there.all():

@@ -37,6 +37,8 @@ Balancing = Literal[
     "vote_borderline",
     "vote_borderline_smote",
 ]
+EVALUATION_BATCH = 256  # clips
+EPOCHS_PER_SEED = 1_000_003  # keeps the draws of two seeds apart
 
 
 @dataclass(frozen=True)
@@ -189,10 +191,6 @@ class EmotionDataModule(lightning.LightningDataModule):
             found = {self.corpus.labels[i] for i in self.clips.of_speakers(getattr(fold, part)).labels.unique()}
             name = f"the {part} part of fold {self.fold_number} of {self.split.name}"
             require_every_class(name, self.corpus.labels, found)
-
-
-EVALUATION_BATCH = 256  # clips
-EPOCHS_PER_SEED = 1_000_003  # keeps the draws of two seeds apart
 
 
 def find_split(split: Path) -> Path:

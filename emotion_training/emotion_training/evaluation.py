@@ -6,23 +6,23 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from emotion_perception.core.model_bundle import STATES
+
 from .audio_training import AudioClassifier, predict_voices
 from .calibration import fit_temperature
 from .config import BundleConfig
 from .face_set import FaceSet
 from .face_training import FaceClassifier, predict_faces
-from .fusion_training import run_fusion, run_opinions, taken_for
+from .fusion_training import opinions_of, run_fusion, taken_for
 from .judgements import (
     BUNDLE,
     ENCODER,
     EXACT_ENCODER,
     LATE_FUSION,
-    STATES,
     JudgedPairs,
     JudgedVoices,
     Judgements,
     Measure,
-    Opinions,
     StateLogits,
     recalls,
 )
@@ -56,11 +56,12 @@ def judge(
     shipped: AudioClassifier,
     fusion: IntermediateFusion,
     test: TestVoices,
-    validation: dict[str, Pairs],
+    validation: Pairs,
 ) -> Judgements:
     """What the networks say of new people.
 
-    exact, shipped: the voice encoder in float32, and as it ships; validation: pairs that late fusion is calibrated by.
+    exact, shipped: the voice encoder in float32, and as it ships; validation: pairs of a face and a voice that late
+    fusion is calibrated by.
     """
     rng = np.random.default_rng(config.seed)
     labels = np.repeat(np.arange(len(LABELS)), config.fusion_training.test_pairs_per_class)
@@ -69,33 +70,23 @@ def judge(
         "plain": test.sampler.both(labels, rng, plain=True),
         "perturbed": test.sampler.both(labels, rng),
     } | {name: sampler.both(labels, rng, plain=True) for name, sampler in test.degraded.items()}
-    count = len(labels)
-    both = test.sampler.both(np.arange(count) % len(LABELS), rng)
-    states = (both, test.sampler.face_only(count, rng), test.sampler.audio_only(count, rng))
+    states = test.sampler.in_every_state(len(labels), rng)
     return Judgements(
         _judge_voices(config, exact, shipped, fusion, test),
         {name: _judge_pairs(fusion, late_fusion, drawn, test.clips) for name, drawn in pairs.items()},
-        {
-            state: StateLogits(run_fusion(fusion, drawn)[0], drawn.labels)
-            for state, drawn in zip(STATES, states, strict=True)
-        },
-        opinions_of(fusion, both),
+        {state: StateLogits(run_fusion(fusion, drawn)[0], drawn.labels) for state, drawn in states.items()},
+        opinions_of(fusion, states["both"]),
         taken_for(fusion, test.sampler.voices),
     )
-
-
-def opinions_of(fusion: IntermediateFusion, pairs: Pairs) -> Opinions:
-    """What each part of the fusion says of pairs of a face and a voice."""
-    return Opinions(run_opinions(fusion, pairs), pairs.labels)
 
 
 class LateFusion:
     """The comparison: product of the calibrated opinions of the heads per modality, each seen alone."""
 
-    def __init__(self, fusion: IntermediateFusion, validation: dict[str, Pairs]):
+    def __init__(self, fusion: IntermediateFusion, validation: Pairs):
         self.fusion = fusion
         self.temperatures = {
-            state: fit_temperature(run_fusion(fusion, validation["both"].only(state))[0], validation["both"].labels)
+            state: fit_temperature(run_fusion(fusion, validation.only(state))[0], validation.labels)
             for state in ("face", "audio")
         }
 
@@ -121,15 +112,15 @@ def face_figures(
     bundle = run_fusion(fusion, every_face)[0]
     clear = faces.soft_labels.max(axis=1) > CLEAR_MAJORITY
     return {
-        "encoder, head of FER+": _opinion(measure, "ferplus_majority", majority, ferplus),
-        "encoder, head of FER2013": _opinion(measure, "fer2013_folder", folder, fer2013),
-        "bundle": _opinion(measure, "ferplus_majority", majority, bundle)
-        | _opinion(measure, "ferplus_clear_majority", majority[clear], bundle[clear])
-        | _opinion(measure, "fer2013_folder", folder, bundle),
+        "encoder, head of FER+": _against(measure, "ferplus_majority", majority, ferplus),
+        "encoder, head of FER2013": _against(measure, "fer2013_folder", folder, fer2013),
+        "bundle": _against(measure, "ferplus_majority", majority, bundle)
+        | _against(measure, "ferplus_clear_majority", majority[clear], bundle[clear])
+        | _against(measure, "fer2013_folder", folder, bundle),
     }
 
 
-def _opinion(measure: Measure, name: str, labels: np.ndarray, logits: np.ndarray) -> dict:
+def _against(measure: Measure, name: str, labels: np.ndarray, logits: np.ndarray) -> dict:
     """Accuracy, UAR and recalls of logits (N, C) against one set of labels int (N,), by picture."""
     predicted, every = logits.argmax(axis=1), np.arange(len(labels))
     return {

@@ -7,7 +7,7 @@ import pickle
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,12 +37,30 @@ from .training_module import EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 GREATEST_IS_BEST = {"validation_uar": True, "validation_loss": False}
-# Numbers that the libraries take in silence, or refuse with a traceback; networks and losses look to their own.
-AT_LEAST_ONE = ("threads", "trainer.max_epochs", "data.batch", "model.members", "selection.patience")
-AT_LEAST_ZERO = ("data.workers", "model.optimiser.weight_decay")
-EMA_DECAY = "model.optimiser.ema_decay"
-LEARNING_RATE = "model.optimiser.learning_rate"
-RE_PAIRING = "data.augmentation.re_pairing"
+# Numbers that the libraries take in silence, or refuse with a traceback, by what is expected of them; networks and the
+# loss look to their own.
+RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
+    "1 or more": (
+        lambda number: number >= 1,
+        ("threads", "trainer.max_epochs", "data.batch", "model.members", "selection.patience"),
+    ),
+    "0 or more": (
+        lambda number: number >= 0,
+        (
+            "data.workers",
+            "model.optimiser.weight_decay",
+            "model.regularisation.mix_up_alpha",
+            "model.regularisation.face_noise",
+            "model.regularisation.audio_noise",
+        ),
+    ),
+    "0 or more and less than 1": (lambda share: 0.0 <= share < 1.0, ("model.optimiser.ema_decay",)),
+    "0 to 1": (
+        lambda share: 0.0 <= share <= 1.0,
+        ("data.augmentation.re_pairing", "model.regularisation.modality_dropout"),
+    ),
+    "a finite number above 0": (lambda rate: 0.0 < rate < math.inf, ("model.optimiser.learning_rate",)),
+}
 SEEDS = 2**32  # as numpy has them
 # What the outcome of a training does not depend on: where its files lie and it runs, and what it shows meanwhile.
 PLACES = ("data.split", "data.corpus.root", "data.corpus.cache")
@@ -137,8 +155,8 @@ class Experiment:
         """
         self.module.provenance = {
             "configuration": self.configuration,
-            "split": _plain(asdict(self.data.split)),
-            "whole_split": _plain(asdict(self.data.whole_split)),
+            "split": asdict(self.data.split),
+            "whole_split": asdict(self.data.whole_split),
             "fold": self.data.fold_number,
             "judgements": self.data.clips.judgements,
             "known_before": self.known,
@@ -172,7 +190,7 @@ class Experiment:
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
                 raise CheckpointError(f"{path} began with {key} {before.get(key)}, not {after.get(key)}; {remedy}")
-        if begun.get("judgements", now["judgements"]) != now["judgements"]:  # checkpoints of before it was kept lack it
+        if begun["judgements"] != now["judgements"]:
             raise CheckpointError(f"{path} began with other clips, or other labels or votes of them; {remedy}")
 
 
@@ -196,24 +214,15 @@ class ExperimentCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Finds what would otherwise end the work after the data were read."""
-        for key in AT_LEAST_ONE:
-            if (number := self.config.get(key)) is not None and number < 1:
-                raise ConfigurationError(f"{key} is {number}; expected 1 or more")
-        for key in AT_LEAST_ZERO:
-            if (number := self.config[key]) < 0:
-                raise ConfigurationError(f"{key} is {number}; expected 0 or more")
-        if not 0.0 <= (decay := self.config[EMA_DECAY]) < 1.0:
-            raise ConfigurationError(f"{EMA_DECAY} is {decay}; expected 0 or more and less than 1")
-        if not 0.0 <= (share := self.config[RE_PAIRING]) <= 1.0:
-            raise ConfigurationError(f"{RE_PAIRING} is {share}; expected 0 to 1")
+        for expected, (holds, keys) in RANGES.items():
+            for key in keys:
+                if (number := self.config[key]) is not None and not holds(number):
+                    raise ConfigurationError(f"{key} is {number}; expected {expected}")
         if fast := self.config["trainer.fast_dev_run"]:
             raise ConfigurationError(
                 f"trainer.fast_dev_run is {fast}; expected false, as Lightning keeps no checkpoint with it; for a "
                 "quick try set trainer.max_epochs to 1"
             )
-        rate = self.config[LEARNING_RATE]
-        if not 0.0 < rate < math.inf:
-            raise ConfigurationError(f"{LEARNING_RATE} is {rate}; expected a finite number above 0")
         if self.config.out is not None:
             make_out(self.config.out)
             if (last := self.config.out / LAST).exists() and not self.config.resume:
@@ -275,7 +284,7 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
             tree["model"][kind]["start_from"] = None  # the checkpoint has the weights, and that file may be gone
     split = tree["data"]["split"]
     with tempfile.TemporaryDirectory() as folder:
-        if "data.split" not in changes and "whole_split" in trained:  # checkpoints of before it was kept lack it
+        if "data.split" not in changes:
             tree["data"]["split"] = str(Path(folder) / "split.json")
             Path(tree["data"]["split"]).write_text(json.dumps(trained["whole_split"]))
         experiment = read_experiment(tree)
@@ -309,7 +318,7 @@ def check_strangers(model: Path, known: Mapping[str, Sequence[str]], fold: Fold)
 
 def _known(trained: Mapping[str, Any]) -> dict[str, list[str]]:
     """Whom the model of a checkpoint knows, from its last training and those before."""
-    before, fold = trained.get("known_before", {}), trained["split"]["folds"][trained["fold"]]
+    before, fold = trained["known_before"], trained["split"]["folds"][trained["fold"]]
     return {part: sorted({*before.get(part, ()), *fold[part]}) for part in ("train", "validation")}
 
 
@@ -390,10 +399,3 @@ def _settings(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _settings(value, f"{key}.")
         else:
             yield key, value
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, so that a checkpoint holds nothing that a careful reader refuses."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.model_bundle import STATES, load_bundle
 
 from .calibration import CERTAIN_ACCURACY, FEWEST, NEVER_CERTAIN
 from .command import make_out, run_command
@@ -27,7 +27,7 @@ from .machine import code_commit
 from .models import AudioVisualModel
 from .models.bundle_encoders import encoders_of_bundles, start_of
 from .models.fusion import JOINT_ALONE, IntermediateFusion
-from .predictions import STATES, figures, predict_by_bundle
+from .predictions import figures, predict_by_bundle
 from .quantisation import quantise_encoders
 from .run_card import render_run_card
 
@@ -66,18 +66,14 @@ def export(
     calibration = metrics["calibration"]
     if isinstance(model.fusion, IntermediateFusion) and tuple(model.fusion.pool.tolist()) != JOINT_ALONE:
         metrics["pool"] = pool_of(model.fusion)
-    corpus = experiment.configuration["data"]["corpus"]
+    # Folders of the machine that it was trained on are nobody's business.
+    configuration = experiment.configuration | {"data": _without_folders(experiment.configuration["data"])}
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
         "speakers": experiment.known,
         "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
-        # Folders of the machine that it was trained on are nobody's business.
-        "configuration": _with_model_ids(
-            experiment.configuration | {"data": _without_folders(experiment.configuration["data"], corpus)}, model
-        ),
-        "networks": _with_model_ids(
-            {kind: asdict(network) for kind, network in experiment.module.networks.items()}, model
-        ),
+        "configuration": _with_model_ids(configuration, model),
+        "networks": _with_model_ids({kind: asdict(of) for kind, of in experiment.module.networks.items()}, model),
         "commit": code_commit(),
         "seed": experiment.seed,
         "metrics": metrics,
@@ -138,8 +134,8 @@ def _check(experiment: Experiment, int8: bool) -> None:
         raise ExportError(f"the encoders are those of {finished[0].bundle.model_id} as they are; export without --int8")
 
 
-def _without_folders(data: dict[str, Any], corpus: dict[str, Any]) -> dict[str, Any]:
-    plain = {key: value for key, value in corpus.items() if key not in ("root", "cache")}
+def _without_folders(data: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in data["corpus"].items() if key not in ("root", "cache")}
     return data | {"corpus": plain, "split": Path(data["split"]).name}
 
 

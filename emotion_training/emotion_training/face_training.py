@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,11 @@ from .machine import training_device
 from .models.face_ensemble import FaceEnsemble
 from .models.registry import face_encoders
 from .models.start_weights import WeightsError
+from .optimisation import one_cycle, parameter_groups, update_average
 from .robot_face_augmentation import augment_robot_faces
-from .weight_average import update_average
 
 STATISTICS_FACES = 1024  # for the normalisations of an encoder that starts from weights
+FACES_AT_ONCE = 256  # where nothing learns
 BATCHES_AT_ONCE = 8  # are changed together, which keeps a graphics processor busy
 
 
@@ -57,19 +58,20 @@ def start_member(
     member: FaceMemberConfig,
     config: FaceTrainingConfig,
     faces: FaceSet,
-    weights: Path | None,
+    weights: Path,
     generator: torch.Generator,
 ) -> FaceClassifier:
-    """A member as its training begins: from `weights` where there are any.
+    """A member as its training begins. weights: folder of the file that it starts from, if it does.
 
     Raises:
-        WeightsError: the weights are missing or do not fit, or the member cannot start from any.
+        WeightsError: the file is missing or does not fit, or the member cannot start from any.
     """
     model = make_member(member)
-    if weights is not None:
+    if member.start_from is not None:
+        file = weights / member.start_from
         if not hasattr(model.encoder, "start_on"):
-            raise WeightsError(f"{member.name} cannot start from {weights}; set its start_from to null")
-        model.encoder.start_on(augmented_batch(faces.images[:STATISTICS_FACES], config, generator), weights)
+            raise WeightsError(f"{member.name} cannot start from {file}; set its start_from to null")
+        model.encoder.start_on(augmented_batch(faces.images[:STATISTICS_FACES], config, generator), file)
     return model
 
 
@@ -108,11 +110,16 @@ def grey_batch(images: np.ndarray) -> Tensor:
     return torch.as_tensor(images).to(torch.float32).unsqueeze(1) / 255.0
 
 
-def predict_faces(model: FaceClassifier, images: np.ndarray, batch: int = 256) -> tuple[np.ndarray, np.ndarray]:
+def grey_batches(images: np.ndarray) -> Iterator[Tensor]:
+    """As `grey_batch`, FACES_AT_ONCE."""
+    return (grey_batch(images[first : first + FACES_AT_ONCE]) for first in range(0, len(images), FACES_AT_ONCE))
+
+
+def predict_faces(model: FaceClassifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (N, S, S) -> logits float32 (N, C) of FER+, of FER2013."""
     model.eval()
     with torch.inference_mode():
-        parts = [model(grey_batch(images[i : i + batch])) for i in range(0, len(images), batch)]
+        parts = [model(grey) for grey in grey_batches(images)]
     ferplus, fer2013 = (torch.cat(logits).cpu().numpy() for logits in zip(*parts, strict=True))
     return ferplus, fer2013
 
@@ -155,19 +162,19 @@ def train_face_classifier(
     config: FaceTrainingConfig,
     faces: FaceSet,
     validation: FaceSet,
-    weights: Path | None,
+    weights: Path,
     seed: int,
     earlier: Sequence[FaceClassifier] = (),
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
     """Averaged weights of the last step, and the validation accuracies of every epoch.
 
-    Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration
-    says. weights: what the encoder starts from. earlier: trained members, who are teachers too. Trains on CUDA's first
-    graphics processor where there is one, which gives other weights than the CPU does; in PyTorch's deterministic mode
-    the same ones each time.
+    Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration says.
+    weights: folder of the file that the encoder starts from, if it does. earlier: trained members, who are teachers
+    too. Trains on CUDA's first graphics processor where there is one, which gives other weights than the CPU does; in
+    PyTorch's deterministic mode the same ones each time.
 
     Raises:
-        WeightsError: the weights are missing or do not fit, or the member cannot start from any.
+        WeightsError: the file is missing or does not fit, or the member cannot start from any.
         FloatingPointError: the loss is no number.
     """
     device = training_device()
@@ -207,12 +214,10 @@ def _train_cycle(
     model = model.to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(model)
     optimizer = torch.optim.SGD(
-        _parameter_groups(model, config.weight_decay), lr=member.learning_rate, momentum=0.9, nesterov=True
+        parameter_groups(model, config.weight_decay), lr=member.learning_rate, momentum=0.9, nesterov=True
     )
     steps_per_epoch = len(images) // config.batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, member.learning_rate, total_steps=epochs * steps_per_epoch, pct_start=0.15
-    )
+    schedule = one_cycle(optimizer, epochs * steps_per_epoch)
     precision = partial(torch.autocast, generator.device.type, torch.bfloat16, enabled=member.bfloat16)
     history = []
     for epoch in range(epochs):
@@ -256,10 +261,3 @@ def _train_cycle(
         figures = ", ".join(f"{name} {value:.4f}" for name, value in history[-1].items())
         tqdm.write(f"{member.name} epoch {epoch + 1}: {figures}")
     return averaged, history
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Decay for weights only: biases and normalisation scales, the vectors, go without."""
-    weights = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": weights, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]

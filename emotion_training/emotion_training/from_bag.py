@@ -18,7 +18,7 @@ import argparse
 import csv
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +82,9 @@ def convert_bag(bag: Path, path: Path, options: BagOptions) -> Recording:
             images = _topic(reader, bag, IMAGE_TYPES, options.image_topic, "--image-topic")
             sound = _topic(reader, bag, AUDIO_TYPES, options.audio_topic, "--audio-topic")
             if images is None and sound is None:
-                raise BagError(f"{bag} has neither pictures nor sound; expected {', '.join(IMAGE_TYPES + AUDIO_TYPES)}")
+                raise BagError(
+                    f"{bag} has neither pictures nor sound; expected {', '.join([*IMAGE_TYPES, *AUDIO_TYPES])}"
+                )
             return _convert(reader, options, images, sound, path)
     except (AnyReaderError, FileNotFoundError, MessageError, RecordingError, av.error.FFmpegError) as error:
         raise BagError(f"{bag}: {error}") from None
@@ -130,7 +132,7 @@ def _audio_type(bag: Path) -> str | None:
         return next((found.msgtype for found in reader.connections if found.msgtype in AUDIO_TYPES), None)
 
 
-def _topic(reader: AnyReader, bag: Path, types: Sequence[str], wanted: str | None, option: str) -> Connection | None:
+def _topic(reader: AnyReader, bag: Path, types: Collection[str], wanted: str | None, option: str) -> Connection | None:
     """The topic `wanted`, or the only one of the types that has messages; None if there is none."""
     found = {
         connection.topic: connection

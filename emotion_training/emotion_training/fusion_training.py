@@ -1,6 +1,6 @@
 """Trains the fusion on the embeddings of the frozen encoders."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,28 +19,30 @@ from .config import (
     FusionTrainingConfig,
 )
 from .face_set import FaceSet
-from .face_training import FaceClassifier, augmented_batch, grey_batch
-from .judgements import OPINIONS
+from .face_training import FACES_AT_ONCE, FaceClassifier, augmented_batch, grey_batches
+from .judgements import OPINIONS, Opinions
 from .labels import LABELS
+from .metrics import confusion_counts
 from .models.fusion import IntermediateFusion
 from .models.registry import fusions
+from .optimisation import one_cycle
 from .pairs import Pairs, PairSampler, VoiceEmbeddings
 from .speech_clips import SpeechClip
 from .voice_features import VoiceFeatures
-from .voice_windows import AugmentedWindows, plain_windows, window_samples
+from .voice_windows import WINDOWS_AT_ONCE, AugmentedWindows, plain_windows, window_samples
+
+PAIRS_AT_ONCE = 512  # where nothing learns
 
 
-def embed_pictures(model: FaceClassifier, images: np.ndarray, batch: int = 256) -> np.ndarray:
+def embed_pictures(model: FaceClassifier, images: np.ndarray) -> np.ndarray:
     """uint8 (N, S, S) -> embeddings float32 (N, D)."""
     model.eval()
     with torch.inference_mode():
-        parts = [model.encoder.embed_grey(grey_batch(images[i : i + batch])) for i in range(0, len(images), batch)]
+        parts = [model.encoder.embed_grey(grey) for grey in grey_batches(images)]
     return torch.cat(parts).numpy()
 
 
-def embed_faces(
-    model: FaceClassifier, faces: FaceSet, views: int, config: FaceTrainingConfig, seed: int, batch: int = 256
-) -> np.ndarray:
+def embed_faces(model: FaceClassifier, faces: FaceSet, views: int, config: FaceTrainingConfig, seed: int) -> np.ndarray:
     """Embeddings float32 (views, N, D): the plain picture first, then augmented ones."""
     generator = torch.Generator().manual_seed(seed)
     embeddings = np.empty((views, len(faces), model.encoder.embedding), np.float32)
@@ -48,17 +50,17 @@ def embed_faces(
     with torch.inference_mode():
         for view in tqdm(range(1, views), desc="face embeddings", unit="view"):
             # In a new order each time: the first of a batch are the ones that are changed as by a robot.
-            for chosen in torch.randperm(len(faces), generator=generator).split(batch):
+            for chosen in torch.randperm(len(faces), generator=generator).split(FACES_AT_ONCE):
                 grey = augmented_batch(faces.images[chosen.numpy()], config, generator)
                 embeddings[view, chosen.numpy()] = model.encoder.embed_grey(grey).numpy()
     return embeddings
 
 
-def embed_windows(model: AudioClassifier, windows: Tensor, batch: int = 32) -> np.ndarray:
+def embed_windows(model: AudioClassifier, windows: Tensor) -> np.ndarray:
     """(M, N) in [-1, 1] -> embeddings float32 (M, Ta, D)."""
     model.eval()
     with torch.inference_mode():
-        return torch.cat([model.encoder(part) for part in windows.split(batch)]).numpy()
+        return torch.cat([model.encoder(part) for part in windows.split(WINDOWS_AT_ONCE)]).numpy()
 
 
 def embed_voices(
@@ -68,7 +70,6 @@ def embed_voices(
     encoder_config: AudioEncoderConfig,
     config: AudioTrainingConfig,
     seed: int,
-    batch: int = 32,
 ) -> np.ndarray:
     """Embeddings float32 (views, M, Ta, D): the plain window first, then augmented ones."""
     augmented = AugmentedWindows(clips, encoder_config, config, torch.Generator().manual_seed(seed))
@@ -77,7 +78,7 @@ def embed_voices(
     embeddings[0] = plain
     for view in tqdm(range(1, views), desc="voice embeddings", unit="view"):
         # In a new order each time: the babble of a window is made of those beside it.
-        for chosen in torch.randperm(len(clips), generator=augmented.generator).split(batch):
+        for chosen in torch.randperm(len(clips), generator=augmented.generator).split(WINDOWS_AT_ONCE):
             embeddings[view, chosen.numpy()] = embed_windows(model, augmented(chosen))
     return embeddings
 
@@ -122,27 +123,25 @@ def pool_of(fusion: IntermediateFusion) -> dict[str, float]:
     return dict(zip(OPINIONS, fusion.pool.double().numpy().round(4).tolist(), strict=True))
 
 
-def run_fusion(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> tuple[np.ndarray, np.ndarray]:
+def run_fusion(fusion: IntermediateFusion, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Logits (B, C) and modality weights (B, 2)."""
     fusion.eval()
-    logits, weights = [], []
     with torch.inference_mode():
-        for start in range(0, len(pairs.labels), batch):
-            part = fusion(*(torch.from_numpy(value[start : start + batch]) for value in pairs.inputs))
-            logits.append(part[0].numpy())
-            weights.append(part[1].numpy())
-    return np.concatenate(logits), np.concatenate(weights)
+        parts = [fusion(*inputs) for inputs in _batches(pairs)]
+    logits, weights = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    return logits, weights
 
 
-def run_opinions(fusion: IntermediateFusion, pairs: Pairs, batch: int = 512) -> np.ndarray:
-    """Logits (B, C, 3) of the joint network, of the face alone and of the voice alone."""
+def opinions_of(fusion: IntermediateFusion, pairs: Pairs) -> Opinions:
+    """What each part of the fusion says of pairs of a face and a voice."""
     fusion.eval()
     with torch.inference_mode():
-        parts = [
-            fusion.opinions(*(torch.from_numpy(value[start : start + batch]) for value in pairs.inputs))[0]
-            for start in range(0, len(pairs.labels), batch)
-        ]
-    return torch.cat(parts).numpy()
+        logits = [fusion.opinions(*inputs)[0] for inputs in _batches(pairs)]
+    return Opinions(torch.cat(logits).numpy(), pairs.labels)
+
+
+def _batches(pairs: Pairs) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(torch.from_numpy(value).split(PAIRS_AT_ONCE) for value in pairs.inputs), strict=True)
 
 
 def taken_for(fusion: IntermediateFusion, voices: VoiceEmbeddings) -> np.ndarray:
@@ -150,9 +149,7 @@ def taken_for(fusion: IntermediateFusion, voices: VoiceEmbeddings) -> np.ndarray
     tokens = torch.from_numpy(voices.views).flatten(0, 1)  # (V * M, Ta, D)
     with torch.inference_mode():
         predicted = fusion.audio_head(fusion.audio_pool(tokens)).argmax(dim=1).numpy()
-    counts = np.zeros((len(LABELS), len(LABELS)), np.int64)
-    np.add.at(counts, (np.tile(voices.labels, len(voices.views)), predicted), 1)
-    return counts
+    return confusion_counts(np.tile(voices.labels, len(voices.views)), predicted, len(LABELS))
 
 
 def voice_confusion(known: np.ndarray, new: np.ndarray, strength: float) -> np.ndarray:
@@ -189,9 +186,7 @@ def train_fusion(
     learning = [parameter for parameter in fusion.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=config.weight_decay)
     steps_per_epoch = config.pairs_per_epoch // config.batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.epochs * steps_per_epoch, pct_start=0.15
-    )
+    schedule = one_cycle(optimizer, config.epochs * steps_per_epoch)
     history = []
     progress = tqdm(range(config.epochs), desc="fusion", unit="epoch", mininterval=5)
     for epoch in progress:

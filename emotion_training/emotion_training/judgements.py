@@ -5,6 +5,9 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.special import softmax
+
+from emotion_perception.core.model_bundle import STATES
 
 from .calibration import calibrate
 from .config import BundleConfig
@@ -16,11 +19,9 @@ from .metrics import (
     macro_f1,
     paired_bootstrap_difference,
     sign_flip_test,
-    softmax,
     unweighted_average_recall,
 )
 
-STATES = ("both", "face", "audio")
 OPINIONS = ("joint", "face", "audio")  # of the fusion, where both are there
 BUNDLE, ENCODER, EXACT_ENCODER = "bundle", "encoder", "encoder in float32"  # who may have said something of a voice
 LATE_FUSION = "late fusion of the same encoders"
@@ -190,8 +191,8 @@ def calibration_figures(folds: Sequence[Judgements]) -> dict:
         for number, fold in enumerate(folds):
             others = _concatenated([other.states[state] for other in (*folds[:number], *folds[number + 1 :])])
             found, judged = calibrate(others.logits, others.labels), fold.states[state]
-            calibrated = softmax(judged.logits / found["temperature"])  # (B, C)
-            for values, probabilities in zip(errors, (softmax(judged.logits), calibrated), strict=True):
+            calibrated = softmax(judged.logits / found["temperature"], axis=1)  # (B, C)
+            for values, probabilities in zip(errors, (softmax(judged.logits, axis=1), calibrated), strict=True):
                 values.append(expected_calibration_error(judged.labels, probabilities))
             right.append(calibrated.argmax(axis=1) == judged.labels)
             certain.append(calibrated.max(axis=1) >= found["uncertain_below"])

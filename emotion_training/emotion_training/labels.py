@@ -3,10 +3,7 @@
 # What the robot's model gives out.
 LABELS = ("neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised")
 
-# The eight emotions of RAVDESS; calm, its second baseline, is a class of its own.
-RAVDESS_LABELS = ("neutral", "calm", "happy", "sad", "angry", "scared", "disgusted", "surprised")
-
-# Every name that a clip may carry; bored is EmoDB's.
+# Every name that a clip may carry; calm is RAVDESS's second baseline, bored is EmoDB's.
 KNOWN_LABELS = (*LABELS, "calm", "bored")
 
 # FER2013's folders, and the vote columns of FER+ (its contempt, unknown and NF have no class here).

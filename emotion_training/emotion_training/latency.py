@@ -1,6 +1,5 @@
 """How long the exported graphs take on one core."""
 
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ import onnxruntime
 
 from .config import BundleConfig
 from .export import BundleModels, GraphSpec, graph_specs, write_graph
+from .machine import processor
 
 RUNS = 200
 
@@ -22,7 +22,7 @@ def measure_latency(models: BundleModels, config: BundleConfig) -> dict:
             path = Path(work) / spec.file
             write_graph(models, spec, path)
             medians[spec.file] = round(_median_ms(spec, path), 3)
-    return {"median_ms_one_core": medians, "machine": _processor(), "onnxruntime": onnxruntime.__version__}
+    return {"median_ms_one_core": medians, "machine": processor(), "onnxruntime": onnxruntime.__version__}
 
 
 def _median_ms(spec: GraphSpec, path: Path) -> float:
@@ -37,13 +37,3 @@ def _median_ms(spec: GraphSpec, path: Path) -> float:
         session.run(None, feed)
         durations_s.append(time.perf_counter() - started_s)
     return 1000.0 * float(np.median(durations_s))
-
-
-def _processor() -> str:
-    """Name of the processor where Linux tells it, else of the architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from emotion_perception.core.model_bundle import STATES
+
 from .calibration import CERTAIN_ABOVE, CERTAIN_ACCURACY
 from .config import BundleConfig
-from .judgements import GAIN, LATE_FUSION, PAIRS, STATES
+from .judgements import GAIN, LATE_FUSION, PAIRS
 from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
 
 TRAINING_DATA = [

@@ -1,6 +1,6 @@
 """Synthetic label-matched pairs: a face and a voice of the same class, from people who never met."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,15 +55,8 @@ class Pairs:
 
     def only(self, state: str) -> "Pairs":
         """The same pairs as the fusion sees them in the state `both`, `face` or `audio`."""
-        return Pairs(
-            self.face_embeddings,
-            self.face_mask & (state != "audio"),
-            self.audio_embeddings,
-            self.audio_mask & (state != "face"),
-            self.targets,
-            self.labels,
-            self.voices,
-            self.speaker_ids,
+        return replace(
+            self, face_mask=self.face_mask & (state != "audio"), audio_mask=self.audio_mask & (state != "face")
         )
 
 
@@ -127,6 +120,15 @@ class PairSampler:
     def audio_only(self, count: int, rng: np.random.Generator) -> Pairs:
         """Voices as often as they occur in the corpora."""
         return self._voices(rng.integers(0, len(self.voices.labels), count), rng)
+
+    def in_every_state(self, count: int, rng: np.random.Generator) -> dict[str, Pairs]:
+        """So many of each: of both with classes in equal numbers, of one alone with classes as in its corpora."""
+        labels = np.arange(count) % len(LABELS)
+        return {
+            "both": self.both(labels, rng),
+            "face": self.face_only(count, rng),
+            "audio": self.audio_only(count, rng),
+        }
 
     def every_face(self) -> Pairs:
         """Each picture once, as it is, without a voice."""

@@ -6,17 +6,17 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import nn
 
-from emotion_perception.core.model_bundle import ModelBundle
+from emotion_perception.core.model_bundle import STATES, ModelBundle
 
 from .calibration import UNCALIBRATED, calibrate
 from .clip_tensors import ClipTensors, Rows
-from .metrics import accuracy, expected_calibration_error, macro_f1, softmax, unweighted_average_recall
+from .metrics import accuracy, expected_calibration_error, macro_f1, unweighted_average_recall
 from .models.bundle_encoders import start_of
 
 State = Literal["both", "face", "audio"]
-STATES: tuple[State, ...] = ("both", "face", "audio")
 BATCH = 256  # clips
 LEAST_PROBABILITY = 1e-12
 
@@ -121,6 +121,6 @@ def figures(test: Predictions, temperature: float | np.ndarray) -> dict[str, flo
         "accuracy": accuracy(test.labels, test.predicted),
         "uar": unweighted_average_recall(test.labels, test.predicted),
         "macro_f1": macro_f1(test.labels, test.predicted),
-        "ece_before": expected_calibration_error(test.labels, softmax(test.logits)),
-        "ece": expected_calibration_error(test.labels, softmax(calibrated)),
+        "ece_before": expected_calibration_error(test.labels, softmax(test.logits, axis=1)),
+        "ece": expected_calibration_error(test.labels, softmax(calibrated, axis=1)),
     }

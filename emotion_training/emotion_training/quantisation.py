@@ -46,8 +46,9 @@ def quantise_encoders(bundle: Path, train: ClipTensors, seed: int) -> None:
     chosen = rng.permutation(len(train))[:CALIBRATION_CLIPS]
     crops = train.face[chosen][train.face_mask[chosen]].numpy()  # (present, S, S, 3)
     voices = train.audio[0][chosen][train.audio_mask[chosen]].numpy()  # (present, N)
-    _quantise(bundle / "face_encoder.onnx", "face", crops)
-    _quantise(bundle / "audio_encoder.onnx", "audio", voices)
+    for name, items in (("face", crops), ("audio", voices)):
+        path = bundle / f"{name}_encoder.onnx"
+        path.write_bytes(quantised_graph(path, name, items))
     description = json.loads((bundle / "model.json").read_text())
     for name in description["files"]:
         description["files"][name] = file_entry(bundle / name)
@@ -155,10 +156,6 @@ def _quantised(exact: Path, quantise: Callable[[str, str], None]) -> bytes:
     del model.opset_import[:]
     model.opset_import.extend(imports)
     return model.SerializeToString()
-
-
-def _quantise(path: Path, name: str, items: np.ndarray) -> None:
-    path.write_bytes(quantised_graph(path, name, items))
 
 
 def _weight_scales(model: onnx.ModelProto) -> dict[str, list[dict]]:

@@ -80,7 +80,7 @@ def write_report(
         *_chosen(results, config.chosen),
         *_pictures(ours or shown[-1]),
         *_missing(results),
-        *_protocol(split, contents),
+        *_protocol(split, contents, results),
         *_again(command, contents),
     ]
     (out / "report.md").write_text(markdown(parts))
@@ -278,14 +278,13 @@ def _missing(results: Sequence[ModelResult]) -> list[Part]:
     ]
 
 
-def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _protocol(split: Split, contents: Sequence[Mapping[str, Any]], results: Sequence[ModelResult]) -> list[Part]:
     experiment, rows = contents[0]["configuration"], [content["row"] for content in contents]
     corpus = experiment["data"]["corpus"]
     folds = sorted({row["fold"] for row in rows})
     seconds = np.array([row["seconds"] for row in rows])
-    # cells of before it was kept have none
-    machines = sorted({content.get("machine", "a machine that was not noted") for content in contents})
-    threads = sorted({content["configuration"].get("threads", 1) for content in contents})
+    machines = sorted({content["machine"] for content in contents})
+    threads = sorted({content["configuration"]["threads"] for content in contents})
     used = " or ".join("one thread" if count == 1 else f"{count} threads" for count in threads)
     sizes = {content["row"]["fold"]: content["clips"] for content in contents}
     table = [
@@ -296,7 +295,6 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
         ]
         for fold in folds
     ]
-    by_model = {result.name: result for result in model_results(contents)}
     drawn = "" if split.seed is None else f"; drawn with seed {split.seed}"
     return [
         Heading("Protocol"),
@@ -319,7 +317,7 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]]) -> list[Part]
         ),
         Table(
             ["model", "parameters", "s a training"],
-            [[name, f"{r.cells[0]['parameters']:,}", f"{r.mean('seconds'):.1f}"] for name, r in by_model.items()],
+            [[r.name, f"{r.cells[0]['parameters']:,}", f"{r.mean('seconds'):.1f}"] for r in results],
         ),
     ]
 

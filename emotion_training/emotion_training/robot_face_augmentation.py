@@ -74,13 +74,10 @@ def pose_homographies(turn: Tensor, nod: Tensor, tilt: Tensor, size_px: int) -> 
     rotation = _matrix((tilt.cos(), -tilt.sin(), zero), (tilt.sin(), tilt.cos(), zero), (zero, zero, one)) @ rotation
     distance = CAMERA_DISTANCE * size_px
     # A point (x, y, 0) of the face is seen at distance * (X, Y) / (Z + distance): columns x, y and 1.
-    projection = torch.stack(
-        [
-            torch.stack([distance * rotation[:, 0, 0], distance * rotation[:, 0, 1], zero], 1),
-            torch.stack([distance * rotation[:, 1, 0], distance * rotation[:, 1, 1], zero], 1),
-            torch.stack([rotation[:, 2, 0], rotation[:, 2, 1], distance * one], 1),
-        ],
-        1,
+    projection = _matrix(
+        (distance * rotation[:, 0, 0], distance * rotation[:, 0, 1], zero),
+        (distance * rotation[:, 1, 0], distance * rotation[:, 1, 1], zero),
+        (rotation[:, 2, 0], rotation[:, 2, 1], distance * one),
     )
     middle = (size_px - 1) / 2.0
     to_middle = torch.tensor([[1.0, 0.0, -middle], [0.0, 1.0, -middle], [0.0, 0.0, 1.0]])

@@ -144,42 +144,6 @@ class Split:
         return Split(self.name, self.corpus, f"{self.protocol}; without {absent}", self.seed, tuple(folds))
 
 
-@dataclass(frozen=True)
-class ClipParts:
-    """The clips of one fold by their use."""
-
-    train: tuple[Clip, ...]
-    validation: tuple[Clip, ...]
-    test: tuple[Clip, ...]
-
-
-def split_clips(clips: Sequence[Clip], fold: Fold, every_class_tested: bool = True) -> ClipParts:
-    """Puts the clips of whole speakers into the parts of `fold`, in the order of `clips`.
-
-    Args:
-        clips: of one corpus.
-        fold: of a split of that corpus.
-        every_class_tested: the test part must have every class. Give False where one speaker or session is left out,
-            which need not show every emotion: such folds are judged together.
-
-    Raises:
-        SplitError: a speaker of the clips who is not in the fold, or of the fold who has no clip; a class of the clips
-            that the training part, or the test part, does not have.
-    """
-    speakers = {clip.speaker_id for clip in clips}
-    for found, missing, remedy in (
-        (speakers - fold.speakers, "in no part of the fold", "use the split of this corpus"),
-        (fold.speakers - speakers, "without a clip", "complete the corpus, or reduce the split with Split.among"),
-    ):
-        if found:
-            raise SplitError(f"speakers {', '.join(sorted(found))} are {missing}; {remedy}")
-    parts = {part: tuple(clip for clip in clips if clip.speaker_id in getattr(fold, part)) for part in PARTS}
-    labels = {clip.label for clip in clips} - {None}
-    for part in ("train", "test") if every_class_tested else ("train",):
-        require_every_class(f"the {part} part", sorted(labels), {clip.label for clip in parts[part]})
-    return ClipParts(**parts)
-
-
 def require_every_class(part: str, labels: Sequence[str], found: Collection[str | None]) -> None:
     """SplitError for labels of which a part has no clip. part: its name, as it begins the sentence."""
     empty = [label for label in labels if label not in found]

@@ -15,16 +15,15 @@ from .audio_training import AudioClassifier, train_audio_classifier
 from .calibration import calibrate, fit_pool
 from .config import BundleConfig, configuration_hash
 from .embedding_views import FaceViews, VoiceViews, learnt_voices
-from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge, opinions_of
+from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge
 from .export import BundleModels
 from .face_set import FaceSet, fingerprint_faces
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
-from .fusion_training import make_fusion, pool_of, taken_for, train_fusion, voice_confusion
+from .fusion_training import make_fusion, opinions_of, pool_of, taken_for, train_fusion, voice_confusion
 from .judgements import (
     ENCODER,
     EXACT_ENCODER,
     PAIRS,
-    STATES,
     Judgements,
     Measure,
     calibration_figures,
@@ -115,7 +114,7 @@ def judge_fold(
             f"voice at {NOISE_SNR_DB:.0f} dB SNR": _sampler(config, test_faces, voice_views.noisy(clips.test)),
         },
     )
-    judgements = judge(config, networks.audio, trained.shipped_audio, networks.fusion, test, trained.validation)
+    judgements = judge(config, networks.audio, trained.shipped_audio, networks.fusion, test, trained.validation["both"])
     people = {part: sorted({clip.speaker_id for clip in getattr(clips, part)}) for part in ("validation", "test")}
     return JudgedFold(people, judgements, networks.durations_s["audio"] + networks.durations_s["fusion"])
 
@@ -192,22 +191,11 @@ def _train(
 ) -> _Trained:
     """Trains on `clips`. new_people: whom such networks judged, where there are none for validation."""
     make_reproducible(config.seed, config.threads)
-    audio = AudioClassifier(start_audio_encoder(config.audio_encoder, weights), config.audio_training.head_dropout)
+    audio, audio_stage = _train_voice(config, clips, validation, features, weights, cache)
     members, face_stages = _train_faces(config, faces, weights, cache)
     shipped = zip(members, config.face_encoder.members, strict=True)
     face = joined([member for member, member_config in shipped if member_config.ships])
-    audio_key = configuration_hash(
-        config.audio_encoder,
-        config.audio_training,
-        config.seed,
-        config.threads,
-        features.key,
-        fingerprint_clips(clips, validation),
-    )
-    train_audio = partial(
-        train_audio_classifier, config.audio_training, clips, features, validation, audio, config.seed
-    )
-    stages = face_stages | {"audio": _train_encoder(audio, cache, "audio", audio_key, train_audio)}
+    stages = face_stages | {"audio": audio_stage}
 
     started = time.perf_counter()
     # From here on faces are seen and voices heard as the robot will.
@@ -224,8 +212,9 @@ def _train(
     pairs: dict[str, Pairs] = {}
     if validation:
         held_out = voice_views.of("validation", validation)
-        pairs = _validation_pairs(
-            _sampler(config, face_views.of("validation", faces.validation), held_out), config.seed
+        held_out_faces = face_views.of("validation", faces.validation)
+        pairs = _sampler(config, held_out_faces, held_out).in_every_state(
+            VALIDATION_PAIRS, np.random.default_rng(config.seed)
         )
     taken_for_new = taken_for(fusion, held_out) if validation else new_people.taken_for
     confusion = voice_confusion(taken_for(fusion, voices), taken_for_new, config.fusion_training.voice_confusion)
@@ -253,8 +242,33 @@ def try_face_weights(config: BundleConfig, faces: FaceSplits, weights: Path) -> 
         WeightsError: as `train_bundle`.
     """
     for member in config.face_encoder.members:
-        if member.start_from is not None:
-            start_member(member, config.face_training, faces.train, weights / member.start_from, torch.Generator())
+        start_member(member, config.face_training, faces.train, weights, torch.Generator())
+
+
+def _train_voice(
+    config: BundleConfig,
+    clips: Sequence[SpeechClip],
+    validation: Sequence[SpeechClip],
+    features: VoiceFeatures,
+    weights: Path,
+    cache: StageCache,
+) -> tuple[AudioClassifier, dict]:
+    """The voice encoder with its head, and its stage.
+
+    Raises:
+        WeightsError: as `train_bundle`.
+    """
+    audio = AudioClassifier(start_audio_encoder(config.audio_encoder, weights), config.audio_training.head_dropout)
+    key = configuration_hash(
+        config.audio_encoder,
+        config.audio_training,
+        config.seed,
+        config.threads,
+        features.key,
+        fingerprint_clips(clips, validation),
+    )
+    train = partial(train_audio_classifier, config.audio_training, clips, features, validation, audio, config.seed)
+    return audio, _train_encoder(audio, cache, "audio", key, train)
 
 
 def _train_faces(
@@ -280,7 +294,7 @@ def _train_faces(
             config.face_training,
             faces.train,
             faces.validation,
-            _start_file(weights, member.start_from),
+            weights,
             config.seed,
             tuple(members),
         )
@@ -304,10 +318,6 @@ def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, c
         return {"graph": torch.frombuffer(bytearray(graph), dtype=torch.uint8)}
 
     return cache.get("face-graph", key, compute)["graph"].numpy().tobytes()
-
-
-def _start_file(weights: Path, name: str | None) -> Path | None:
-    return None if name is None else weights / name
 
 
 def _train_encoder(
@@ -334,17 +344,3 @@ def _sampler(
     config: BundleConfig, faces: FaceEmbeddings, voices: VoiceEmbeddings, confusion: np.ndarray = NO_CONFUSION
 ) -> PairSampler:
     return PairSampler(faces, voices, config.fusion.bins, config.fusion_training, confusion)
-
-
-def _validation_pairs(sampler: PairSampler, seed: int) -> dict[str, Pairs]:
-    """Fixed pairs for each modality state: classes in equal numbers for both, as in the corpora for one
-    alone.
-    """
-    rng = np.random.default_rng(seed)
-    labels = np.arange(VALIDATION_PAIRS) % len(LABELS)
-    pairs = (
-        sampler.both(labels, rng),
-        sampler.face_only(VALIDATION_PAIRS, rng),
-        sampler.audio_only(VALIDATION_PAIRS, rng),
-    )
-    return dict(zip(STATES, pairs, strict=True))

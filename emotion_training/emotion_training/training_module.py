@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import models  # noqa: F401  registers the networks
 from .clip_tensors import ClipTensors
 from .data_module import DataShape, EmotionDataModule
 from .losses import LossConfig, build_loss
@@ -19,9 +18,8 @@ from .models.audio_visual import AudioVisualModel, FusionOutput, ModelConfig, Ne
 from .models.member_ensemble import MemberEnsemble, per_member
 from .models.modality_dropout import modality_dropout
 from .models.registry import joint_models
-from .weight_average import update_average
+from .optimisation import one_cycle, parameter_groups, update_average
 
-WARM_UP_SHARE = 0.15  # of all steps, for the learning rate to rise
 MONITORED = ("validation_uar", "validation_loss")
 
 
@@ -55,14 +53,6 @@ class RegularisationConfig:
     mix_up_alpha: float = 0.0
     face_noise: float = 0.0
     audio_noise: float = 0.0
-
-    def check(self) -> None:
-        """TrainingError for a value out of its range."""
-        if not 0.0 <= self.modality_dropout <= 1.0:
-            raise TrainingError(f"model.regularisation.modality_dropout is {self.modality_dropout}; expected 0 to 1")
-        for name in ("mix_up_alpha", "face_noise", "audio_noise"):
-            if getattr(self, name) < 0.0:
-                raise TrainingError(f"model.regularisation.{name} is {getattr(self, name)}; expected at least 0")
 
 
 DEFAULT_LOSS, DEFAULT_OPTIMISER, DEFAULT_REGULARISATION = LossConfig(), OptimiserConfig(), RegularisationConfig()
@@ -124,7 +114,6 @@ class EmotionModule(lightning.LightningModule):
             if self.averaged is not None:
                 self.averaged.load_state_dict(self.model.state_dict())
         options = self.regularisation
-        options.check()
         face, audio = present_rows(data.train)
         self.noise = {  # deviation by feature (F,)
             name: share * rows.std(dim=0)
@@ -183,16 +172,9 @@ class EmotionModule(lightning.LightningModule):
         self.history.append({"epoch": self.current_epoch + 1} | row)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.optimiser.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},  # biases and scales
-        ]
-        rate = self.optimiser.learning_rate
-        optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rate, total_steps=max(2, self.trainer.estimated_stepping_batches), pct_start=WARM_UP_SHARE
-        )
+        groups = parameter_groups(self.model, self.optimiser.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=self.optimiser.learning_rate, fused=True)
+        schedule = one_cycle(optimizer, max(2, self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -17,9 +17,7 @@ from .models.start_weights import start
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
 from .splits import PARTS
 from .stage_cache import StageCache
-from .voice_windows import AugmentedWindows, plain_windows, window_samples
-
-BATCH = 32  # windows
+from .voice_windows import WINDOWS_AT_ONCE, AugmentedWindows, plain_windows, window_samples
 
 
 class VoiceFeatures:
@@ -116,7 +114,7 @@ def _features_of(config: BundleConfig, encoder: SpectrogramEncoder, clips: Seque
             # In a new order each time: the babble of a window is made of those beside it.
             order = torch.randperm(len(clips), generator=generator)
             made = []
-            for chosen in order.split(BATCH):
+            for chosen in order.split(WINDOWS_AT_ONCE):
                 of_chosen = augmented(chosen) if view else plain_windows([clips[i] for i in chosen], augmented.samples)
                 made.append(encoder.features(of_chosen.to(device)).half())
             views.append(torch.cat(made)[order.argsort()].cpu())

@@ -13,6 +13,8 @@ from .robustness import with_noise
 from .speech_clips import SpeechClip
 from .voice_augmentation import VoiceBank, augment_windows, plain_window
 
+WINDOWS_AT_ONCE = 32  # where nothing learns
+
 
 def window_samples(config: AudioEncoderConfig) -> int:
     return round(config.window_s * config.sample_rate_hz)

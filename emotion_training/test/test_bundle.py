@@ -14,12 +14,13 @@ import onnxruntime
 import pytest
 import torch
 
+from emotion_perception.core.model_bundle import STATES
 from emotion_training import build_default_bundle, latency
 from emotion_training.bundle_report import write_bundle_report
 from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.face_set import FaceSet
 from emotion_training.face_training import train_face_classifier
-from emotion_training.judgements import GAIN, LATE_FUSION, STATES
+from emotion_training.judgements import GAIN, LATE_FUSION
 from emotion_training.labels import LABELS
 from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
 from emotion_training.models.start_weights import WeightsError
@@ -141,7 +142,9 @@ def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path, featu
     (alone,) = bundle.networks.face.encoder.members
     beside_it = tiny.trained.networks.face.encoder.members[1].state_dict()
     assert all(torch.equal(value, beside_it[name]) for name, value in alone.state_dict().items())
-    untaught, _ = train_face_classifier(second, config.face_training, faces.train, faces.validation, None, config.seed)
+    untaught, _ = train_face_classifier(
+        second, config.face_training, faces.train, faces.validation, tmp_path, config.seed
+    )
     assert not torch.equal(untaught.encoder.project.weight, alone.project.weight)
 
 

@@ -12,8 +12,8 @@ from emotion_training.config import FaceCycle
 from emotion_training.face_training import FaceTargets, make_member, train_face_classifier
 from emotion_training.labels import LABELS
 from emotion_training.models.start_weights import WeightsError
+from emotion_training.optimisation import update_average
 from emotion_training.tiny_bundle import generated_faces, tiny_config
-from emotion_training.weight_average import update_average
 
 CONFIG = tiny_config()
 FIRST, SECOND = CONFIG.face_encoder.members
@@ -22,7 +22,7 @@ FIRST, SECOND = CONFIG.face_encoder.members
 def train(member, **options):
     faces = generated_faces(CONFIG, 0)
     return train_face_classifier(
-        member, CONFIG.face_training, faces.train, faces.validation, weights=None, seed=0, **options
+        member, CONFIG.face_training, faces.train, faces.validation, Path("weights"), seed=0, **options
     )[0]
 
 
@@ -36,9 +36,10 @@ def always(label):
 
 
 def test_a_network_that_cannot_start_from_weights_says_so():
-    faces = generated_faces(CONFIG, 0)
-    with pytest.raises(WeightsError, match="compact_cnn cannot start from faceres.json; set its start_from to nu"):
-        train_face_classifier(FIRST, CONFIG.face_training, faces.train, faces.validation, Path("faceres.json"), seed=0)
+    with pytest.raises(
+        WeightsError, match="compact_cnn cannot start from weights/faceres.json; set its start_from to nu"
+    ):
+        train(replace(FIRST, start_from="faceres.json"))
 
 
 def test_a_second_cycle_goes_on_from_the_weights_of_the_first():

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import f1_score, recall_score
 
+from emotion_perception.core.model_bundle import STATES
 from emotion_training.calibration import calibrate, fit_pool
 from emotion_training.judgements import (
     GAIN,
     LATE_FUSION,
-    STATES,
     JudgedPairs,
     JudgedVoices,
     Judgements,
@@ -24,14 +25,14 @@ from emotion_training.judgements import (
     voice_figures,
 )
 from emotion_training.labels import LABELS
-from emotion_training.metrics import expected_calibration_error, sign_flip_test, softmax
+from emotion_training.metrics import expected_calibration_error, sign_flip_test
 
 
 def state_logits(sharpness, seed, count=2000):
     """Logits that are right as often as they say, times `sharpness`: the temperature that fits."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0.0, 2.0, (count, len(LABELS)))
-    labels = np.array([rng.choice(len(LABELS), p=row) for row in softmax(logits)])
+    labels = np.array([rng.choice(len(LABELS), p=row) for row in softmax(logits, axis=1)])
     return StateLogits(logits * sharpness, labels)
 
 
@@ -64,7 +65,7 @@ def test_pooled_judgements_keep_who_said_what_of_whom():
 def test_a_pool_weighs_opinions_by_what_they_are_worth_and_nobody_below_zero():
     rng = np.random.default_rng(0)
     truth = rng.normal(0.0, 2.0, (4000, len(LABELS)))  # logits
-    labels = np.array([rng.choice(len(LABELS), p=row) for row in softmax(truth)])
+    labels = np.array([rng.choice(len(LABELS), p=row) for row in softmax(truth, axis=1)])
     half = rng.normal(0.0, 2.0, truth.shape)
     opinions = np.stack([truth - 0.5 * half, half, -truth], axis=2)  # two that make up the truth, one that denies it
     assert fit_pool(opinions, labels) == pytest.approx([1.0, 0.5, 0.0], abs=0.08)
@@ -82,7 +83,7 @@ def test_people_are_calibrated_by_what_was_said_of_others_alone():
         others = pooled([other for place, other in enumerate(folds) if place != number]).states["audio"]
         found = calibrate(others.logits, others.labels)
         judged = fold.states["audio"]
-        probabilities = softmax(judged.logits / found["temperature"])
+        probabilities = softmax(judged.logits / found["temperature"], axis=1)
         errors.append(expected_calibration_error(judged.labels, probabilities))
         certain.append(probabilities.max(axis=1) >= found["uncertain_below"])
     assert figures["certain_share"] == pytest.approx(np.mean(certain), abs=1e-4)

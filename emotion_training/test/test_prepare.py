@@ -43,6 +43,17 @@ def run(root, out, *more, corpus="ravdess"):
     return main(arguments)
 
 
+def corpus_of(folder, *rows):
+    """What becomes of a manifest with these rows, the header among them."""
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    assert run(folder, folder / "out", corpus="manifest") == 0
+    return PreparedCorpus(folder / "out")
+
+
+def report_of(out):
+    return json.loads((out / "report.json").read_text())
+
+
 @pytest.fixture(scope="module")
 def ravdess(tmp_path_factory, astronaut):
     """One clip of each kind of trouble, and one without."""
@@ -96,7 +107,7 @@ def test_one_side_alone_is_kept(prepared):
 
 
 def test_the_report_says_what_cannot_be_used_and_why(prepared):
-    report = json.loads((prepared / "report.json").read_text())
+    report = report_of(prepared)
     assert {(problem["clip_id"][3:5], problem["reason"], problem["used"]) for problem in report["problems"]} == {
         ("04", "no face", "sound"),
         ("05", "no sound", "face"),
@@ -114,10 +125,10 @@ def modification_times(out):
 
 def test_finished_clips_are_not_made_again(ravdess, tmp_path):
     assert run(ravdess, tmp_path) == 0
-    before, report = modification_times(tmp_path), json.loads((tmp_path / "report.json").read_text())
+    before, report = modification_times(tmp_path), report_of(tmp_path)
     assert run(ravdess, tmp_path) == 0
     assert modification_times(tmp_path) == before
-    assert json.loads((tmp_path / "report.json").read_text())["problems"] == report["problems"]
+    assert report_of(tmp_path)["problems"] == report["problems"]
 
 
 def changed(before, after):
@@ -159,15 +170,14 @@ def test_several_processes_make_the_same_files(ravdess, prepared, tmp_path):
 
 def test_segments_are_cut_out_of_one_reading(tmp_path, astronaut):
     face_film(tmp_path / "talk.mp4", astronaut, duration_s=3.0)
-    (tmp_path / "manifest.csv").write_text(
-        "clip_id,speaker_id,video,start_s,end_s,label\n"
-        "whole,anne,talk.mp4,,,happy\n"
-        "first,anne,talk.mp4,0.5,1.0,happy\n"
-        "last,anne,talk.mp4,2.04,2.6,sad\n"
-        "beyond,anne,talk.mp4,7,8,sad\n"
+    corpus = corpus_of(
+        tmp_path,
+        "clip_id,speaker_id,video,start_s,end_s,label",
+        "whole,anne,talk.mp4,,,happy",
+        "first,anne,talk.mp4,0.5,1.0,happy",
+        "last,anne,talk.mp4,2.04,2.6,sad",
+        "beyond,anne,talk.mp4,7,8,sad",
     )
-    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-    corpus = PreparedCorpus(tmp_path / "out")
     clips = {clip.clip_id: clip for clip in corpus.clips}
     whole = corpus.load_audio(clips["whole"])
     for name, start_s, end_s in (("first", 0.5, 1.0), ("last", 2.04, 2.6)):
@@ -176,17 +186,17 @@ def test_segments_are_cut_out_of_one_reading(tmp_path, astronaut):
         faces, times_s = corpus.load_faces(clips[name])
         assert len(faces) == round((end_s - start_s) * 10 + 0.4) and 0.0 <= times_s[0] < 0.04
         assert clips[name].start_s is None and clips[name].end_s is None
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [(p["clip_id"], p["reason"]) for p in report["problems"]] == [("beyond", "nothing in the clip's span")]
+    problems = report_of(tmp_path / "out")["problems"]
+    assert [(problem["clip_id"], problem["reason"]) for problem in problems] == [
+        ("beyond", "nothing in the clip's span")
+    ]
 
 
 def test_a_clip_longer_than_its_recording_is_kept_and_named(tmp_path, astronaut):
     face_film(tmp_path / "talk.mp4", astronaut, duration_s=3.0)
-    (tmp_path / "manifest.csv").write_text(
-        "clip_id,speaker_id,video,start_s,end_s,label\nrounded,anne,talk.mp4,0,3.05,sad\nlate,anne,talk.mp4,2,9,sad\n"
-    )
-    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-    (problem,) = json.loads((tmp_path / "out" / "report.json").read_text())["problems"]
+    rows = ["rounded,anne,talk.mp4,0,3.05,sad", "late,anne,talk.mp4,2,9,sad"]
+    corpus_of(tmp_path, "clip_id,speaker_id,video,start_s,end_s,label", *rows)
+    (problem,) = report_of(tmp_path / "out")["problems"]
     assert problem["details"].startswith("at 3.0") and problem["details"].endswith("s of 2 s to 9 s")
     assert (problem["clip_id"], problem["used"]) == ("late", "all")
     assert problem["reason"] == "the recording ends before the clip"
@@ -197,9 +207,7 @@ def test_the_larger_of_two_faces_is_the_clips(tmp_path, astronaut):
     image = np.zeros((256, 400, 3), np.uint8)
     image[:128, :128], image[:, 144:] = small, astronaut
     write_media(tmp_path / "two.mp4", [image] * 10, samples=voice(0.4, 48_000)[:, None])
-    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,video\ntwo,anne,two.mp4\n")
-    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-    corpus = PreparedCorpus(tmp_path / "out")
+    corpus = corpus_of(tmp_path, "clip_id,speaker_id,video", "two,anne,two.mp4")
     faces, _ = corpus.load_faces(corpus.clips[0])
     assert len(faces) == 4 and faces.mean() > 80  # the small face is dark
 
@@ -219,20 +227,14 @@ def test_the_face_that_is_large_and_there_for_long_is_the_clips(tmp_path, images
 def test_a_clip_of_another_span_is_cut_again(tmp_path):
     soundfile.write(tmp_path / "a.wav", voice(1.0, RATE_HZ), RATE_HZ)
     for start_s, end_s in ((0.0, 0.4), (0.0, 0.5), (0.2, 0.5)):
-        (tmp_path / "manifest.csv").write_text(
-            f"clip_id,speaker_id,audio,start_s,end_s\na,anne,a.wav,{start_s},{end_s}"
-        )
-        assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-        corpus = PreparedCorpus(tmp_path / "out")
+        corpus = corpus_of(tmp_path, "clip_id,speaker_id,audio,start_s,end_s", f"a,anne,a.wav,{start_s},{end_s}")
         assert len(corpus.load_audio(corpus.clips[0])) == round((end_s - start_s) * RATE_HZ)
 
 
 def test_sound_of_full_scale_does_not_wrap(tmp_path):
     samples = np.repeat(np.array([1.0, -1.0, 1.5, 0.5], np.float32), RATE_HZ // 10)
     soundfile.write(tmp_path / "a.wav", samples, RATE_HZ, subtype="FLOAT")
-    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,audio\na,anne,a.wav\n")
-    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-    corpus = PreparedCorpus(tmp_path / "out")
+    corpus = corpus_of(tmp_path, "clip_id,speaker_id,audio", "a,anne,a.wav")
     np.testing.assert_allclose(corpus.load_audio(corpus.clips[0]), np.clip(samples, -1.0, 1.0), atol=2 / 2**15)
 
 
@@ -246,9 +248,7 @@ def test_a_corpus_of_which_nothing_can_be_used_is_an_error(tmp_path, capsys):
 def test_separate_sound_goes_before_that_of_the_film(tmp_path, astronaut):
     face_film(tmp_path / "film.mp4", astronaut)
     soundfile.write(tmp_path / "sound.wav", 0.25 * np.sin(np.arange(RATE_HZ) * 0.1), RATE_HZ)
-    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,video,audio\na,anne,film.mp4,sound.wav\n")
-    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-    corpus = PreparedCorpus(tmp_path / "out")
+    corpus = corpus_of(tmp_path, "clip_id,speaker_id,video,audio", "a,anne,film.mp4,sound.wav")
     audio = corpus.load_audio(corpus.clips[0])
     np.testing.assert_allclose(audio, 0.25 * np.sin(np.arange(RATE_HZ) * 0.1), atol=3 / 2**15)
     assert len(corpus.load_faces(corpus.clips[0])[0]) == 10
@@ -257,9 +257,7 @@ def test_separate_sound_goes_before_that_of_the_film(tmp_path, astronaut):
 def test_late_sound_stays_in_step_with_the_pictures(tmp_path, astronaut):
     path = tmp_path / "late.mkv"
     write_media(path, [astronaut] * 25, samples=voice(0.5, RATE_HZ)[:, None], sample_rate_hz=RATE_HZ, audio_start_s=0.5)
-    (tmp_path / "manifest.csv").write_text("clip_id,speaker_id,video\na,anne,late.mkv\n")
-    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-    corpus = PreparedCorpus(tmp_path / "out")
+    corpus = corpus_of(tmp_path, "clip_id,speaker_id,video", "a,anne,late.mkv")
     audio = corpus.load_audio(corpus.clips[0])
     assert len(audio) == pytest.approx(RATE_HZ, abs=32) and not audio[:7900].any() and audio[8000:].any()
 
@@ -399,10 +397,7 @@ def test_no_process_outlives_a_run_that_was_killed(tmp_path):
 def test_sound_that_ends_before_a_clip_is_not_called_silent(tmp_path, astronaut):
     write_media(tmp_path / "face.mkv", [astronaut] * 50)
     soundfile.write(tmp_path / "short.wav", 0.5 * voice(0.75, RATE_HZ), RATE_HZ)
-    (tmp_path / "manifest.csv").write_text(
-        "clip_id,speaker_id,video,audio,start_s,end_s\nlate,anne,face.mkv,short.wav,1,1.8\n"
-    )
-    assert run(tmp_path, tmp_path / "out", corpus="manifest") == 0
-    (problem,) = json.loads((tmp_path / "out" / "report.json").read_text())["problems"]
+    corpus_of(tmp_path, "clip_id,speaker_id,video,audio,start_s,end_s", "late,anne,face.mkv,short.wav,1,1.8")
+    (problem,) = report_of(tmp_path / "out")["problems"]
     assert (problem["reason"], problem["used"]) == ("no sound", "face")
     assert problem["details"] == "in short.wav, which ends at 0.75 s"

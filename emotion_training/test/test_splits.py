@@ -19,7 +19,6 @@ from emotion_training.splits import (
     load_split,
     save_split,
     speaker_sessions,
-    split_clips,
 )
 
 FILES = sorted((Path(__file__).parents[1] / "splits").glob("*.json"))
@@ -146,42 +145,6 @@ def test_a_split_file_that_is_no_text_is_named(tmp_path):
     (tmp_path / "split.json").write_bytes(b'{"name": "caf\xe9"}')
     with pytest.raises(SplitError, match=r"split.json is no text in UTF-8 \('utf-8' codec can't decode .*; save it as"):
         load_split(tmp_path / "split.json")
-
-
-FOLD = Fold(("a", "b"), ("c",), ("d",))
-
-
-def test_clips_follow_their_speakers():
-    clips = [clip(speaker, label) for speaker in "dcba" for label in ("happy", "sad")]
-    parts = split_clips(clips, FOLD)
-    assert {part: {c.speaker_id for c in getattr(parts, part)} for part in ("train", "validation", "test")} == {
-        "train": {"a", "b"},
-        "validation": {"c"},
-        "test": {"d"},
-    }
-    assert len(parts.train) + len(parts.validation) + len(parts.test) == len(clips)
-
-
-def test_speakers_that_do_not_fit_the_split_are_named():
-    clips = [clip(speaker, "happy") for speaker in "abcd"]
-    with pytest.raises(SplitError, match="speakers e are in no part of the fold"):
-        split_clips([*clips, clip("e", "happy")], FOLD)
-    with pytest.raises(SplitError, match="speakers d are without a clip"):
-        split_clips(clips[:3], FOLD)
-
-
-def test_an_empty_class_is_named():
-    clips = [clip(speaker, "happy") for speaker in "abcd"]
-    with pytest.raises(SplitError, match="the train part has no clip of sad"):
-        split_clips([*clips, clip("d", "sad")], FOLD)
-    with pytest.raises(SplitError, match="the test part has no clip of sad"):
-        split_clips([*clips, clip("a", "sad")], FOLD)
-    assert len(split_clips([*clips, clip("a", "sad")], FOLD, every_class_tested=False).test) == 1
-
-
-def test_a_clip_without_a_label_follows_its_speaker_and_is_no_class():
-    clips = [clip(speaker, "happy") for speaker in "abcd"]
-    assert clip("a", None) in split_clips([*clips, clip("a", None)], FOLD).train
 
 
 def test_a_split_can_be_reduced_to_the_speakers_at_hand():

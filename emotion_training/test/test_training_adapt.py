@@ -7,45 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_fixtures import experiment_tree, write_corpus, write_split
+from training_fixtures import ROBOT, experiment_tree
 
-from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.model_bundle import STATES, load_bundle
 from emotion_training import adapt, evaluate, export_model
 from emotion_training.adaptation import bundle_experiment
 from emotion_training.configuration import changed
 from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
 from emotion_training.export import ParityError
 from emotion_training.models import bundle_encoders
-from emotion_training.predictions import LEAST_PROBABILITY, STATES, figures, in_state, predict, predict_by_bundle
+from emotion_training.predictions import LEAST_PROBABILITY, figures, in_state, predict, predict_by_bundle
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 from emotion_training.run_card import render_run_card
 from emotion_training.splits import Fold, Split, save_split
-
-ROBOT = {
-    "data.corpus.face": "crops",
-    "data.corpus.audio": "samples",
-    "data.corpus.window_s": 0.3,
-    "data.corpus.face_bins": 2,
-    "data.corpus.face_bin_s": 0.2,
-    "model.fusion": {"name": "cross_attention", "options": {"width": 8, "heads": 2, "dropout": 0.0}},
-    "model.face_encoder": {
-        "name": "compact_cnn",
-        "options": {"stem_channels": 8, "stages": [[16, 1]], "embedding": 8, "dropout": 0.0},
-    },
-    "model.audio_encoder": {
-        "name": "log_mel_cnn",
-        "options": {"mels": 16, "channels": [16, 16], "embedding": 8, "dropout": 0.0},
-    },
-    "model.regularisation": {"modality_dropout": 0.2},
-}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("adapt")
-    write_corpus(folder / "corpus")
-    write_split(folder / "split.json")
-    return folder
 
 
 @pytest.fixture(scope="module")

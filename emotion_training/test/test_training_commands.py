@@ -72,6 +72,8 @@ def test_an_option_out_of_its_range_is_refused(tmp_path, capsys, command, option
         ("model.optimiser.weight_decay", -0.1, "0 or more"),
         ("model.optimiser.ema_decay", 1.0, "0 or more and less than 1"),
         ("model.optimiser.learning_rate", -1.0, "a finite number above 0"),
+        ("model.regularisation.modality_dropout", 1.5, "0 to 1"),
+        ("model.regularisation.mix_up_alpha", -1.0, "0 or more"),
         ("data.augmentation.re_pairing", 2.0, "0 to 1"),
         ("data.augmentation.re_pairing", -1.0, "0 to 1"),
         ("seed_everything", -1, "a whole number from 0 to 4294967295"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from training_fixtures import SPEAKERS, experiment_tree, write_corpus, write_split
+from training_fixtures import SPEAKERS, experiment_tree
 
 from emotion_training import compare, corpus_tensors
 from emotion_training.comparison import ModelResult, chosen_in_every_fold, model_results, paired_tests
@@ -57,10 +57,8 @@ COMPARISON = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("compare")
-    write_corpus(folder / "corpus")
-    write_split(folder / "split.json")
+def folder(folder):
+    """With an experiment and a comparison."""
     (folder / "experiment.yaml").write_text(yaml.safe_dump(experiment_tree(folder)))
     (folder / "compare.yaml").write_text(yaml.safe_dump(COMPARISON, sort_keys=False))
     return folder

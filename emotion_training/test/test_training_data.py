@@ -43,14 +43,6 @@ from emotion_training.voice_states import VoiceStates
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    write_corpus(folder / "corpus")
-    write_split(folder / "split.json")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def features(folder):
     return load_corpus(CorpusConfig(folder / "corpus", LABELS, views=2))
 

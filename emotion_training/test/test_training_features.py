@@ -6,7 +6,6 @@ import torch
 from scipy.fft import dct
 from scipy.signal import lfilter
 
-from emotion_training import training_module  # noqa: F401  registers the networks
 from emotion_training.models.audio_visual import ModelConfig, NetworkConfig, build_model
 from emotion_training.models.clip_feature_encoder import ClipFeatureEncoder
 from emotion_training.models.joint_fusion import JointFusion

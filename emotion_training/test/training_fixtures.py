@@ -17,6 +17,24 @@ LABELS = ("neutral", "happy", "angry")
 SPEAKERS = tuple(f"tone-{number}" for number in range(6))
 FEATURES = 4
 CROP_PX = 48
+# Changes of an experiment to what the robot has.
+ROBOT = {
+    "data.corpus.face": "crops",
+    "data.corpus.audio": "samples",
+    "data.corpus.window_s": 0.3,
+    "data.corpus.face_bins": 2,
+    "data.corpus.face_bin_s": 0.2,
+    "model.fusion": {"name": "cross_attention", "options": {"width": 8, "heads": 2, "dropout": 0.0}},
+    "model.face_encoder": {
+        "name": "compact_cnn",
+        "options": {"stem_channels": 8, "stages": [[16, 1]], "embedding": 8, "dropout": 0.0},
+    },
+    "model.audio_encoder": {
+        "name": "log_mel_cnn",
+        "options": {"mels": 16, "channels": [16, 16], "embedding": 8, "dropout": 0.0},
+    },
+    "model.regularisation": {"modality_dropout": 0.2},
+}
 
 
 def write_corpus(folder: Path, clips_per_class: int = 3) -> list[Clip]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ..clip import Clip
 from ..labels import RAVDESS_CODES, RAVDESS_EIGHT_CODES
-from .clip_features import read_clip_features
-from .table import CorpusError
+from .table import CorpusError, Row, build_all, read_table
 
 CORPUS = "ravdess"
 CODES = {7: RAVDESS_CODES, 8: RAVDESS_EIGHT_CODES}
@@ -17,6 +16,7 @@ MODALITIES = {"01": "audio-video", "02": "video", "03": "audio"}
 SPEECH, SONG = "01", "02"
 INTENSITIES = {"01": "normal", "02": "strong"}
 SUFFIXES = (".mp4", ".wav", ".flac")
+CLIP_COLUMN = "clip"  # of a table of features
 
 
 def read(root: Path, classes: int = 8, face_features: Path | None = None) -> list[Clip]:
@@ -78,7 +78,25 @@ def _clip(utterance: str, files: dict[str, Path], codes: dict[str, str]) -> Clip
 
 
 def _with_features(clips: list[Clip], path: Path) -> list[Clip]:
-    features = {clip.split("-", 1)[-1]: values for clip, values in read_clip_features(path).values.items()}
+    features = {clip.split("-", 1)[-1]: values for clip, values in _read_features(path).items()}
     if not any(clip.clip_id in features for clip in clips):
         raise CorpusError(f"{path} has no row for any clip; expected names such as 01-01-05-02-01-01-12 in `clip`")
     return [replace(clip, face_features=features.get(clip.clip_id)) for clip in clips]
+
+
+def _read_features(path: Path) -> dict[str, tuple[float, ...]]:
+    """By clip, (F,); CorpusError for a cell that is no number, a clip that stands in two rows, or no feature at all."""
+    rows = read_table(path, [CLIP_COLUMN])
+    names = [name for name in rows[0].cells if name != CLIP_COLUMN]
+    if not names:
+        raise CorpusError(f"{path} holds no feature; expected columns of numbers beside {CLIP_COLUMN}")
+    features: dict[str, tuple[float, ...]] = {}
+
+    def add(row: Row) -> None:
+        clip = row.required(CLIP_COLUMN)
+        if clip in features:
+            raise row.problem(f"{CLIP_COLUMN} {clip} stands in an earlier row; expected each clip once")
+        features[clip] = tuple(row.required_number(name) for name in names)
+
+    build_all(rows, add)
+    return features

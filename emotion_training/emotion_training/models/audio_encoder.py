@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from .log_mel import LogMel
 from .registry import audio_encoders
-from .residual_block import ResidualBlock
+from .residual_block import residual_stages
 from .spectrogram_encoder import BandTokens, SpectrogramEncoder
 
 
@@ -17,13 +17,9 @@ class AudioEncoder(SpectrogramEncoder):
 
     def __init__(self, sample_rate_hz: int, mels: int, channels: tuple[int, ...], embedding: int, dropout: float):
         super().__init__(LogMel(sample_rate_hz, mels), nn.BatchNorm1d(mels))
-        stages, channels_in = [], 1
-        for channels_out in channels:
-            stages.append(ResidualBlock(channels_in, channels_out, stride=2))
-            channels_in = channels_out
-        self.network = nn.Sequential(*stages)
+        self.network = residual_stages(channels)
         self.token_frames = 2 ** len(channels)
-        self.tokens = BandTokens(channels_in * (mels // self.token_frames), embedding, dropout)
+        self.tokens = BandTokens(channels[-1] * (mels // self.token_frames), embedding, dropout)
         self.embedding = embedding
 
     def encode(self, features: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from .log_mel import LogMel
 from .registry import audio_encoders
-from .residual_block import ResidualBlock
+from .residual_block import residual_stages
 from .spectrogram_encoder import SpectrogramEncoder
 
 
@@ -25,13 +25,9 @@ class ConvolutionalRecurrentEncoder(SpectrogramEncoder):
         dropout: float = 0.3,
     ):
         super().__init__(LogMel(sample_rate_hz, mels), nn.BatchNorm1d(mels))
-        stages, channels_in = [], 1
-        for channels_out in channels:
-            stages.append(ResidualBlock(channels_in, channels_out, stride=2))
-            channels_in = channels_out
-        self.network = nn.Sequential(*stages)
+        self.network = residual_stages(channels)
         self.token_frames = 2 ** len(channels)
-        self.join_bands = nn.Linear(channels_in * (mels // self.token_frames), embedding)
+        self.join_bands = nn.Linear(channels[-1] * (mels // self.token_frames), embedding)
         self.dropout = nn.Dropout(dropout)
         self.recurrent = nn.GRU(embedding, embedding // 2, batch_first=True, bidirectional=True)
         self.embedding = embedding

@@ -9,7 +9,7 @@ from .face_encoder import grey_from_rgb, standardise
 from .log_mel import LogMel
 from .masking import equal_shares, present_modalities
 from .registry import joint_models
-from .residual_block import ResidualBlock
+from .residual_block import residual_stages
 from .unimodal_heads import AttentivePooling
 
 PICTURE_SIDE = 12  # of the coarse grey picture that stands for a face crop
@@ -52,15 +52,11 @@ class EarlyFusion(nn.Module):
         self.face_rows = nn.Linear(face_features or PICTURE_SIDE**2, face_rows)
         self.absent_face = nn.Parameter(torch.zeros(face_rows))
         self.absent_audio = nn.Parameter(torch.zeros(mels))
-        stages, channels_in = [], 1
-        for channels_out in channels:
-            stages.append(ResidualBlock(channels_in, channels_out, stride=2))
-            channels_in = channels_out
-        self.network = nn.Sequential(*stages)
+        self.network = residual_stages(channels)
         self.token_frames = 2 ** len(channels)
         rows = (mels + face_rows) // self.token_frames
         self.join_rows = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(channels_in * rows, embedding), nn.LayerNorm(embedding), nn.ReLU()
+            nn.Dropout(dropout), nn.Linear(channels[-1] * rows, embedding), nn.LayerNorm(embedding), nn.ReLU()
         )
         self.pool = AttentivePooling(embedding)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(embedding, classes))

@@ -14,6 +14,7 @@ authors' code does:
 """
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from torch.nn import functional
 
 from .attention import attention_weights
 from .face_encoder import grey_from_rgb
+from .imagenet_weights import read_imagenet_convnext
 from .registry import face_encoders
 from .residual_block import SqueezeExcite
 
@@ -183,6 +185,14 @@ class EmoNeXt(nn.Module):
         self.embedding = widths[-1]
         self.apply(_initialise)
         self.spatial_transformer.start_as_identity()
+
+    def start_from(self, weights: Path) -> None:
+        """Fills the ConvNeXt from a file, see `imagenet_weights`; the parts that it does not have stay.
+
+        Raises:
+            WeightsError: for a file that is missing or does not fit, which changes nothing.
+        """
+        self.load_state_dict(read_imagenet_convnext(weights, self.state_dict()), strict=False)
 
     def forward_features(self, picture: Tensor) -> Tensor:
         """(B, 3, size_px, size_px) in [0, 1] -> tokens (B, N, D), N = (size_px / 32)**2."""

@@ -8,7 +8,7 @@ NaN) cannot reach the output, and nobody reads its tokens: each stream can alway
 import torch
 from torch import Tensor, nn
 
-from .attention import attention_weights, split_heads
+from .attention import MultiHeadAttention
 from .masking import masked_mean, masked_softmax, present_modalities, without_masked
 from .registry import fusions
 from .unimodal_heads import UnimodalHeads
@@ -16,15 +16,11 @@ from .unimodal_heads import UnimodalHeads
 JOINT_ALONE = (1.0, 0.0, 0.0)  # the pool of a fusion to which none was fitted
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(MultiHeadAttention):
     """Tokens of one modality read those of the other; then a feed-forward step. Both with a shortcut."""
 
     def __init__(self, width: int, heads: int, dropout: float):
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        super().__init__(width, heads)
         self.norm = nn.LayerNorm(width)
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(width),
@@ -37,11 +33,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, tokens: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
         """Tokens (B, T, W), context (B, S, W), context_mask (B, S) True where readable -> (B, T, W)."""
-        query = split_heads(self.query(self.norm(tokens)), self.heads)  # (B, H, T, W / H)
-        key, value = self.key_value(context).chunk(2, dim=2)
-        weights = attention_weights(query, split_heads(key, self.heads), context_mask)  # (B, H, T, S)
-        read = torch.matmul(weights, split_heads(value, self.heads))  # (B, H, T, W / H)
-        tokens = tokens + self.dropout(self.out(read.transpose(1, 2).flatten(2)))
+        tokens = tokens + self.dropout(super().forward(self.norm(tokens), context, context_mask))
         return tokens + self.dropout(self.feed_forward(tokens))
 
 

@@ -6,13 +6,12 @@ Two layouts are known: the checkpoints of its authors ({"model": weights}, names
 
 import pickle
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .emonext import EmoNeXt
 from .start_weights import WeightsError
 
 OFFICIAL_PARTS = {
@@ -32,22 +31,8 @@ TORCHVISION_PARTS = {
 OWN_PARTS = ("spatial_transformer.", "attention.")  # of EmoNeXt, and the squeeze-and-excitation layers
 
 
-@dataclass(frozen=True)
-class LoadedWeights:
-    """What `load_imagenet_convnext` did, by tensor names.
-
-    layout: "official" or "torchvision"; loaded: names in the model; unused: names in the file, those of its
-    classifier; untouched: names in the model that ConvNeXt does not have, still as they were initialised.
-    """
-
-    layout: str
-    loaded: tuple[str, ...]
-    unused: tuple[str, ...]
-    untouched: tuple[str, ...]
-
-
-def load_imagenet_convnext(model: EmoNeXt, path: Path) -> LoadedWeights:
-    """Fills the ConvNeXt inside `model` in place; all of it, or nothing.
+def read_imagenet_convnext(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of the ConvNeXt inside an EmoNeXt, by the names that they have in its `state`; all of them.
 
     Raises:
         WeightsError: for a file that is missing, is no checkpoint, has another layout, or was made for
@@ -62,7 +47,6 @@ def load_imagenet_convnext(model: EmoNeXt, path: Path) -> LoadedWeights:
         )
     translate = _from_official if official else _from_torchvision
     named = {name: translate(name) for name in weights}
-    state = model.state_dict()
     convnext = [name for name in state if not name.startswith(OWN_PARTS) and ".gate." not in name]
     loaded = {own: weights[name] for name, own in named.items() if own in state}
     problems = [f"{name} is missing" for name in convnext if name not in loaded]
@@ -77,13 +61,7 @@ def load_imagenet_convnext(model: EmoNeXt, path: Path) -> LoadedWeights:
             f"{path} does not fit this size of EmoNeXt in {len(problems)} tensors, first: {problems[0]}; "
             "take the checkpoint of the ConvNeXt of the same size"
         )
-    model.load_state_dict(loaded, strict=False)  # the parts that ConvNeXt does not have stay
-    return LoadedWeights(
-        layout="official" if official else "torchvision",
-        loaded=tuple(loaded),
-        unused=tuple(name for name, own in named.items() if own is None),
-        untouched=tuple(name for name in state if name not in loaded),
-    )
+    return loaded
 
 
 def _read(path: Path) -> dict[str, Tensor]:

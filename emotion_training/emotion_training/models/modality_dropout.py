@@ -20,12 +20,7 @@ def modality_dropout(
 
     Returns:
         New masks of the same shapes; the given ones stay as they are.
-
-    Raises:
-        ValueError: for a probability out of its range.
     """
-    if not 0.0 <= probability <= 1.0:
-        raise ValueError(f"modality dropout is {probability}; expected a probability in [0, 1]")
     draw = torch.rand(2, len(audio_mask), generator=generator).to(audio_mask.device)  # (2, B)
     loses = (draw[0] < probability) & face_mask.any(dim=1) & audio_mask  # (B,)
     loses_face = loses & (draw[1] < 0.5)

@@ -1,5 +1,8 @@
 """The convolution block that the compact encoders are made of."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -43,3 +46,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.branch(x) + self.shortcut(x))
+
+
+def residual_stages(channels: Sequence[int]) -> nn.Sequential:
+    """(B, 1, H, W) -> (B, C, H / 2**n, W / 2**n): n blocks with these channels, each of which halves the picture."""
+    if not channels:
+        raise ValueError("channels is empty; expected those of one stage or more")
+    return nn.Sequential(*(ResidualBlock(narrow, wide, stride=2) for narrow, wide in pairwise((1, *channels))))
