@@ -34,7 +34,7 @@ setup(
             f"build_default_bundle = {NAME}.build_default_bundle:main",
             f"compare = {NAME}.compare:main",
             f"evaluate = {NAME}.evaluate:main",
-            f"export = {NAME}.export_model:main",
+            f"export = {NAME}.export:main",
             f"from-bag = {NAME}.from_bag:main",
             f"prepare = {NAME}.prepare:main",
             f"train = {NAME}.train:main",

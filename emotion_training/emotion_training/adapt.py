@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .adaptation import bundle_experiment
+from .adaptation import bundle_experiment, encode_once
+from .bundle_writer import ParityError
 from .command import make_out, run_command
 from .evaluate import evaluate
 from .experiment import BEST, EXPERIMENT_ERRORS, LAST, Experiment, restore_experiment
-from .export import ParityError
-from .export_model import ExportError, export, never_certain
+from .export import ExportError, export, never_certain
 from .models.bundle_encoders import start_of
 from .predictions import calibration_of, figures, predict
 
@@ -95,9 +95,13 @@ def _write(given: argparse.Namespace) -> str:
     }
     if given.bundle:
         experiment = bundle_experiment(given.bundle, changes)
-        calibration = start_of(experiment.module.evaluated).calibration
     else:
         experiment = restore_experiment(given.checkpoint, changes)
+    if not given.train_encoders:
+        encode_once(experiment)
+    if given.bundle:
+        calibration = start_of(experiment.module.evaluated).calibration
+    else:
         calibration = calibration_of(experiment.module.evaluated, experiment.data.validation)
     before, after = adapt(experiment, given.out, given.train_encoders, calibration)
     content = {

@@ -13,6 +13,7 @@ from torch import Tensor
 from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
 
 from .configuration import changed
+from .encoded_clips import encoded
 from .experiment import Experiment, check_strangers, read_experiment
 
 BATCH = 32  # clips of a step: own corpora are small
@@ -72,6 +73,16 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
     experiment.module.has_statistics = True
     experiment.module.eval()
     return experiment
+
+
+def encode_once(experiment: Experiment) -> None:
+    """Puts what the encoders say in the place of the crops and samples of an experiment whose encoders stay as they
+    are: they would say it again in every epoch. Training clips that are changed anew in each epoch are left.
+    """
+    model, data = experiment.module.evaluated, experiment.data
+    changed_anew = data.augmentation.face or data.augmentation.voice or experiment.module.regularisation.mix_up_alpha
+    for part in ("validation", "test") if changed_anew else ("train", "validation", "test"):
+        setattr(data, part, encoded(model, getattr(data, part), f"encode {part}"))
 
 
 def _description(directory: Path) -> dict[str, Any]:

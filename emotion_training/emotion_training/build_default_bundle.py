@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .bundle_report import fold_figures, write_bundle_report
+from .bundle_writer import ParityError, export_bundle
 from .command import run_command
 from .committed_splits import FOLDER as SPLITS
 from .config import BundleConfig, load_config
 from .configuration import CONFIG_FOLDER, ConfigurationError
 from .corpora import CorpusError, read_corpus
-from .export import ParityError, export_bundle
 from .face_set import load_faces, split_faces, without_duplicates
 from .fusion_training import fusion_network
 from .latency import measure_latency

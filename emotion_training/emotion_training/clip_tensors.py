@@ -26,13 +26,16 @@ class ClipTensors:
         labels: int64 (N,), the most probable class of `target`; of a tie, see `class_targets`.
         target: float32 (N, C), class probabilities.
         voted: bool (N,): the target is of the annotators' votes, not of the label.
-        face: float32 (N, F) features of the whole clip, or uint8 (N, Tf, S, S, 3) crops.
+        face: float32 (N, F) features of the whole clip, uint8 (N, Tf, S, S, 3) crops, or float32 (N, Tf, D) embeddings
+            of these.
         face_mask: bool (N, Tf); Tf is 1 with features.
         audio: (V, N, ...): V views of the same voice, the first one unchanged, the others augmented; float32 samples
-            (V, N, samples) in [-1, 1] or features (V, N, Fa).
+            (V, N, samples) in [-1, 1], features (V, N, Fa), or embeddings of samples (V, N, Ta, D).
         audio_mask: bool (N,).
         perceived: float64 (N, 2), valence and arousal; NaN where unknown.
-        sound: audio holds samples, not features.
+        sound: audio holds samples.
+        facts: another text where `prepare` made another face or sound of a clip, or more than `judgements` is known
+            of it now; empty where nothing was prepared.
     """
 
     clip_ids: np.ndarray
@@ -46,6 +49,7 @@ class ClipTensors:
     audio_mask: Tensor | None
     perceived: np.ndarray
     sound: bool
+    facts: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,6 +59,14 @@ class ClipTensors:
         """Another text where the clips, their speakers or what they are taken to show are others."""
         names = json.dumps([self.clip_ids.tolist(), self.speaker_ids.tolist()]).encode()
         return hashlib.sha256(names + self.target.numpy().tobytes() + self.labels.numpy().tobytes()).hexdigest()[:16]
+
+    @property
+    def has_crops(self) -> bool:
+        return self.face is not None and self.face.ndim == 5
+
+    @property
+    def has_samples(self) -> bool:
+        return self.audio is not None and self.sound
 
     @property
     def seen_or_heard(self) -> np.ndarray:

@@ -132,8 +132,14 @@ def _load(config: CorpusConfig) -> ClipTensors:
         audio_mask,
         perceived(clips),
         sound=config.audio == "samples",
+        facts=_facts(clips, prepared) if prepared else "",
     )
     return _seen_or_heard(tensors, config.root)
+
+
+def _facts(clips: Sequence[Clip], prepared: PreparedCorpus) -> str:
+    rows = [prepared.facts(clip) for clip in clips]
+    return hashlib.sha256(json.dumps(rows, default=dict).encode()).hexdigest()[:16]
 
 
 def _judged(clips: Sequence[Clip], config: CorpusConfig) -> list[Clip]:

@@ -218,8 +218,10 @@ class AugmentedBatches(ClipBatches):
     def __init__(self, clips: ClipTensors, options: AugmentationConfig):
         """Raises DataError for clip-level features, which have no picture and no sound to change."""
         super().__init__(clips)
-        pictures, sounds = clips.face is not None and clips.face.ndim == 5, clips.audio is not None and clips.sound
-        for name, option, there in (("face", options.face, pictures), ("voice", options.voice, sounds)):
+        for name, option, there in (
+            ("face", options.face, clips.has_crops),
+            ("voice", options.voice, clips.has_samples),
+        ):
             if option and not there:
                 raise DataError(f"augmentation.{name} changes {name}s, and there are none; set it to null")
         self.face = options.face
@@ -321,8 +323,7 @@ def balanced(clips: ClipTensors, kind: Balancing, seed: int) -> ClipTensors:
 def _vectors(clips: ClipTensors, kind: str) -> np.ndarray:
     """All clip-level features side by side, (N, F + Fa)."""
     masks = [mask for mask in (clips.face_mask, clips.audio_mask) if mask is not None]
-    pictures = clips.face is not None and clips.face.ndim == 5
-    if pictures or clips.sound or not all(mask.all() for mask in masks):
+    if clips.has_crops or clips.has_samples or not all(mask.all() for mask in masks):
         raise DataError(
             f"balancing {kind} needs clip-level features of every modality in every clip; use random_oversampling"
         )

@@ -25,6 +25,7 @@ from .calibration import FEWEST
 from .clip_tensors import ClipTensors, DataError
 from .command import make_out, run_command
 from .corpus_tensors import CorpusConfig, load_corpus
+from .encoded_clips import encoded, encoded_by_bundle
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .metrics import bootstrap_interval, confusion_counts, coverage, unweighted_average_recall
 from .predictions import (
@@ -65,17 +66,18 @@ def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
     by its state, as in the bundle that `export` makes.
     """
     model, data = experiment.module.evaluated, experiment.data
-    calibration = calibration_of(model, data.validation)
+    calibration = calibration_of(model, encoded(model, data.validation, "encode validation"))
 
     def figures_of(test: Predictions) -> dict[str, float]:
         return _rounded(figures(test, test.temperatures(calibration)))
 
-    tests = {state: predict(model, data.test, state) for state in states_of(data.test)}
+    test_clips = encoded(model, data.test, "encode test")
+    tests = {state: predict(model, test_clips, state) for state in states_of(test_clips)}
     conditions = {STATE_NAMES[state]: figures_of(test) for state, test in tests.items()}
     if robustness:
         corpus = dataclasses.replace(data.corpus, speakers=data.fold.test)
         for name, clips in spoilt(corpus, data.test):
-            conditions[name] = figures_of(predict(model, clips))
+            conditions[name] = figures_of(predict(model, encoded(model, clips, name)))
     return {
         "split": data.split.name,
         "fold": data.fold_number,
@@ -100,11 +102,12 @@ def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[s
         )
     corpus = CorpusConfig(root=data, speakers=tuple(sorted(present - known)), **corpus_of(bundle))
     clips = load_corpus(corpus)
-    tests = {state: predict_by_bundle(bundle, clips, state) for state in states_of(clips)}
+    as_recorded = encoded_by_bundle(bundle, clips, STATE_NAMES["both"])
+    tests = {state: predict_by_bundle(bundle, as_recorded, state) for state in states_of(clips)}
     conditions = {STATE_NAMES[state]: _certain_figures(test) for state, test in tests.items()}
     if robustness:
         for name, changed in spoilt(corpus, clips):
-            conditions[name] = _certain_figures(predict_by_bundle(bundle, changed))
+            conditions[name] = _certain_figures(predict_by_bundle(bundle, encoded_by_bundle(bundle, changed, name)))
     return {
         "bundle": bundle.model_id,
         "left_out": sorted(known),
@@ -117,7 +120,7 @@ def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, Clip
     if clips.audio is not None and clips.audio_mask.any():
         for snr_db in SNR_DB:
             yield f"noise at {snr_db:g} dB", load_corpus(dataclasses.replace(corpus, snr_db=snr_db, views=1))
-    if clips.face is not None and clips.face.ndim == 5 and clips.face_mask.any():
+    if clips.has_crops and clips.face_mask.any():
         for share in OCCLUDED_SHARES:
             yield f"{100 * share:g} % of the face's side covered", with_occluded_faces(clips, share, SEED)
         for share in DROPPED_SHARES:

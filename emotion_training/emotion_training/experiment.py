@@ -159,6 +159,7 @@ class Experiment:
             "whole_split": asdict(self.data.whole_split),
             "fold": self.data.fold_number,
             "judgements": self.data.clips.judgements,
+            "facts": self.data.clips.facts,
             "known_before": self.known,
         }
         self.known = _known(self.module.provenance)
@@ -192,6 +193,10 @@ class Experiment:
                 raise CheckpointError(f"{path} began with {key} {before.get(key)}, not {after.get(key)}; {remedy}")
         if begun["judgements"] != now["judgements"]:
             raise CheckpointError(f"{path} began with other clips, or other labels or votes of them; {remedy}")
+        if begun["facts"] != now["facts"]:
+            raise CheckpointError(
+                f"{path} began with other faces or sound of these clips, or other ratings or features; {remedy}"
+            )
 
 
 class ExperimentCLI(LightningCLI):

@@ -1,324 +1,208 @@
-"""Writes the model bundle: three graphs proven equal to the torch modules, and model.json."""
+r"""Makes a bundle for the robot out of a checkpoint of `train`.
 
-import hashlib
-import json
-import logging
-import shutil
-import tempfile
-import warnings
+    python -m emotion_training.export --checkpoint OUT/best.ckpt --data PREPARED --out BUNDLE \
+        --name ID --licence TERMS
+
+The graphs are checked to compute what the model computes, and the model card says what it was trained and tested on.
+"""
+
+import argparse
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import numpy as np
-import onnx
-import onnxruntime
-import torch
-from torch import Tensor, nn
+from emotion_perception.core.model_bundle import STATES, load_bundle
 
-from .config import BundleConfig
-from .labels import LABELS, VALENCE_AROUSAL, VALENCE_AROUSAL_SOURCE
-from .models.spectrogram_encoder import SpectrogramEncoder
+from .bundle_writer import BundleModels, BundleShape, ParityError, write_bundle
+from .calibration import CERTAIN_ACCURACY, FEWEST, NEVER_CERTAIN
+from .command import make_out, run_command
+from .evaluate import evaluate
+from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
+from .fusion_training import pool_of
+from .labels import VALENCE_AROUSAL
+from .machine import code_commit
+from .models import AudioVisualModel
+from .models.bundle_encoders import encoders_of_bundles, start_of
+from .models.fusion import JOINT_ALONE, IntermediateFusion
+from .predictions import figures, predict_by_bundle
+from .quantisation import quantise_encoders
+from .run_card import render_run_card
 
-FORMAT_VERSION = 1
-OPSET = 18
-IR_VERSION = 9  # taken by every onnxruntime since 1.16
-PARITY_TOLERANCE = 1e-4  # greatest difference on embeddings, logits and weights, absolute plus relative
-PARITY_BATCHES = (1, 5)
-
-logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns at every export that torchvision is absent
-
-
-class ParityError(Exception):
-    """A graph that does not compute what its torch module computes."""
+HOP_S = 0.1  # between audio windows on the robot
+ENCODERS = ("face_encoder.onnx", "audio_encoder.onnx")
 
 
-@dataclass(frozen=True)
-class BundleModels:
-    """face_encoder gives the embedding, or a tuple that begins with it and whose names are its `outputs`.
+class ExportError(Exception):
+    """A model that a robot cannot run; the message says why."""
 
-    quantised: files whose content is already there, instead of the graph of a module: the same in 8-bit integers.
+
+def export(
+    experiment: Experiment, out: Path, name: str, licence: str, int8: bool, before: dict[str, float] | None = None
+) -> dict[str, Any]:
+    """Writes the bundle of a trained experiment into `out`, or nothing where it fails.
+
+    Args:
+        experiment: on crops and samples, as the robot has them.
+        out: folder of the bundle; its files are replaced.
+        name: the model's id.
+        licence: terms of the weights, which follow from those of the data.
+        int8: whether the encoders compute in 8-bit integers.
+        before: figures before an adaptation.
+
+    Returns:
+        The section `training` of model.json.
+
+    Raises:
+        ExportError: a model without a face or voice encoder, on features, or with labels of unknown valence; `int8` for
+            the finished encoders of a bundle.
+        ParityError: a graph differs from its torch module.
     """
-
-    face_encoder: nn.Module
-    audio_encoder: SpectrogramEncoder
-    fusion: nn.Module
-    quantised: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BundleShape:
-    """What model.json says of a bundle's name, labels and inputs.
-
-    bins: of `bin_s` each, whose faces the fusion sees; hop_s: between audio windows on the robot.
-    """
-
-    model_id: str
-    labels: tuple[str, ...]
-    face_px: int
-    bins: int
-    bin_s: float
-    sample_rate_hz: int
-    window_s: float
-    hop_s: float
-
-    @classmethod
-    def of(cls, config: BundleConfig) -> "BundleShape":
-        return cls(
-            config.model_id,
-            LABELS,
-            config.face_encoder.size_px,
-            config.fusion.bins,
-            config.fusion.bin_s,
-            config.audio_encoder.sample_rate_hz,
-            config.audio_encoder.window_s,
-            config.hop_s,
-        )
-
-    @property
-    def window_samples(self) -> int:
-        return round(self.window_s * self.sample_rate_hz)
-
-
-@dataclass(frozen=True)
-class GraphSpec:
-    """A graph of the bundle: its module, the names of its tensors, and inputs to check it with.
-
-    trainable: its weights keep their names and shapes, so that they can be read back; else what can be computed
-    beforehand is.
-    """
-
-    file: str
-    module: nn.Module
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    cases: tuple[tuple[Tensor, ...], ...]
-    trainable: bool = False
-
-
-def export_bundle(
-    directory: Path,
-    models: BundleModels,
-    config: BundleConfig,
-    calibration: dict,
-    training: dict,
-    licence: str,
-    card: str,
-) -> None:
-    """Writes the bundle of a `BundleConfig`; see `write_bundle`."""
-    write_bundle(directory, models, BundleShape.of(config), calibration, training, licence, card)
-
-
-def write_bundle(
-    directory: Path,
-    models: BundleModels,
-    shape: BundleShape,
-    calibration: dict,
-    training: dict,
-    licence: str,
-    card: str,
-) -> None:
-    """Writes all files of a bundle into `directory`, or none: ParityError leaves it as it was.
-
-    calibration: {"both" | "face" | "audio": {"temperature": float, ...}}; training: provenance, as in model.json, and
-    under "metrics" what goes into metrics.json.
-    """
-    provenance = {key: value for key, value in training.items() if key != "metrics"}
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".bundle-") as work:
-        work_path = Path(work)
-        specs = bundle_specs(models, shape)
-        for spec in specs:
-            write_graph(models, spec, work_path / spec.file)
-        files = {spec.file: file_entry(work_path / spec.file) for spec in specs}
-        manifest = _manifest(models, shape, calibration, provenance, licence, files)
-        _write_json(work_path / "model.json", manifest)
-        _write_json(work_path / "metrics.json", training["metrics"])
-        (work_path / "MODEL_CARD.md").write_text(card)
-        directory.mkdir(exist_ok=True)
-        for path in sorted(work_path.iterdir()):
-            shutil.move(path, directory / path.name)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-def file_entry(path: Path) -> dict[str, str]:
-    """What model.json says of a file."""
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def graph_specs(models: BundleModels, config: BundleConfig) -> tuple[GraphSpec, ...]:
-    """The three graphs of a `BundleConfig`; see `bundle_specs`."""
-    return bundle_specs(models, BundleShape.of(config))
-
-
-def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, ...]:
-    """The three graphs with cases of every batch size; the fusion with each modality missing in turn."""
-    generator = torch.Generator().manual_seed(0)
-    size_px, samples = shape.face_px, shape.window_samples
-    face_spec = face_encoder_spec(models.face_encoder, size_px)
-    audio_spec = audio_encoder_spec(models.audio_encoder, samples)
-    fusions: list[tuple[Tensor, ...]] = []
-    for (face,) in face_spec.cases:
-        voice = next(voice for (voice,) in audio_spec.cases if len(voice) == len(face))
-        fusions.extend(_fusion_cases(models, shape.bins, face, voice, generator))
-    return (
-        face_spec,
-        audio_spec,
-        GraphSpec(
-            "fusion.onnx",
-            models.fusion,
-            ("face_embeddings", "face_mask", "audio_embeddings", "audio_mask"),
-            ("logits", "modality_weights"),
-            tuple(fusions),
-            trainable=True,
-        ),
-    )
-
-
-def write_graph(models: BundleModels, spec: GraphSpec, path: Path) -> None:
-    """What ships for `spec`."""
-    if spec.file in models.quantised:
-        path.write_bytes(models.quantised[spec.file])
-    else:
-        export_graph(spec, path)
-
-
-def export_graph(spec: GraphSpec, path: Path) -> None:
-    """One self-contained ONNX file with a free batch axis; ParityError if it differs from the module."""
-    spec.module.eval()
-    batch = torch.export.Dim("batch", min=1, max=1024)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="torch|copyreg")  # torch speaks of its own inner affairs
-        program = torch.onnx.export(
-            spec.module,
-            spec.cases[-1],
-            input_names=list(spec.inputs),
-            output_names=list(spec.outputs),
-            dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-            optimize=not spec.trainable,
-        )
-    model = program.model_proto
-    model.ir_version = IR_VERSION
-    _strip_traces(model)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    check_parity(spec, path)
-
-
-def check_parity(spec: GraphSpec, path: Path) -> float:
-    """Greatest difference between the file and the module over all cases; ParityError above the tolerance."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    greatest = 0.0
-    for case in spec.cases:
-        with torch.inference_mode():
-            expected = spec.module(*case)
-        expected = expected if isinstance(expected, tuple) else (expected,)
-        got = session.run(
-            list(spec.outputs), {name: value.numpy() for name, value in zip(spec.inputs, case, strict=True)}
-        )
-        for name, ours, theirs in zip(spec.outputs, expected, got, strict=True):
-            difference = np.abs(ours.numpy() - theirs)
-            if not np.all(difference <= PARITY_TOLERANCE * (1.0 + np.abs(ours.numpy()))):
-                raise ParityError(
-                    f"{spec.file}: {name} differs by {difference.max():.2e} between torch and onnxruntime "
-                    f"at batch {len(case[0])}; expected at most {PARITY_TOLERANCE:.0e}"
-                )
-            greatest = max(greatest, float(difference.max()))
-    return greatest
-
-
-def face_encoder_spec(face_encoder: nn.Module, size_px: int) -> GraphSpec:
-    """The graph of a face encoder with cases of every batch size."""
-    generator = torch.Generator().manual_seed(0)
-    outputs = getattr(face_encoder, "outputs", ("embedding",))
-    cases = (
-        torch.randint(0, 256, (batch, size_px, size_px, 3), generator=generator, dtype=torch.uint8)
-        for batch in PARITY_BATCHES
-    )
-    return GraphSpec("face_encoder.onnx", face_encoder, ("face",), outputs, tuple((case,) for case in cases))
-
-
-def audio_encoder_spec(audio_encoder: nn.Module, samples: int) -> GraphSpec:
-    """The graph of a voice encoder with cases of every batch size: a voice, a quiet one that begins late, silence."""
-    generator = torch.Generator().manual_seed(0)
-    voices: list[tuple[Tensor, ...]] = []
-    for batch in PARITY_BATCHES:
-        voice = 0.1 * torch.randn(batch, samples, generator=generator)
-        quiet = 0.01 * voice
-        quiet[:, : samples // 2] = 0.0
-        voices.extend([(voice,), (quiet,), (torch.zeros_like(voice),)])
-    return GraphSpec("audio_encoder.onnx", audio_encoder, ("audio",), ("embeddings",), tuple(voices))
-
-
-def _fusion_cases(
-    models: BundleModels, bins: int, face: Tensor, voice: Tensor, generator: torch.Generator
-) -> list[tuple[Tensor, ...]]:
-    """Face only, voice only, and both with one bin masked, on the embeddings of the given inputs."""
-    with torch.inference_mode():
-        audio_embeddings = models.audio_encoder.eval()(voice)  # (B, Ta, D)
-        encoded = models.face_encoder.eval()(face)
-        embedding = encoded[0] if isinstance(encoded, tuple) else encoded  # (B, D)
-    face_embeddings = embedding.unsqueeze(1) + 0.1 * torch.randn(
-        len(face), bins, embedding.shape[1], generator=generator
-    )
-    no_face, all_faces = (
-        torch.zeros(len(face), bins, dtype=torch.bool),
-        torch.ones(len(face), bins, dtype=torch.bool),
-    )
-    no_voice, all_voices = torch.zeros(len(face), dtype=torch.bool), torch.ones(len(face), dtype=torch.bool)
-    some_faces = all_faces.clone()
-    some_faces[:, 0] = False
-    masks = ((all_faces, no_voice), (no_face, all_voices), (some_faces, all_voices))
-    return [(face_embeddings, face_mask, audio_embeddings.clone(), audio_mask) for face_mask, audio_mask in masks]
-
-
-def _strip_traces(model: onnx.ModelProto) -> None:
-    """Removes what the exporter notes about the source lines: paths of this machine and most of a small
-    file.
-    """
-    del model.metadata_props[:]
-    del model.graph.metadata_props[:]
-    del model.graph.value_info[:]
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
-        del value.metadata_props[:]
-        value.doc_string = ""
-
-
-def _manifest(
-    models: BundleModels, shape: BundleShape, calibration: dict, training: dict, licence: str, files: dict
-) -> dict:
-    return {
-        "format_version": FORMAT_VERSION,
-        "model_id": shape.model_id,
-        "labels": list(shape.labels),
-        "face": {
-            "size_px": shape.face_px,
-            "embedding": models.face_encoder.embedding,
-            "bins": shape.bins,
-            "bin_s": shape.bin_s,
-        },
-        "audio": {
-            "sample_rate_hz": shape.sample_rate_hz,
-            "window_s": shape.window_s,
-            "hop_s": shape.hop_s,
-            "embedding": models.audio_encoder.embedding,
-            "tokens": models.audio_encoder.token_count(shape.window_samples),
-        },
-        "calibration": calibration,
-        "valence_arousal": {
-            "source": VALENCE_AROUSAL_SOURCE,
-            "coordinates": {label: list(VALENCE_AROUSAL[label]) for label in shape.labels},
-        },
-        "training": training,
-        "licence": licence,
-        "files": files,
+    _check(experiment, int8)
+    data, model, shape = experiment.data, experiment.module.evaluated, experiment.data.shape
+    start, metrics = start_of(model), evaluate(experiment, robustness=False)
+    calibration = metrics["calibration"]
+    if isinstance(model.fusion, IntermediateFusion) and tuple(model.fusion.pool.tolist()) != JOINT_ALONE:
+        metrics["pool"] = pool_of(model.fusion)
+    # Folders of the machine that it was trained on are nobody's business.
+    configuration = experiment.configuration | {"data": _without_folders(experiment.configuration["data"])}
+    training: dict[str, Any] = {
+        "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
+        "speakers": experiment.known,
+        "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "configuration": _with_model_ids(configuration, model),
+        "networks": _with_model_ids({kind: asdict(of) for kind, of in experiment.module.networks.items()}, model),
+        "commit": code_commit(),
+        "seed": experiment.seed,
+        "metrics": metrics,
     }
+    if before is not None:
+        training["before_adaptation"] = before
+    if start is not None:
+        training["adapted_from"] = {"model_id": start.model_id, "licence": start.licence}
+        training["data"] += [f"{start.model_id}: {data}" for data in start.trained_on]
+    bundle_shape = BundleShape(
+        name,
+        shape.labels,
+        shape.face_px,
+        shape.face_bins,
+        shape.face_bin_s,
+        shape.sample_rate_hz,
+        shape.window_s,
+        HOP_S,
+    )
+
+    def write(directory: Path, graphs: Mapping[str, bytes]) -> None:
+        models = BundleModels(model.face_encoder, model.audio_encoder, model.fusion, graphs)
+        card = render_run_card(name, training, calibration, licence)
+        write_bundle(directory, models, bundle_shape, calibration, training, licence, card)
+
+    graphs = {encoder.file: encoder.graph for encoder in encoders_of_bundles(model)}
+    if int8:
+        with TemporaryDirectory() as work:
+            exact = Path(work) / "bundle"
+            write(exact, graphs)
+            training["quantisation"] = _quantise(experiment, exact)
+            graphs = {file: (exact / file).read_bytes() for file in ENCODERS}
+    write(out, graphs)
+    return training
+
+
+def _check(experiment: Experiment, int8: bool) -> None:
+    networks, corpus = experiment.module.networks, experiment.data.corpus
+    if experiment.module.members > 1:
+        raise ExportError(
+            f"the model is the mean of {experiment.module.members}; a bundle has one, so set members to 1"
+        )
+    for kind in ("face_encoder", "audio_encoder"):
+        if networks[kind] is None:
+            raise ExportError(f"the model has no {kind.replace('_', ' ')}; a bundle has both, and a fusion")
+    if corpus.face != "crops" or corpus.audio != "samples":
+        raise ExportError(
+            f"the model sees {corpus.face} of faces and {corpus.audio} of voices; the robot has crops and samples"
+        )
+    unknown = [label for label in corpus.labels if label not in VALENCE_AROUSAL]
+    if unknown:
+        raise ExportError(
+            f"valence and arousal of {', '.join(unknown)} are not known; train with labels among "
+            f"{', '.join(VALENCE_AROUSAL)}"
+        )
+    finished = encoders_of_bundles(experiment.module.evaluated)
+    if int8 and finished:
+        raise ExportError(f"the encoders are those of {finished[0].bundle.model_id} as they are; export without --int8")
+
+
+def _without_folders(data: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in data["corpus"].items() if key not in ("root", "cache")}
+    return data | {"corpus": plain, "split": Path(data["split"]).name}
+
+
+def _with_model_ids(value: Any, model: AudioVisualModel) -> Any:
+    """Plain values in which a bundle's id stands for its folder."""
+    if isinstance(value, dict):
+        return {key: _with_model_ids(item, model) for key, item in value.items()}
+    ids = {str(encoder.bundle.directory): encoder.bundle.model_id for encoder in encoders_of_bundles(model)}
+    return ids.get(value, value) if isinstance(value, str) else value
+
+
+def _quantise(experiment: Experiment, bundle: Path) -> dict[str, float]:
+    """Quantises the encoders of a written bundle; what it costs on the test speakers, by the robot's own code."""
+    data = experiment.data
+
+    def measure() -> tuple[float, int]:
+        uar = figures(predict_by_bundle(load_bundle(bundle), data.test), 1.0)["uar"]
+        return round(uar, 4), sum((bundle / name).stat().st_size for name in ENCODERS)
+
+    uar_float, bytes_float = measure()
+    quantise_encoders(bundle, data.train, experiment.seed)
+    uar_int8, bytes_int8 = measure()
+    return {"uar_float": uar_float, "uar_int8": uar_int8, "bytes_float": bytes_float, "bytes_int8": bytes_int8}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status, as of `run_command`."""
+    parser = argparse.ArgumentParser(
+        prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="of `train` on crops and samples, the one that it names at its end",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
+    parser.add_argument("--name", required=True, help="the model's id")
+    parser.add_argument("--licence", required=True, help="terms of the weights, which follow from those of the data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its files are replaced")
+    parser.add_argument("--int8", action="store_true", help="encoders in 8-bit integers; the card says what it costs")
+    given = parser.parse_args(arguments)
+    return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError))
+
+
+def _write(given: argparse.Namespace) -> str:
+    make_out(given.out)
+    experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
+    training = export(experiment, given.out, given.name, given.licence, given.int8)
+    uar, card = training["metrics"]["figures"]["uar"], given.out / "MODEL_CARD.md"
+    return f"{given.out}: UAR {uar:.3f}; all figures are in {card}{never_certain(training)}"
+
+
+def never_certain(training: Mapping[str, Any]) -> str:
+    """A clause on the states in which the robot would never act on a bundle's opinion; nothing where there are none.
+
+    training: of the bundle, as `export` gives it.
+    """
+    calibration = training["metrics"]["calibration"]
+    states = [state for state in STATES if calibration[state]["uncertain_below"] >= NEVER_CERTAIN]
+    if not states:
+        return ""
+    return (
+        f"; on the robot it is always uncertain in the states {', '.join(states)}, as it takes {FEWEST} validation "
+        f"clips of a state, and {100 * CERTAIN_ACCURACY:.0f} % of the confident ones right, to be certain"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from .bundle_writer import BundleModels, GraphSpec, graph_specs, write_graph
 from .config import BundleConfig
-from .export import BundleModels, GraphSpec, graph_specs, write_graph
 from .machine import processor
 
 RUNS = 200

@@ -13,6 +13,7 @@ from emotion_perception.core.model_bundle import STATES, ModelBundle
 
 from .calibration import UNCALIBRATED, calibrate
 from .clip_tensors import ClipTensors, Rows
+from .encoded_clips import encoded_by_bundle
 from .metrics import accuracy, expected_calibration_error, macro_f1, unweighted_average_recall
 from .models.bundle_encoders import start_of
 
@@ -79,13 +80,13 @@ def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Pred
 
 
 def predict_by_bundle(bundle: ModelBundle, clips: ClipTensors, state: State = "both") -> Predictions:
-    """As `predict`, by the code of the robot: crops and samples through the graphs of a bundle, already calibrated."""
+    """As `predict`, by the code of the robot: crops and samples, or what it made of them before, through the graphs of
+    a bundle, already calibrated.
+    """
     if state != "both":
         clips = in_state(clips, state)
-    crops = clips.face.flatten(0, 1).numpy()  # (N * Tf, S, S, 3)
-    faces = np.concatenate([bundle.encode_faces(part) for part in np.array_split(crops, max(1, len(crops) // BATCH))])
-    faces = faces.reshape(*clips.face.shape[:2], -1)  # (N, Tf, D)
-    voices = np.stack([bundle.encode_audio(samples) for samples in clips.audio[0].numpy()])  # (N, Ta, D)
+    clips = encoded_by_bundle(bundle, clips, "encode")
+    faces, voices = clips.face.numpy(), clips.audio[0].numpy()  # (N, Tf, D), (N, Ta, D)
     face_mask, audio_mask = (mask.numpy() for mask in (clips.face_mask, clips.audio_mask))
     fused = bundle.fuse(faces, face_mask & (state != "audio"), voices, audio_mask & (state != "face"))
     logits = np.log(np.maximum(fused.probabilities.astype(np.float64), LEAST_PROBABILITY))

@@ -86,6 +86,13 @@ class PreparedCorpus:
         except (OSError, zipfile.BadZipFile) as error:
             raise _broken(path, error) from None
 
+    def facts(self, clip: Clip) -> list[Any]:
+        """Other ones where the clip, its face or sound, or what is known of it is another."""
+        return [
+            *(clip.clip_id, clip.speaker_id, clip.label, clip.votes, clip.valence, clip.arousal, clip.face_features),
+            *(clip.video is not None, clip.audio is not None, self.checksums(clip)),
+        ]
+
 
 def save_clips(clips: Sequence[Clip], directory: Path) -> None:
     """Writes the list of prepared clips, with paths relative to `directory`; at no moment is it half written."""

@@ -16,8 +16,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
+from .bundle_writer import IR_VERSION, ParityError, file_entry
 from .clip_tensors import ClipTensors
-from .export import IR_VERSION, ParityError, file_entry
 
 Classifier = TypeVar("Classifier", bound=nn.Module)
 

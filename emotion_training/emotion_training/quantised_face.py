@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .export import export_graph, face_encoder_spec
+from .bundle_writer import export_graph, face_encoder_spec
 from .face_set import FaceSet
 from .face_training import FaceClassifier, LabelledFaceEncoder, predict_faces
 from .quantisation import check_agreement, cost_of_integers, graph_session, quantised_graph, with_encoder

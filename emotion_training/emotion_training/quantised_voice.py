@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .audio_training import AudioClassifier, predict_voices
-from .export import audio_encoder_spec, export_graph
+from .bundle_writer import audio_encoder_spec, export_graph
 from .models.spectrogram_encoder import SpectrogramEncoder
 from .quantisation import check_agreement, cost_of_integers, graph_session, integer_products, with_encoder
 from .speech_clips import SpeechClip

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from .bundle_report import fold_figures
+from .bundle_writer import export_bundle
 from .config import (
     AudioEncoderConfig,
     AudioTrainingConfig,
@@ -21,7 +22,6 @@ from .config import (
     FusionConfig,
     FusionTrainingConfig,
 )
-from .export import export_bundle
 from .face_augmentation import FaceAugmentation
 from .face_set import FaceSet
 from .fusion_training import fusion_network

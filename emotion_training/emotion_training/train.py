@@ -10,6 +10,7 @@ import json
 import sys
 
 from .command import run_command
+from .encoded_clips import encoded
 from .experiment import EXPERIMENT_ERRORS, CheckpointError, read_experiment
 from .predictions import calibration_of, figures, predict
 
@@ -23,8 +24,9 @@ def train(arguments: list[str]) -> str:
         raise CheckpointError("--out is not given; expected a folder for the checkpoints")
     checkpoint = experiment.run(experiment.out, experiment.resume)
     model, data = experiment.module.evaluated, experiment.data
-    calibration = calibration_of(model, data.validation)
-    said = {"validation": predict(model, data.validation), "test": predict(model, data.test)}
+    clips = {part: encoded(model, getattr(data, part), f"encode {part}") for part in ("validation", "test")}
+    calibration = calibration_of(model, clips["validation"])
+    said = {part: predict(model, of) for part, of in clips.items()}
     found = {
         part: {name: round(value, 4) for name, value in figures(of, of.temperatures(calibration)).items()}
         for part, of in said.items()

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from .audio_training import AudioClassifier, train_audio_classifier
+from .bundle_writer import BundleModels
 from .calibration import calibrate, fit_pool
 from .config import BundleConfig, configuration_hash
 from .embedding_views import FaceViews, VoiceViews, learnt_voices
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge
-from .export import BundleModels
 from .face_set import FaceSet, fingerprint_faces
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
 from .fusion_training import make_fusion, opinions_of, pool_of, taken_for, train_fusion, voice_confusion

@@ -195,6 +195,7 @@ class EmotionModule(lightning.LightningModule):
         if not train_encoders:
             encoders = [e for model in models_of(self.model) for e in (model.face_encoder, model.audio_encoder)]
             self.frozen = [encoder.requires_grad_(False) for encoder in encoders if encoder is not None]
+        self.train()  # Lightning keeps the mode that it finds, which is that of what was judged last
 
     def train(self, mode: bool = True) -> "EmotionModule":
         super().train(mode)

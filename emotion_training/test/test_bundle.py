@@ -17,7 +17,7 @@ import torch
 from emotion_perception.core.model_bundle import STATES
 from emotion_training import build_default_bundle, latency
 from emotion_training.bundle_report import write_bundle_report
-from emotion_training.export import ParityError, check_parity, export_bundle, graph_specs
+from emotion_training.bundle_writer import ParityError, check_parity, export_bundle, graph_specs
 from emotion_training.face_set import FaceSet
 from emotion_training.face_training import train_face_classifier
 from emotion_training.judgements import GAIN, LATE_FUSION
@@ -365,7 +365,7 @@ def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
     def fail(spec, path):
         raise ParityError("fusion.onnx: differs")
 
-    monkeypatch.setattr("emotion_training.export.export_graph", fail)
+    monkeypatch.setattr("emotion_training.bundle_writer.export_graph", fail)
     out = tmp_path / "bundle"
     out.mkdir()
     (out / "model.json").write_text("old")

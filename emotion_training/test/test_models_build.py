@@ -113,7 +113,10 @@ def test_emonext_hands_on_its_regularisation(crops):
         ({"fusion": NetworkConfig("gated", {"wide": 3})}, "fusion gated has no option 'wide'; expected one of dropout"),
         ({"fusion": NetworkConfig("gated", {"width": "a"})}, "the options of fusion gated do not fit: .*width"),
         ({"face_encoder": NetworkConfig("compact_cnn", {})}, "face encoder compact_cnn do not fit: .*stem_channels"),
-        ({"audio_encoder": NetworkConfig("crnn", {"channels": []})}, "audio encoder crnn do not fit: channels is empty"),
+        (
+            {"audio_encoder": NetworkConfig("crnn", {"channels": []})},
+            "audio encoder crnn do not fit: channels is empty",
+        ),
         ({"audio_encoder": None}, "fusion gated has no audio encoder; expected the name of one"),
         ({"fusion": NetworkConfig("early")}, "fusion early takes no face encoder and has 'compact_cnn'"),
         ({"face_encoder": UNITS}, "'action_units' is a feature encoder and face_features is None"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from emotion_training.export import GraphSpec, export_graph
+from emotion_training.bundle_writer import GraphSpec, export_graph
 from emotion_training.models import ModelConfig, NetworkConfig, build_model
 from emotion_training.models.conformer import ConformerBlock, ConvolutionModule, sine_positions
 from emotion_training.models.emonext import ARCHITECTURES, ConvNeXtBlock, EmoNeXt, TokenAttention, drop_branch

@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 import torch
 
-from emotion_training.export import GraphSpec, export_graph
+from emotion_training.bundle_writer import GraphSpec, export_graph
 from emotion_training.models.attention import MultiHeadAttention
 from emotion_training.models.bottleneck_fusion import BottleneckLayer
 from emotion_training.models.face_encoder import CONTRAST_FLOOR

@@ -9,17 +9,21 @@ import pytest
 import torch
 from training_fixtures import ROBOT, experiment_tree
 
-from emotion_perception.core.model_bundle import STATES, load_bundle
-from emotion_training import adapt, evaluate, export_model
-from emotion_training.adaptation import bundle_experiment
-from emotion_training.configuration import changed
-from emotion_training.experiment import BEST, load_checkpoint, read_experiment, restore_experiment
-from emotion_training.export import ParityError
+from emotion_perception.core.model_bundle import STATES, ModelBundle, load_bundle
+from emotion_training import adapt, evaluate, export, train
+from emotion_training.adaptation import bundle_experiment, encode_once
+from emotion_training.bundle_writer import ParityError
+from emotion_training.configuration import CONFIG_FOLDER, changed
+from emotion_training.experiment import BEST, LAST, load_checkpoint, read_experiment, restore_experiment
 from emotion_training.models import bundle_encoders
+from emotion_training.package_share import package_share
 from emotion_training.predictions import LEAST_PROBABILITY, figures, in_state, predict, predict_by_bundle
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 from emotion_training.run_card import render_run_card
 from emotion_training.splits import Fold, Split, save_split
+from emotion_training.training_module import EmotionModule
+
+SHIPS = "models/default"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def export_arguments(folder, checkpoint, out, *more):
 
 
 def test_the_bundle_says_what_the_model_says(folder, checkpoint, tmp_path):
-    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 0
+    assert export.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 0
     bundle = load_bundle(tmp_path / "bundle")
     experiment = restore_experiment(checkpoint, {})
     model, data = experiment.module.evaluated, experiment.data
@@ -48,18 +52,18 @@ def test_the_bundle_says_what_the_model_says(folder, checkpoint, tmp_path):
 
 
 def test_an_export_says_of_which_states_the_robot_is_never_certain(folder, checkpoint, tmp_path, capsys):
-    assert export_model.main(export_arguments(folder, checkpoint, tmp_path)) == 0
+    assert export.main(export_arguments(folder, checkpoint, tmp_path)) == 0
     said = capsys.readouterr().out
     assert "always uncertain in the states both, face, audio, as it takes 50 validation clips" in said
     thresholds = {"both": 0.7, "face": 1.0, "audio": 0.6}
     calibration = {state: {"uncertain_below": threshold} for state, threshold in thresholds.items()}
-    assert "in the states face, as" in export_model.never_certain({"metrics": {"calibration": calibration}})
+    assert "in the states face, as" in export.never_certain({"metrics": {"calibration": calibration}})
     calibration["face"]["uncertain_below"] = 0.999
-    assert export_model.never_certain({"metrics": {"calibration": calibration}}) == ""
+    assert export.never_certain({"metrics": {"calibration": calibration}}) == ""
 
 
 def test_an_export_shows_no_warnings_of_the_insides_of_torch(folder, checkpoint, tmp_path, recwarn):
-    assert export_model.main(export_arguments(folder, checkpoint, tmp_path)) == 0
+    assert export.main(export_arguments(folder, checkpoint, tmp_path)) == 0
     assert [str(warning.message) for warning in recwarn] == []
 
 
@@ -102,8 +106,25 @@ def test_each_figure_of_the_card_of_a_run_stands_in_its_place():
         assert expected in card
 
 
+def test_the_configuration_for_own_recordings_makes_a_bundle_like_the_one_that_ships(folder, tmp_path, capsys):
+    data = ["--data.corpus.root", str(folder / "corpus"), "--data.split", str(folder / "split.json")]
+    short = ["--trainer.max_epochs", "1", "--threads", "1", "--out", str(tmp_path / "out")]
+    assert train.main(["--config", str(CONFIG_FOLDER / "own_av.yaml"), *data, *short]) == 0
+    checkpoint = tmp_path / "out" / LAST
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{checkpoint}: UAR ")
+    assert export.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 0
+    said = capsys.readouterr().err
+    assert all(f"{work}: 100%" in said for work in ("encode validation", "encode test", "export"))
+    made, ships = (load_bundle(path) for path in (tmp_path / "bundle", package_share("emotion_perception") / SHIPS))
+    assert made.labels == ships.labels
+    for name in ("size_px", "bins", "bin_s"):
+        assert getattr(made.face, name) == getattr(ships.face, name)
+    for name in ("sample_rate_hz", "window_s", "hop_s"):
+        assert getattr(made.audio, name) == getattr(ships.audio, name)
+
+
 def test_8_bit_encoders_load_and_the_card_says_what_they_cost(folder, checkpoint, tmp_path):
-    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "bundle", "--int8")) == 0
+    assert export.main(export_arguments(folder, checkpoint, tmp_path / "bundle", "--int8")) == 0
     cost = json.loads((tmp_path / "bundle" / "model.json").read_text())["training"]["quantisation"]
     assert cost["uar_int8"] == pytest.approx(cost["uar_float"], abs=0.2)
     assert "8-bit" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
@@ -115,13 +136,13 @@ def test_a_quantisation_that_fails_leaves_what_was_there(folder, checkpoint, tmp
         raise ParityError("integers differ")
 
     (tmp_path / "model.json").write_text("of before")
-    monkeypatch.setattr(export_model, "quantise_encoders", fail)
-    assert export_model.main(export_arguments(folder, checkpoint, tmp_path, "--int8")) == 1
+    monkeypatch.setattr(export, "quantise_encoders", fail)
+    assert export.main(export_arguments(folder, checkpoint, tmp_path, "--int8")) == 1
     assert [path.read_text() for path in tmp_path.iterdir()] == ["of before"]
 
 
 def test_the_finished_encoders_of_a_bundle_are_not_quantised_again(folder, of_bundle, tmp_path, capsys):
-    assert export_model.main(export_arguments(folder, of_bundle / BEST, tmp_path, "--int8")) == 1
+    assert export.main(export_arguments(folder, of_bundle / BEST, tmp_path, "--int8")) == 1
     expected = "error: the encoders are those of emotion-av-tiny as they are; export without --int8\n"
     assert capsys.readouterr().err == expected
     assert not any(tmp_path.iterdir())
@@ -129,7 +150,7 @@ def test_the_finished_encoders_of_a_bundle_are_not_quantised_again(folder, of_bu
 
 def test_a_model_of_features_is_not_exported(folder, tmp_path, capsys):
     checkpoint = read_experiment(changed(experiment_tree(folder), {"trainer.max_epochs": 1})).run(tmp_path / "trained")
-    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 1
+    assert export.main(export_arguments(folder, checkpoint, tmp_path / "bundle")) == 1
     assert "the robot has crops and samples" in capsys.readouterr().err
     assert not any((tmp_path / "bundle").iterdir())
 
@@ -150,6 +171,81 @@ def test_adaptation_trains_the_fusion_and_the_encoders_only_if_asked(folder, che
     assert figures["speakers"] == ["tone-4", "tone-5"] and figures["protocol"] == "two folds"
 
 
+@pytest.mark.parametrize("train_encoders", [False, True])
+def test_what_learns_in_an_adaptation_learns_with_dropout_and_what_does_not_stays_as_it_is(
+    folder, checkpoint, tmp_path, monkeypatch, train_encoders
+):
+    learning, training_step = [], EmotionModule.training_step
+
+    def step(module, *given):
+        model = module.model
+        learning.append([part.training for part in (model.fusion, model.face_encoder, model.audio_encoder)])
+        return training_step(module, *given)
+
+    monkeypatch.setattr(EmotionModule, "training_step", step)
+    arguments = ["--checkpoint", str(checkpoint), *own_corpus(folder, tmp_path, "--epochs", "2")]
+    assert adapt.main([*arguments, *(["--train-encoders"] if train_encoders else [])]) == 0
+    assert len(learning) > 2 and all(modes == [True, train_encoders, train_encoders] for modes in learning)
+
+
+@pytest.fixture
+def encodings(monkeypatch):
+    """How many crops and windows of sound bundles encode, but those that a bundle is tried by as it is loaded."""
+    counts = {"crops": 0, "windows": 0}
+    encode_faces, encode_audio = ModelBundle.encode_faces, ModelBundle.encode_audio
+
+    def of_faces(bundle, crops):
+        counts["crops"] += len(crops)
+        return encode_faces(bundle, crops)
+
+    def of_audio(bundle, samples):
+        counts["windows"] += 1
+        return encode_audio(bundle, samples)
+
+    monkeypatch.setattr("emotion_perception.core.model_bundle._try_out", lambda bundle: None)
+    monkeypatch.setattr(ModelBundle, "encode_faces", of_faces)
+    monkeypatch.setattr(ModelBundle, "encode_audio", of_audio)
+    return counts
+
+
+def test_an_adaptation_of_any_length_encodes_each_clip_once_and_shows_it(folder, tiny, tmp_path, encodings, capsys):
+    data = of_own_corpus(folder, tiny.directory).data
+    assert adapt.main(["--bundle", str(tiny.directory), *own_corpus(folder, tmp_path, "--epochs", "3")]) == 0
+    assert len(data.train) + len(data.validation) + len(data.test) == len(data.clips)
+    assert encodings == {"crops": int(data.clips.face_mask.sum()), "windows": len(data.clips)}
+    said = capsys.readouterr().err
+    assert all(f"encode {part}: 100%" in said for part in ("train", "validation", "test"))
+
+
+@pytest.mark.parametrize("start", ["bundle", "checkpoint"])
+def test_a_fusion_learns_from_embeddings_what_it_learns_from_crops_and_samples(
+    folder, checkpoint, tiny, tmp_path, monkeypatch, start
+):
+    given = {"bundle": tiny.directory, "checkpoint": checkpoint}[start]
+    arguments = [f"--{start}", str(given), "--epochs", "3", "--learning-rate", "0.01"]
+    assert adapt.main([*arguments, *own_corpus(folder, tmp_path / "once")]) == 0
+    monkeypatch.setattr(adapt, "encode_once", lambda experiment: None)
+    assert adapt.main([*arguments, *own_corpus(folder, tmp_path / "in every epoch")]) == 0
+    names = ("once", "in every epoch")
+    histories = [load_checkpoint(tmp_path / name / LAST)["emotion_training"]["history"] for name in names]
+    for once, again in zip(*histories, strict=True):
+        assert once == pytest.approx(again, rel=1e-5)
+    figures = [json.loads((tmp_path / name / adapt.ADAPTATION).read_text()) for name in names]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"data.augmentation.face": {}}, {"data.augmentation.voice": {}}, {"model.regularisation.mix_up_alpha": 0.2}],
+)
+def test_training_clips_that_are_changed_in_every_epoch_stay_crops_and_samples(folder, checkpoint, change):
+    experiment = restore_experiment(checkpoint, change)
+    encode_once(experiment)
+    data = experiment.data
+    assert data.train.has_crops and data.train.has_samples
+    assert not any(clips.has_crops or clips.has_samples for clips in (data.validation, data.test))
+
+
 def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("emotion_training.calibration.FEWEST", 3)
     arguments = ["--checkpoint", str(checkpoint), "--data", str(folder / "corpus"), "--out", str(tmp_path)]
@@ -157,7 +253,7 @@ def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, che
     assert adapt.main(arguments) == 0
     load_bundle(tmp_path / "bundle")
     assert "Adapted from another model" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
-    assert export_model.main(export_arguments(folder, checkpoint, tmp_path / "unadapted")) == 0
+    assert export.main(export_arguments(folder, checkpoint, tmp_path / "unadapted")) == 0
     as_it_was = json.loads((tmp_path / "unadapted" / "metrics.json").read_text())
     assert json.loads((tmp_path / adapt.ADAPTATION).read_text())["before"] == as_it_was["figures"]
 
@@ -218,11 +314,11 @@ def test_a_checkpoint_of_an_adapted_bundle_is_exported_where_its_bundle_is(folde
     moved = shutil.copytree(tiny.directory, tmp_path / "moved")
     assert adapt.main(["--bundle", str(moved), *own_corpus(folder, tmp_path / "out", "--epochs", "1")]) == 0
     arguments = export_arguments(folder, tmp_path / "out" / BEST, tmp_path / "bundle")
-    assert export_model.main(arguments) == 0
+    assert export.main(arguments) == 0
     load_bundle(tmp_path / "bundle")
     shutil.rmtree(moved)
     bundle_encoders._loaded.cache_clear()
-    assert export_model.main(arguments) == 1
+    assert export.main(arguments) == 1
     assert "moved/model.json does not exist" in capsys.readouterr().err
 
 
@@ -330,6 +426,16 @@ def test_a_bundle_is_judged_on_everybody_as_on_the_robot(folder, tiny, tmp_path)
     assert found["conditions"]["as recorded"] == found["figures"]
     text = (tmp_path / "evaluation.md").read_text()
     assert "certain of" in text and load_bundle(tiny.directory).model_id in text
+
+
+def test_an_evaluation_encodes_each_clip_once_in_a_condition_and_shows_it(folder, tiny, tmp_path, encodings, capsys):
+    clips = of_own_corpus(folder, tiny.directory).data.clips
+    assert len(evaluation_of(tiny.directory, folder / "corpus", tmp_path)["conditions"]) == 3
+    assert encodings == {"crops": int(clips.face_mask.sum()), "windows": len(clips)}
+    found = evaluation_of(tiny.directory, folder / "corpus", tmp_path, "--robustness")
+    said = capsys.readouterr().err
+    for condition in found["conditions"].keys() - {"voice missing", "face missing"}:
+        assert f"{condition}: 100%" in said and f"{len(clips)}/{len(clips)}" in said
 
 
 def test_a_bundle_is_not_judged_by_whom_it_knows(folder, tiny, tmp_path, capsys):

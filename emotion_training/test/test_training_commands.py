@@ -5,7 +5,7 @@ import json
 import pytest
 from training_fixtures import experiment_tree
 
-from emotion_training import adapt, compare, export_model, from_bag, train
+from emotion_training import adapt, compare, export, from_bag, train
 from emotion_training.experiment import BEST, LAST
 
 
@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_made_is_named_before_the_work(tmp_path, capsys)
         lambda: train.main(train_arguments(tmp_path, file)),
         lambda: adapt.main(adapt_arguments(tmp_path, file)),
         lambda: compare.main(["--data", str(tmp_path / "nowhere"), "--out", str(file)]),
-        lambda: export_model.main(export_arguments(tmp_path, file)),
+        lambda: export.main(export_arguments(tmp_path, file)),
         lambda: from_bag.main([str(tmp_path / "nowhere"), "--out", str(file)]),
     ):
         assert work() == 1

@@ -233,9 +233,9 @@ def test_notes_that_are_no_list_of_texts_are_refused(folder, tmp_path, capsys):
     assert "notes.yaml is no text in UTF-8" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("compare_*.yaml")), ids=lambda path: path.stem)
-def test_a_committed_report_has_its_notes_beside_it(path):
-    report = Path(__file__).parents[1] / "reports" / path.stem.removeprefix("compare_")
+@pytest.mark.parametrize("name", ["ravdess_av", "ravdess_posteriors", "ravdess_speech"])
+def test_a_committed_report_has_its_notes_beside_it(name):
+    report = Path(__file__).parents[1] / "reports" / name
     notes = load_notes(report)
     assert notes and all(f"- {note}\n" in (report / "report.md").read_text() for note in notes)
 

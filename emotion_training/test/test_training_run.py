@@ -103,6 +103,18 @@ def test_a_training_is_not_resumed_with_other_votes(folder, tmp_path):
         run(folder, tmp_path, {"data.corpus.root": voted}, resume=True)
 
 
+@pytest.mark.parametrize("name", ["faces", "audio"])
+def test_a_training_is_not_resumed_with_other_crops_or_sound_under_the_same_ids(folder, tmp_path, name):
+    run(folder, tmp_path)
+    root = shutil.copytree(folder / "corpus", tmp_path / "prepared anew")
+    path = PreparedCorpus(root).clips[0].audio
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **arrays | {name: arrays[name][::-1]})
+    with pytest.raises(CheckpointError, match="last.ckpt began with other faces or sound of these clips"):
+        run(folder, tmp_path, {"data.corpus.root": str(root)}, resume=True)
+
+
 def test_a_folder_with_a_training_is_not_overwritten(folder, tmp_path, capsys):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(changed(experiment_tree(folder), {"trainer.max_epochs": 1})))

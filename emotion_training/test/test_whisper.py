@@ -13,8 +13,8 @@ from torch.nn import functional
 from training_fixtures import smart_turn_graph
 
 from emotion_training.audio_training import AudioClassifier, train_audio_classifier
+from emotion_training.bundle_writer import ParityError
 from emotion_training.config import AudioEncoderConfig
-from emotion_training.export import ParityError
 from emotion_training.models.smart_turn_weights import LINEAR
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.models.whisper import WIDTH, WhisperAudioEncoder, WhisperTiny

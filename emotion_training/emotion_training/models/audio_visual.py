@@ -87,10 +87,11 @@ class AudioVisualModel(nn.Module):
         """Takes "face", "face_mask", "audio" and "audio_mask"; a model of one modality needs only its own.
 
         face uint8 (B, Tf, S, S, 3), or float32 (B, F) with Tf = 1; face_mask bool (B, Tf); audio float32 (B, N);
-        audio_mask bool (B,).
+        audio_mask bool (B,). What the encoders said of crops and samples can stand in their place: (B, Tf, D) and
+        (B, Ta, D).
         """
-        face, face_mask, regularisation = self._encode_faces(batch)
-        audio, audio_mask = self._encode_audio(batch)
+        face, face_mask, regularisation = self.encode_faces(batch)
+        audio, audio_mask = self.encode_audio(batch)
         inputs = (face, face_mask, audio, audio_mask)
         logits, modality_weights = self.fusion(*inputs)
         face_logits = audio_logits = None
@@ -98,14 +99,14 @@ class AudioVisualModel(nn.Module):
             face_logits, audio_logits = self.fusion.unimodal_logits(*inputs)
         return FusionOutput(logits, modality_weights, face_logits, audio_logits, regularisation)
 
-    def _encode_faces(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+    def encode_faces(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Embeddings (B, Tf, D), bool (B, Tf), attention regularisation () or None."""
         if "face" not in batch:
             audio_mask = batch["audio_mask"]
             nothing = torch.zeros(len(audio_mask), 1, dtype=torch.bool, device=audio_mask.device)
             return nothing.to(torch.float32).unsqueeze(2), nothing, None
         face, mask = batch["face"], batch["face_mask"]
-        if self.face_encoder is None:
+        if self.face_encoder is None or face.ndim == 3:  # embeddings already
             return face, mask, None
         if face.ndim == 2:  # clip-level features: all tokens of a clip are there or none
             tokens, width = self.face_encoder.tokens, self.face_encoder.embedding
@@ -125,14 +126,14 @@ class AudioVisualModel(nn.Module):
         embeddings = _scatter(encoded, there, (self.face_encoder.embedding,))
         return embeddings.unflatten(0, mask.shape), mask, regularisation
 
-    def _encode_audio(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def encode_audio(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Embeddings (B, Ta, D), bool (B,)."""
         if "audio" not in batch:
             face_mask = batch["face_mask"]
             nothing = torch.zeros(len(face_mask), dtype=torch.bool, device=face_mask.device)
             return nothing.to(torch.float32)[:, None, None], nothing
         audio, mask = batch["audio"], batch["audio_mask"]
-        if self.audio_encoder is None:
+        if self.audio_encoder is None or audio.ndim == 3:  # embeddings already
             return audio, mask
         tokens, width = self.audio_encoder.token_count(audio.shape[1]), self.audio_encoder.embedding
         voices = audio[mask]  # (present, N)
