@@ -122,7 +122,7 @@ def test_mouth_that_is_seen_five_times_a_second_is_measured_and_a_rarer_one_is_n
         speaker.hear(START + (step + 1) * 100 * MILLISECOND - MILLISECOND, True)
         if step % images_apart == 0:
             is_open = step // images_apart % 2
-            speaker.see_mouth(START + step * 100 * MILLISECOND, "a", 0.05 + 2 * TALKING * is_open)
+            speaker.see_mouth(START + step * 100 * MILLISECOND, "a", 0.05 + 0.02 * is_open)
     verdict = speaker.decide(START + 1000 * MILLISECOND, ["a"])
     assert verdict.voice_of == voice_of
     assert verdict.speech == {"a": Speech.SPEAKING if voice_of else Speech.UNKNOWN}
