@@ -37,7 +37,7 @@ ROBOT_AUDIO = "audio_common_msgs/AudioData"  # of its microphone
 FAST_DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 # Arguments that set the parameter of the same name wherever a node has it; where they are empty the parameters prevail.
 TEXTS = ("image_topic", "image_transport", "audio_topic", "model", "path")
-FLAGS = ("loop", "use_sim_time")
+TYPED = ("loop", "mouth_from_faces", "use_sim_time")  # no texts, but what YAML makes of them
 
 
 def presets(kind: str) -> dict[str, Path]:
@@ -223,8 +223,8 @@ def _ros_arguments(arguments: Mapping[str, str], camera: str, audio_source: str,
         if not Path(params).is_file():
             raise RuntimeError(f"params is {params!r}, expected a file with parameters; check the path.")
         files.append(Path(params))
-    values: dict[str, str | bool] = {name: arguments[name] for name in TEXTS if arguments.get(name)}
-    values |= {name: arguments[name] == "true" for name in FLAGS if arguments.get(name)}
+    values: dict[str, Any] = {name: arguments[name] for name in TEXTS if arguments.get(name)}
+    values |= {name: yaml.safe_load(arguments[name]) for name in TYPED if arguments.get(name)}
     if arguments["faces"] == "hri":
         values["publish_faces"] = False  # ROS4HRI has them already
     namespace = make_namespace_absolute(prefix_namespace(arguments.get("ros_namespace"), arguments["namespace"]))
@@ -236,7 +236,7 @@ def _ros_arguments(arguments: Mapping[str, str], camera: str, audio_source: str,
     ]
 
 
-def _sections(values: Mapping[str, str | bool], nodes: Sequence[str], namespace: str) -> dict[str, dict[str, Any]]:
+def _sections(values: Mapping[str, Any], nodes: Sequence[str], namespace: str) -> dict[str, dict[str, Any]]:
     """The values as the parameters of each node that has them.
 
     Each node has its whole name there: `-p name:=value` belongs to all nodes, as the section /** of a user's file does,

@@ -79,6 +79,7 @@ def _start(context: LaunchContext, models: Path) -> list[LaunchDescriptionEntity
             ]
         ),
         SetLaunchConfiguration("loop", "true"),
+        SetLaunchConfiguration("mouth_from_faces", "2"),  # nobody's mouth moves there with the voice of the file
         graph(*players, camera=CAMERAS[version]),
     ]
 

@@ -177,6 +177,14 @@ def test_simulation_gives_tiago_our_world_and_models(simulation, monkeypatch, ve
     assert given == {"is_public_sim": "True", "world_name": "/worlds/w", "gazebo_version": version}
 
 
+def test_a_face_whose_mouth_does_not_move_in_the_simulation_gets_the_voice_of_the_file(simulation, told):
+    context, (*_, loop, mouth, _) = simulation(is_installed=True, gazebo_version="gazebo", path="voice.wav")
+    visit(context, [loop, mouth])
+    (sections,) = told(**context.launch_configurations)
+    assert sections["/face_crop_node"] == {"ros__parameters": {"mouth_from_faces": 2}}
+    assert sections["/media_player_node"] == {"ros__parameters": {"path": "voice.wav", "loop": True}}
+
+
 def test_the_simulator_has_the_transport_of_the_nodes_for_its_images(simulation, monkeypatch):
     monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
     context, (_, group, *_) = simulation(is_installed=True, gazebo_version="classic", path="", world_name="/worlds/w")
