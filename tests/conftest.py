@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -33,9 +34,11 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def generated_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A face for 2.4 s, and a voice from 0.6 s to 2.1 s."""
+    """A face for 2.4 s whose mouth opens and shuts, and a voice from 0.6 s to 2.1 s."""
     path = tmp_path_factory.mktemp("media") / "generated.mp4"
-    images = [np.roll(skimage.data.astronaut(), step, axis=1) for step in range(60)]
+    shut = skimage.data.astronaut()
+    wide = cv2.ellipse(shut.copy(), (222, 155), (15, 8), 0, 0, 360, (60, 15, 15), cv2.FILLED)
+    images = [np.roll(wide if step // 3 % 2 else shut, step, axis=1) for step in range(60)]
     silence = np.zeros(28_800, np.float32)
     samples = np.concatenate([silence, voice(1.5, 48_000), silence[:14_400]])[:, None]
     write_media(path, images=images, samples=samples, sample_rate_hz=48_000)
