@@ -17,6 +17,7 @@ from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.face_detector import FaceDetector
 from emotion_perception.core.model_bundle import load_bundle
+from emotion_perception.core.mouth_opening import MouthMeter
 from emotion_perception.core.voice_activity import VoiceActivity
 from emotion_perception.nodes.audio_window_node import VOICE_MODEL
 from emotion_perception.nodes.perception_node import default_parameters, share_directory
@@ -43,6 +44,7 @@ def _stages() -> dict[str, Callable[[], object]]:
     image = cv2.resize(skimage.data.astronaut(), (640, 640))[:480]
     detector = FaceDetector(of_faces["min_score"])
     (detection,) = detector.detect(image)
+    mouth_meter = MouthMeter()
     side = bundle.face.size_px
     crops = rng.integers(0, 256, (1, side, side, 3), np.uint8)
 
@@ -62,6 +64,7 @@ def _stages() -> dict[str, Callable[[], object]]:
     face_mask, audio_mask = np.ones((1, bundle.face.bins), bool), np.ones(1, bool)
     return {
         "find the face, 640x480": lambda: detector.detect(image),
+        "measure its mouth": lambda: mouth_meter.measure(image, detection.box),
         f"cut it out, {crop_px} px": lambda: crop_face(image, detection.box, crop_px),
         "encode a face": lambda: bundle.encode_faces(crops),
         f"take {hop_s} s of sound, with voice activity": lambda: windower.add(
