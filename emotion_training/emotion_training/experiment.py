@@ -181,6 +181,8 @@ class Experiment:
         if not path.is_file():
             raise CheckpointError(f"{path} does not exist; train without --resume")
         begun, now = load_checkpoint(path)["emotion_training"], self.module.provenance
+        if not now.keys() <= begun.keys():
+            raise CheckpointError(f"{path} is of an earlier version of this package; train into another folder")
         remedy = "resume with what it began with, or train into another folder"
         if (begun["split"], begun["fold"]) != (now["split"], now["fold"]):
             raise CheckpointError(
@@ -356,6 +358,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is no checkpoint, or a broken one; give one of `train`") from None
     if "emotion_training" not in checkpoint:
         raise CheckpointError(f"{path} is not of this package; expected a checkpoint of `train`")
+    if not {"whole_split", "known_before"} <= checkpoint["emotion_training"].keys():
+        raise CheckpointError(f"{path} is of an earlier version of this package; train again")
     return checkpoint
 
 

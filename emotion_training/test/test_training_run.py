@@ -115,6 +115,16 @@ def test_a_training_is_not_resumed_with_other_crops_or_sound_under_the_same_ids(
         run(folder, tmp_path, {"data.corpus.root": str(root)}, resume=True)
 
 
+@pytest.mark.parametrize("lacks, remedy", [("facts", "train into another folder"), ("known_before", "train again")])
+def test_a_checkpoint_of_an_earlier_version_is_said_to_be_one(folder, tmp_path, lacks, remedy):
+    run(folder, tmp_path)
+    checkpoint = load_checkpoint(tmp_path / LAST)
+    del checkpoint["emotion_training"][lacks]
+    torch.save(checkpoint, tmp_path / LAST)
+    with pytest.raises(CheckpointError, match=f"last.ckpt is of an earlier version of this package; {remedy}"):
+        run(folder, tmp_path, resume=True)
+
+
 def test_a_folder_with_a_training_is_not_overwritten(folder, tmp_path, capsys):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(changed(experiment_tree(folder), {"trainer.max_epochs": 1})))
