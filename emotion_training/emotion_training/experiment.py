@@ -61,6 +61,8 @@ RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     ),
     "a finite number above 0": (lambda rate: 0.0 < rate < math.inf, ("model.optimiser.learning_rate",)),
 }
+MAY_BE_NULL = ("selection.patience", "trainer.max_epochs")  # of the numbers
+GROUPS = ("data.augmentation", "model.loss", "model.optimiser", "model.regularisation")
 SEEDS = 2**32  # as numpy has them
 # What the outcome of a training does not depend on: where its files lie and it runs, and what it shows meanwhile.
 PLACES = ("data.split", "data.corpus.root", "data.corpus.cache")
@@ -221,10 +223,16 @@ class ExperimentCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Finds what would otherwise end the work after the data were read."""
+        for key in GROUPS:
+            if self.config[key] is None:
+                raise ConfigurationError(f"{key} is null; expected keys; leave it out for the usual ones")
         for expected, (holds, keys) in RANGES.items():
             for key in keys:
-                if (number := self.config[key]) is not None and not holds(number):
-                    raise ConfigurationError(f"{key} is {number}; expected {expected}")
+                number = self.config[key]
+                if number is None and key in MAY_BE_NULL:
+                    continue
+                if number is None or not holds(number):
+                    raise ConfigurationError(f"{key} is {'null' if number is None else number}; expected {expected}")
         if fast := self.config["trainer.fast_dev_run"]:
             raise ConfigurationError(
                 f"trainer.fast_dev_run is {fast}; expected false, as Lightning keeps no checkpoint with it; for a "

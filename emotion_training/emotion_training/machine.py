@@ -23,7 +23,8 @@ def machine() -> str:
 
 def processor() -> str:
     """Its name where Linux tells it, else that of the architecture."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
 

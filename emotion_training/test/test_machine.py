@@ -1,6 +1,8 @@
-"""By which code a bundle says that it was made."""
+"""By which code, and on what machine, a bundle says that it was made."""
 
+import platform
 import subprocess
+from pathlib import Path
 
 from emotion_training import machine
 
@@ -31,3 +33,9 @@ def test_changed_code_is_told_from_committed_code_behind_the_link_of_a_colcon_wo
 def test_code_outside_of_a_repository_is_said_to_be_uncommitted(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
     assert machine.code_commit() == "uncommitted"
+
+
+def test_a_processor_that_the_system_does_not_name_is_told_by_its_architecture(monkeypatch):
+    with monkeypatch.context() as without_proc:
+        without_proc.setattr(machine, "Path", lambda path: Path("nowhere", path.lstrip("/")))
+        assert machine.processor() == platform.machine()

@@ -209,6 +209,23 @@ def test_an_option_of_the_loss_out_of_its_range_is_one_sentence(folder, tmp_path
         run(folder, tmp_path, {"model.loss.label_smoothing": 1.5})
 
 
+@pytest.mark.parametrize(
+    "key, expected",
+    [
+        ("threads", "1 or more"),
+        ("model.optimiser.learning_rate", "a finite number above 0"),
+        ("model.regularisation.mix_up_alpha", "0 or more"),
+        ("data.augmentation", "keys; leave it out for the usual ones"),
+        ("model.loss", "keys; leave it out for the usual ones"),
+        ("model.optimiser", "keys; leave it out for the usual ones"),
+        ("model.regularisation", "keys; leave it out for the usual ones"),
+    ],
+)
+def test_null_where_it_stands_for_nothing_is_one_sentence(folder, key, expected):
+    with pytest.raises(ConfigurationError, match=f"^{key} is null; expected {expected}$"):
+        read_experiment(changed(experiment_tree(folder), {key: None}))
+
+
 def test_a_background_that_is_not_there_is_one_sentence(folder, tmp_path, capsys):
     tree = voice_tree(folder, None) | {"seed_everything": 0}
     voice = {"reverberation_probability": 0.0, "background": str(tmp_path / "absent")}

@@ -2,11 +2,11 @@
 
 A mouth's movement is the mean change of its opening from one step of 0.1 s to the next, in distances of the eyes' outer
 corners a second, over those steps of the last second in which a voice is heard. With less than ten images a second it
-is the change to the next step but one over the root of two: a mouth that speaks goes to and fro in between. Measured on
-two films of one talker each, faces 40 to 385 px wide: 0.14 and more in every second of talk (median 0.28); in silence
-0.10 and less (median 0.04), also in images that are tilted, shifted and scaled like those of a nodding head, and up to
-0.15 where a mouth opens for an utterance to come. The change of the mouth's pixels, minus that of the eyes', does not
-tell talk (median 0.04) from silence (0.00, and up to 0.08 in such images).
+is the change over two or three steps, divided by the root of their number: a mouth that speaks goes to and fro in
+between. Measured on two films of one talker each, faces 40 to 385 px wide: 0.14 and more in every second of talk
+(median 0.28); in silence 0.10 and less (median 0.04), also in images that are tilted, shifted and scaled like those of
+a nodding head, and up to 0.15 where a mouth opens for an utterance to come. The change of the mouth's pixels, minus
+that of the eyes', does not tell talk (median 0.04) from silence (0.00, and up to 0.08 in such images).
 """
 
 import itertools
@@ -21,9 +21,9 @@ from emotion_perception.core.stamps import NANOSECONDS_PER_S
 STEP_NS = 100_000_000  # about half a syllable
 WINDOW_NS = 10 * STEP_NS
 MIN_STEPS = 4  # with a voice, before anything is said about a mouth
-# Between two sightings of a mouth. In a film shown at five images a second the talker moves by 0.13 and more a second,
-# with three steps, at four images a second, by as little as a silent one.
-MAX_STEPS = 2
+# Between two sightings of a mouth. At four images a second ten talkers on film kept 97 % of their words, at two and a
+# half, with four steps, 77 %.
+MAX_STEPS = 3
 TAKEOVER_RATIO = 1.5  # how many times more than the speaker's another mouth must move
 OFF_SCREEN = ""  # the track id of a voice without a face
 

@@ -116,13 +116,15 @@ def test_one_who_was_silent_for_long_is_not_believed_before_another(scene):
     assert scene.go_on(1, a=TALKING, b=1.3 * TALKING).voice_of == "b"
 
 
-@pytest.mark.parametrize(("images_apart", "voice_of"), [(2, "a"), (3, None)])
-def test_mouth_that_is_seen_five_times_a_second_is_measured_and_a_rarer_one_is_not(speaker, images_apart, voice_of):
+@pytest.mark.parametrize(("steps_apart", "change", "voice_of"), [(2, 0.02, "a"), (3, 0.025, "a"), (4, 0.06, None)])
+def test_mouth_that_is_seen_four_times_a_second_is_measured_and_a_rarer_one_is_not(
+    speaker, steps_apart, change, voice_of
+):
     for step in range(10):
         speaker.hear(START + (step + 1) * 100 * MILLISECOND - MILLISECOND, True)
-        if step % images_apart == 0:
-            is_open = step // images_apart % 2
-            speaker.see_mouth(START + step * 100 * MILLISECOND, "a", 0.05 + 0.02 * is_open)
+        if step % steps_apart == 0:
+            is_open = step // steps_apart % 2
+            speaker.see_mouth(START + step * 100 * MILLISECOND, "a", 0.05 + change * is_open)
     verdict = speaker.decide(START + 1000 * MILLISECOND, ["a"])
     assert verdict.voice_of == voice_of
     assert verdict.speech == {"a": Speech.SPEAKING if voice_of else Speech.UNKNOWN}
