@@ -6,7 +6,7 @@ import runpy
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -15,7 +15,14 @@ launch = pytest.importorskip(
     "launch", reason="launch and launch_ros are not installed: they come with ROS, not from PyPI"
 )
 pytest.importorskip("launch_ros")
-from launch.actions import IncludeLaunchDescription, LogInfo, SetEnvironmentVariable  # noqa: E402
+from launch.actions import (  # noqa: E402
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    LogInfo,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions  # noqa: E402
 
@@ -132,6 +139,137 @@ def test_each_node_is_told_what_it_has_a_parameter_for(told):
 def test_arguments_reach_nodes_in_every_namespace(told, pushed, own, name):
     (sections,) = told(path="talk.mp4", namespace=own, **({"ros_namespace": pushed} if pushed else {}))
     assert list(sections) == [name]
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """What a launch file starts at once, and then when its nodes are active, each with what its process is given."""
+
+    class Told(launching.Node):
+        def __init__(self, **given):
+            super().__init__(**given)
+            self.given = given
+
+    monkeypatch.setattr(launching, "Node", Told)
+    monkeypatch.setattr(launching.launch_config, "_log_dir", str(tmp_path))
+
+    def start(file, gate_status=0, is_shutdown=False, **values):
+        description = get_launch_description_from_python_launch_file(str(FOLDER / file))
+        context = launch.LaunchContext()
+        context.launch_configurations.update(values)
+        for argument in description.get_launch_arguments():
+            argument.execute(context)
+        entities = description.entities[-1].execute(context)
+        handlers = [entity.event_handler for entity in entities if isinstance(entity, RegisterEventHandler)]
+        now = [entity.given for entity in entities if not isinstance(entity, RegisterEventHandler)]
+        context._set_is_shutdown(is_shutdown)
+        gate_exit = SimpleNamespace(returncode=gate_status, process_name="wait_until_active-1")
+        return now, [
+            getattr(entity, "given", entity)
+            for handler in handlers
+            for entity in handler.handle(gate_exit, context) or []
+        ]
+
+    return start
+
+
+def end(given, status=0, is_shutdown=False):
+    event = SimpleNamespace(returncode=status, process_name="node-1")
+    return given["on_exit"](event, SimpleNamespace(is_shutdown=is_shutdown))
+
+
+CHAIN = ["face_crop_node", "audio_window_node", "emotion_fusion_node"]
+LIVE = {"camera": "local", "audio_source": "local"}
+HEARD = {"audio_source": "audio_in"}
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "nodes", "ends"),
+    [
+        ("media.launch.py", {"path": "talk.mp4"}, [*CHAIN, "media_player_node"], True),
+        ("tiago.launch.py", LIVE, [*CHAIN, "camera_node", "microphone_node"], False),
+        ("tiago.launch.py", HEARD | {"overlay": "true"}, [*CHAIN, "overlay_node"], False),
+        ("tiago.launch.py", HEARD | {"hri": "true"}, [*CHAIN, "hri_bridge_node"], False),
+        ("tiago.launch.py", HEARD | {"faces": "hri"}, ["hri_faces_node", *CHAIN[1:]], False),
+    ],
+)
+def test_one_process_has_the_nodes_that_are_asked_for_and_ends_the_launch_if_a_file_is_played(
+    started, file, values, nodes, ends
+):
+    (process,), later = started(file, **values)
+    assert [process["executable"], *process["arguments"]] == ["emotion_pipeline", "--nodes", *nodes] and not later
+    assert isinstance(end(process), Shutdown) is ends
+
+
+def test_processes_of_their_own_wait_with_the_file_until_the_others_are_active(started, monkeypatch):
+    monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
+    (*chain, gate), (player,) = started("media.launch.py", path="talk.mp4", composed="false", namespace="robot")
+    assert [(given["executable"], given["arguments"]) for given in (*chain, player)] == [
+        (name, ["--start"]) for name in (*CHAIN, "media_player_node")
+    ]
+    assert (gate["executable"], gate["arguments"]) == ("wait_until_active", CHAIN)
+    assert all(given["respawn"] and given["respawn_delay"] > 0 for given in (*chain, player)) and "respawn" not in gate
+    for given in (*chain, gate, player):
+        assert given["namespace"] == "robot" and given["additional_env"] == fast_dds_environment() != {}
+    assert [end(given) for given in chain] == [None] * 3 and isinstance(end(player), Shutdown)
+
+
+def test_the_end_of_a_camera_or_microphone_ends_nothing(started):
+    _, sources = started("tiago.launch.py", **LIVE, composed="false")
+    assert [given["executable"] for given in sources] == ["camera_node", "microphone_node"]
+    assert [end(given) for given in sources] == [None, None]
+
+
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_a_bag_is_played_when_the_nodes_are_active(started, composed):
+    (*_, gate), (player,) = started("bag.launch.py", bag="talk", composed=composed, **HEARD)
+    assert gate["arguments"] == CHAIN and isinstance(player, ExecuteProcess)
+
+
+def test_a_process_that_died_comes_back_unless_it_refused_to_start_or_the_launch_ends(started):
+    (process,), _ = started("media.launch.py", path="talk.mp4")
+    assert end(process, status=-11) is None
+    with pytest.raises(RuntimeError, match="node-1 refused to start"):
+        end(process, status=launching.REFUSED)
+    assert end(process, status=launching.REFUSED, is_shutdown=True) is end(process, is_shutdown=True) is None
+
+
+@pytest.mark.parametrize(("status", "said"), [(launching.REFUSED, "refused to start"), (-9, "status -9 before all")])
+def test_nothing_is_played_to_nodes_that_are_not_active(started, status, said):
+    given = {"path": "talk.mp4", "composed": "false", "gate_status": status}
+    with pytest.raises(RuntimeError, match=f"wait_until_active-1 .*{said}"):
+        started("media.launch.py", **given)
+    assert started("media.launch.py", **given, is_shutdown=True)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("faces", "told_of_faces"),
+    [
+        ("camera", {"/face_crop_node": {"image_topic": "/i", "image_transport": "raw"}}),
+        ("hri", {"/hri_bridge_node": {"publish_faces": False}}),
+    ],
+)
+def test_presets_come_before_the_users_file_and_that_before_the_arguments(started, tmp_path, faces, told_of_faces):
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    topics = {"image_topic": "/i", "image_transport": "raw", "audio_topic": "/a", "model": "m"}
+    given = {"camera": "compressed", "params": str(mine), "log_level": "debug", "faces": faces, "hri": "true"}
+    (process,), _ = started("tiago.launch.py", **HEARD, **topics, **given)
+    *first, last = process["ros_arguments"]
+    before = [launching.presets("cameras")["compressed"], launching.presets("microphones")["audio_in"], mine]
+    files = [part for file in before for part in ("--params-file", str(file))]
+    assert first == ["--log-level", "debug", *files, "--params-file"]
+    sections = yaml.safe_load(Path(last).read_text())
+    assert {name: section["ros__parameters"] for name, section in sections.items()} == {
+        "/audio_window_node": {"audio_topic": "/a"},
+        "/emotion_fusion_node": {"model": "m"},
+        **told_of_faces,
+    }
+
+
+def test_a_file_of_parameters_that_is_not_there_is_named(started):
+    with pytest.raises(RuntimeError, match="params is 'mine.yaml', expected a file"):
+        started("tiago.launch.py", params="mine.yaml")
 
 
 def test_profiles_of_the_user_prevail(monkeypatch):

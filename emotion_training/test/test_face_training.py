@@ -12,7 +12,7 @@ from emotion_training.config import FaceCycle
 from emotion_training.face_training import FaceTargets, make_member, train_face_classifier
 from emotion_training.labels import LABELS
 from emotion_training.models.start_weights import WeightsError
-from emotion_training.optimisation import update_average
+from emotion_training.optimisation import one_cycle, parameter_groups, update_average
 from emotion_training.tiny_bundle import generated_faces, tiny_config
 
 CONFIG = tiny_config()
@@ -97,6 +97,26 @@ def test_averaged_weights_and_statistics_follow_the_model_slower_and_slower_up_t
         expected = {name: decay * before[name] + (1.0 - decay) * value for name, value in model.state_dict().items()}
         expected["1.num_batches_tracked"] = torch.tensor(7)
         torch.testing.assert_close(dict(averaged.state_dict()), expected)
+
+
+def test_matrices_decay_and_vectors_do_not_and_what_is_kept_is_in_no_group():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
+    network[2].requires_grad_(False)
+    groups = [
+        ([tuple(p.shape) for p in group["params"]], group["weight_decay"]) for group in parameter_groups(network, 0.1)
+    ]
+    assert groups == [([(3, 2)], 0.1), ([(3,), (3,), (3,)], 0.0)]
+
+
+def test_the_learning_rate_is_highest_after_15_percent_of_the_steps_and_nearly_0_at_their_end():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.4)
+    schedule = one_cycle(optimizer, 20)
+    rates = schedule.get_last_lr()
+    for _ in range(19):
+        optimizer.step()
+        schedule.step()
+        rates += schedule.get_last_lr()
+    assert max(rates) == rates[2] == pytest.approx(0.4) and rates[-1] < 1e-5
 
 
 def test_half_precision_learns_what_full_precision_learns():

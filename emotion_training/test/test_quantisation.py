@@ -1,5 +1,7 @@
 """Weights in 8-bit integers: as fine as all processors can add them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import onnx.numpy_helper
@@ -8,6 +10,7 @@ import torch
 from torch import nn
 
 from emotion_training.quantisation import cost_of_integers, graph_session, integer_products, quantised_graph
+from emotion_training.quantised_face import GraphFaceEncoder
 
 CHANNELS = 9  # odd: the last one has no neighbour
 
@@ -56,6 +59,16 @@ def test_what_is_added_in_32_bits_keeps_8_bits_and_the_rest_7(graphs):
     for layer, greatest in ((0, 64), (2, 127), (6, 64)):
         weights, _ = kernel(graphs[1], layer)
         assert (np.abs(weights.astype(int)).max(axis=(1, 2, 3)) == greatest).all()
+
+
+def test_a_graph_gets_a_grey_face_in_the_steps_of_a_camera_and_in_three_channels(monkeypatch):
+    seen = []
+    session = SimpleNamespace(run=lambda outputs, feed: seen.append(feed["face"]) or [np.ones((1, 4), np.float32)])
+    monkeypatch.setattr("emotion_training.quantised_face.graph_session", lambda graph: session)
+    grey = torch.tensor([[[[-0.01, 10.4 / 255], [10.6 / 255, 1.01]]]])
+    assert GraphFaceEncoder(b"", 4).embed_grey(grey).tolist() == [[1.0] * 4]
+    (face,) = seen
+    assert face.dtype == np.uint8 and face.tolist() == [[[[0] * 3, [10] * 3], [[11] * 3, [255] * 3]]]
 
 
 def test_the_cost_of_integers_is_both_accuracies_and_how_often_both_say_the_same():

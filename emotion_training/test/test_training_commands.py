@@ -1,12 +1,14 @@
 """What the commands refuse before they read any data, and what they say when they are interrupted."""
 
 import json
+from pathlib import Path
 
 import pytest
 from training_fixtures import experiment_tree
 
 from emotion_training import adapt, compare, export, from_bag, train
 from emotion_training.experiment import BEST, LAST
+from emotion_training.package_share import package_share
 
 
 def adapt_arguments(folder, out, *more):
@@ -118,3 +120,11 @@ def test_an_interrupted_adaptation_says_what_is_kept(tmp_path, capsys, monkeypat
     assert adapt.main(adapt_arguments(tmp_path, tmp_path / "out")) == 130
     said = capsys.readouterr().err
     assert str(tmp_path / "out" / BEST) in said and LAST in said and "nothing was kept" not in said
+
+
+def test_files_of_a_package_that_is_not_installed_are_those_of_its_sources(monkeypatch):
+    def is_not_installed(package):
+        raise LookupError(package)
+
+    monkeypatch.setattr("emotion_training.package_share.get_package_share_directory", is_not_installed)
+    assert package_share("emotion_perception") == Path(__file__).resolve().parents[2] / "emotion_perception"

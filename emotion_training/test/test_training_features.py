@@ -8,6 +8,7 @@ from scipy.signal import lfilter
 
 from emotion_training.models.audio_visual import ModelConfig, NetworkConfig, build_model
 from emotion_training.models.clip_feature_encoder import ClipFeatureEncoder
+from emotion_training.models.early_features import EarlyFeatureFusion
 from emotion_training.models.joint_fusion import JointFusion
 from emotion_training.models.member_ensemble import MemberEnsemble, per_member
 from emotion_training.models.registry import ModelError
@@ -207,6 +208,22 @@ def test_early_fusion_of_features_reads_nothing_of_a_missing_modality():
     found = model(batch)
     assert torch.equal(found.logits, expected.logits)
     assert found.modality_weights.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_early_fusion_of_features_sees_them_standardised_and_learnt_values_for_what_is_missing():
+    torch.manual_seed(0)
+    fusion = EarlyFeatureFusion(2, 4, classes=3, hidden=8).eval()
+    face, audio = 5.0 + 3.0 * torch.rand(20, 2), 7.0 + 2.0 * torch.rand(20, 4)
+    fusion.face_standardise.fit(face)
+    fusion.audio_standardise.fit(audio)
+    for absent in (fusion.absent_face, fusion.absent_audio):
+        torch.nn.init.normal_(absent)
+    logits, _ = fusion(face[:2], torch.tensor([[True], [False]]), audio[:2], torch.tensor([False, True]))
+    of_face, of_audio = ((of - of.mean(dim=0)) / of.std(dim=0, correction=0) for of in (face, audio))
+    seen = [torch.cat([of_face[0], fusion.absent_audio]), torch.cat([fusion.absent_face, of_audio[1]])]
+    torch.testing.assert_close(logits, fusion.network(torch.stack(seen)))
+    logits.pow(2).sum().backward()
+    assert fusion.absent_face.grad.any() and fusion.absent_audio.grad.any()
 
 
 def test_members_learn_apart_and_speak_as_their_mean():
