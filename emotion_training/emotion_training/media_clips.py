@@ -145,17 +145,16 @@ class _Sound:
 
     def add(self, block: AudioBlock) -> None:
         self.has_blocks = True
-        channels = block.samples.shape[1]
         if self._resampler is None:
-            self._resampler = AudioResampler(block.sample_rate_hz, channels)
-        if (self._resampler.sample_rate_hz, self._resampler.channels) != (block.sample_rate_hz, channels):
+            self._resampler = AudioResampler(block.sample_rate_hz)
+        if self._resampler.sample_rate_hz != block.sample_rate_hz:
             raise AudioError(
-                f"The sound changes from {self._resampler.sample_rate_hz} Hz, {self._resampler.channels} channels to "
-                f"{block.sample_rate_hz} Hz, {channels} channels at {block.time_s:.2f} s; convert the file."
+                f"The sound changes from {self._resampler.sample_rate_hz} Hz to {block.sample_rate_hz} Hz at "
+                f"{block.time_s:.2f} s; convert the file."
             )
         gap_s = block.time_s - self._resampler.received_s
         if gap_s > MAX_GAP_S:
-            silence = np.zeros((round(gap_s * block.sample_rate_hz), channels), np.float32)
+            silence = np.zeros((round(gap_s * block.sample_rate_hz), 1), np.float32)
             self._pieces.append(self._resampler.add(silence))
         self._pieces.append(self._resampler.add(block.samples))
 

@@ -14,9 +14,8 @@ class AudioResampler:
     from 44.1 or 48 kHz, up to 120 ms from 8 kHz, and at once from 16 kHz.
     """
 
-    def __init__(self, sample_rate_hz: int, channels: int) -> None:
+    def __init__(self, sample_rate_hz: int) -> None:
         self.sample_rate_hz = sample_rate_hz
-        self.channels = channels
         self.received_samples = 0  # per channel, at sample_rate_hz
         self._stream = None
         if sample_rate_hz != SAMPLE_RATE_HZ:
@@ -28,7 +27,7 @@ class AudioResampler:
         return self.received_samples / self.sample_rate_hz
 
     def add(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take the next samples (N, channels), give what is ready (M,)."""
+        """Take the next samples (N, channels), of any number of channels; give what is ready (M,)."""
         self.received_samples += len(samples)
         mono: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
         return mono if self._stream is None else self._stream.resample_chunk(mono)

@@ -110,11 +110,10 @@ class AudioWindower:
         windows = self._bridge(stamp_s, jitter_s)
         self._chunk_was_refused = False
         self._last_stamp_s, self._last_samples = stamp_s, samples
-        kind = (sample_rate_hz, samples.shape[1])
-        if self._resampler and (self._resampler.sample_rate_hz, self._resampler.channels) != kind:
+        if self._resampler and self._resampler.sample_rate_hz != sample_rate_hz:
             windows += self._finish_piece()
         if self._resampler is None:
-            self._resampler = AudioResampler(*kind)
+            self._resampler = AudioResampler(sample_rate_hz)
             self._piece_start_samples = self._stream_samples
         if self._clock is None:
             self._clock = CaptureClock(self._received_s(), stamp_s)

@@ -8,7 +8,7 @@ from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioResampl
 
 def resample(samples, sample_rate_hz, chunk_samples=441):
     """All of `samples` (N, channels), chunk by chunk."""
-    resampler = AudioResampler(sample_rate_hz, samples.shape[1])
+    resampler = AudioResampler(sample_rate_hz)
     chunks = [samples[start : start + chunk_samples] for start in range(0, len(samples), chunk_samples)]
     return np.concatenate([resampler.add(chunk) for chunk in chunks] + [resampler.finish()])
 
@@ -64,7 +64,7 @@ def test_channels_are_averaged():
 
 
 def test_output_comes_soon():
-    resampler = AudioResampler(48_000, 1)
+    resampler = AudioResampler(48_000)
     behind_s = [
         0.02 * (index + 1) - resampled / SAMPLE_RATE_HZ
         for index, resampled in enumerate(
