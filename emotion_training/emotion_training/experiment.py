@@ -3,8 +3,6 @@
 import json
 import logging
 import math
-import pickle
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,13 +15,13 @@ import lightning
 import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
-from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 
 from emotion_perception.core.model_bundle import BundleError
 
 from .balancing import BalancingError
+from .checkpoints import AtomicCheckpointIO, CheckpointError, load_checkpoint
 from .clip_tensors import DataError
 from .command import make_out
 from .configuration import ConfigurationError, changed
@@ -90,10 +88,6 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
     "use_distributed_sampler": False,  # the data module shares out the batches itself
 }
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be written or read, or a model that knows its judges; the message names the file."""
 
 
 # What can be wrong with an experiment, each with a sentence for the user.
@@ -335,40 +329,6 @@ def _known(trained: Mapping[str, Any]) -> dict[str, list[str]]:
     """Whom the model of a checkpoint knows, from its last training and those before."""
     before, fold = trained["known_before"], trained["split"]["folds"][trained["fold"]]
     return {part: sorted({*before.get(part, ()), *fold[part]}) for part in ("train", "validation")}
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside the old one and puts it in its place when it is whole."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.save(checkpoint, unfinished)
-            unfinished.replace(path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, without saying so
-            free_mib = shutil.disk_usage(path.parent).free / 2**20
-            unfinished.unlink(missing_ok=True)
-            remedy = "go on with --resume: the previous one is kept" if path.is_file() else "start again"
-            raise CheckpointError(
-                f"{path} cannot be written, with {free_mib:.1f} MiB free there ({error}); make room and {remedy}"
-            ) from None
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds; CheckpointError for a file that is none of ours."""
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist; expected a checkpoint of `train`") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-        raise CheckpointError(f"{path} is no checkpoint, or a broken one; give one of `train`") from None
-    if "emotion_training" not in checkpoint:
-        raise CheckpointError(f"{path} is not of this package; expected a checkpoint of `train`")
-    if not {"whole_split", "known_before"} <= checkpoint["emotion_training"].keys():
-        raise CheckpointError(f"{path} is of an earlier version of this package; train again")
-    return checkpoint
 
 
 @contextmanager

@@ -9,9 +9,10 @@ gets best.ckpt and last.ckpt, which hold configuration and split, and evaluation
 import json
 import sys
 
+from .checkpoints import CheckpointError
 from .command import run_command
 from .encoded_clips import encoded
-from .experiment import EXPERIMENT_ERRORS, CheckpointError, read_experiment
+from .experiment import EXPERIMENT_ERRORS, read_experiment
 from .predictions import calibration_of, figures, predict
 
 EVALUATION = "evaluation.json"

@@ -13,8 +13,9 @@ from emotion_perception.core.model_bundle import STATES, ModelBundle, load_bundl
 from emotion_training import adapt, evaluate, export, train
 from emotion_training.adaptation import bundle_experiment, encode_once
 from emotion_training.bundle_writer import ParityError
+from emotion_training.checkpoints import load_checkpoint
 from emotion_training.configuration import CONFIG_FOLDER, changed
-from emotion_training.experiment import BEST, LAST, load_checkpoint, read_experiment, restore_experiment
+from emotion_training.experiment import BEST, LAST, read_experiment, restore_experiment
 from emotion_training.models import bundle_encoders
 from emotion_training.package_share import package_share
 from emotion_training.predictions import LEAST_PROBABILITY, figures, in_state, predict, predict_by_bundle

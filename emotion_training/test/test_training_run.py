@@ -16,12 +16,11 @@ from training_fixtures import LABELS, ROBOT, SPEAKERS, experiment_tree, smart_tu
 
 from emotion_training import evaluate, train
 from emotion_training.calibration import UNCALIBRATED, fit_temperature
+from emotion_training.checkpoints import CheckpointError, load_checkpoint
 from emotion_training.configuration import ConfigurationError, changed
 from emotion_training.experiment import (
     BEST,
     LAST,
-    CheckpointError,
-    load_checkpoint,
     read_experiment,
     restore_experiment,
 )
