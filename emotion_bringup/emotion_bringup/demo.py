@@ -5,6 +5,7 @@ The graph runs in a process of its own; this one listens to it over DDS as a rob
 
 import argparse
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tqdm import tqdm
 
 from emotion_bringup.annotated_video import write_annotated_video
 from emotion_bringup.demo_clip import ClipError, fetch_clip
+from emotion_bringup.fast_dds import fast_dds_environment
 from emotion_bringup.graph_recorder import GraphRecorder, Recording
 from emotion_bringup.timeline import draw_timeline
 from emotion_msgs.msg import EmotionState
@@ -76,6 +78,7 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
+    os.environ.update(fast_dds_environment())  # of this process and of the graph's
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         with states_file:

@@ -5,7 +5,6 @@ respawned and works again. Those of the chain can do without each other and star
 are played once, start when the chain is active.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -21,6 +20,7 @@ from launch.logging import launch_config
 from launch_ros.actions import Node
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
+from emotion_bringup.fast_dds import fast_dds_environment
 from emotion_perception.nodes.audio_formats import audio_format
 from emotion_perception.nodes.perception_node import default_parameters
 from emotion_perception.nodes.starting import REFUSED
@@ -33,8 +33,6 @@ EXTRAS = {"hri": "hri_bridge_node", "overlay": "overlay_node"}
 BOOLEAN = ("true", "false")
 OPEN = ("", *BOOLEAN)
 ROBOT_AUDIO = "audio_common_msgs/AudioData"  # of its microphone
-# Fast DDS of Humble and of Jazzy reads it, other middleware does not.
-FAST_DDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 # Arguments that set the parameter of the same name wherever a node has it; where they are empty the parameters prevail.
 TEXTS = ("image_topic", "image_transport", "audio_topic", "model", "path")
 TYPED = ("loop", "mouth_from_faces", "use_sim_time")  # no texts, but what YAML makes of them
@@ -43,13 +41,6 @@ TYPED = ("loop", "mouth_from_faces", "use_sim_time")  # no texts, but what YAML 
 def presets(kind: str) -> dict[str, Path]:
     """The parameter files of config/cameras or config/microphones, by name."""
     return {path.stem: path for path in sorted((_config() / kind).glob("*.yaml"))}
-
-
-def fast_dds_environment() -> dict[str, str]:
-    """Where Fast DDS finds profiles that lose no images and soon find a restarted node; empty if the user has some."""
-    if FAST_DDS_PROFILES in os.environ:
-        return {}
-    return {FAST_DDS_PROFILES: str(_config() / "fastdds.xml")}
 
 
 def _config() -> Path:

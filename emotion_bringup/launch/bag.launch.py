@@ -5,7 +5,8 @@ from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 
-from emotion_bringup.launching import fast_dds_environment, graph, graph_arguments, robot_audio_source, sensor_arguments
+from emotion_bringup.fast_dds import fast_dds_environment
+from emotion_bringup.launching import graph, graph_arguments, robot_audio_source, sensor_arguments
 
 # The player does not wait for its readers, and what is played before they know it is lost. DDS repeats a lost
 # announcement within three seconds.

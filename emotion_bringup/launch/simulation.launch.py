@@ -18,7 +18,8 @@ from launch.actions import (
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
-from emotion_bringup.launching import fast_dds_environment, graph, graph_arguments
+from emotion_bringup.fast_dds import fast_dds_environment
+from emotion_bringup.launching import graph, graph_arguments
 
 CAMERAS = {"classic": "classic", "gazebo": "gz"}  # presets, by tiago_gazebo's names of the simulators
 MODEL_PATHS = {"classic": "GAZEBO_MODEL_PATH", "gazebo": "GZ_SIM_RESOURCE_PATH"}

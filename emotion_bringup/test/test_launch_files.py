@@ -4,7 +4,6 @@ import json
 import os
 import runpy
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -27,7 +26,7 @@ from launch.launch_description_sources import get_launch_description_from_python
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions  # noqa: E402
 
 from emotion_bringup import launching  # noqa: E402
-from emotion_bringup.launching import FAST_DDS_PROFILES, fast_dds_environment  # noqa: E402
+from emotion_bringup.fast_dds import FAST_DDS_PROFILES, fast_dds_environment  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "launch"
 FILES = sorted(FOLDER.glob("*.launch.py"))
@@ -65,13 +64,6 @@ def test_no_argument_offers_a_value_that_cannot_be_given(path):
     for argument in arguments(path).values():
         default = perform_substitutions(launch.LaunchContext(), argument.default_value or [])
         assert default == "" or not ("" in (argument.choices or ()) or "empty:" in argument.description), argument.name
-
-
-def test_fast_dds_profile_is_the_default_of_every_participant(monkeypatch):
-    monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
-    root = ElementTree.parse(fast_dds_environment()[FAST_DDS_PROFILES]).getroot()
-    participants = [element for element in root if element.tag.endswith("participant")]
-    assert [participant.get("is_default_profile") for participant in participants] == ["true"]
 
 
 @pytest.mark.parametrize(
@@ -270,11 +262,6 @@ def test_presets_come_before_the_users_file_and_that_before_the_arguments(starte
 def test_a_file_of_parameters_that_is_not_there_is_named(started):
     with pytest.raises(RuntimeError, match="params is 'mine.yaml', expected a file"):
         started("tiago.launch.py", params="mine.yaml")
-
-
-def test_profiles_of_the_user_prevail(monkeypatch):
-    monkeypatch.setenv(FAST_DDS_PROFILES, "mine.xml")
-    assert fast_dds_environment() == {}
 
 
 @pytest.fixture
