@@ -403,14 +403,21 @@ def test_face_without_a_size_of_its_image_is_said(graph, robot):
 
 def test_node_that_has_fallen_behind_goes_on_with_the_newest(robot, monkeypatch):
     robot.judged()
-    seen = []
+    seen, heard = [], []
 
     def add_faces(stamp_ns, samples, scene):
         seen.extend(sample.track_id for sample in samples)
 
+    def add_audio(stamp_ns, samples, sample_rate_hz, voice_activity, speaking, muted):
+        heard.append(round(10 * voice_activity))
+
     monkeypatch.setattr(robot.node._stream, "add_faces", add_faces)
+    monkeypatch.setattr(robot.node._stream, "add_audio", add_audio)
     for number in range(10):  # while the node does nothing
         robot.show((f"face_{number}", 40, float("nan")))
-    assert robot.faces.wait_for_all_acked(Duration(seconds=TIMEOUT_S))
-    robot.graph.wait_for(lambda: "face_9" in seen, "the last one")
-    assert seen[-3:] == ["face_7", "face_8", "face_9"] and "face_5" not in seen
+        robot.sound(voice_activity=number / 10)
+    for publisher in (robot.faces, robot.windows):
+        assert publisher.wait_for_all_acked(Duration(seconds=TIMEOUT_S))
+    robot.graph.wait_for(lambda: "face_9" in seen and 9 in heard, "the last ones")
+    assert "face_8" not in seen
+    assert heard[-3:] == [7, 8, 9] and 5 not in heard
