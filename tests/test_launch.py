@@ -215,3 +215,59 @@ def test_whoever_waits_in_vain_ends_the_launch_with_a_reason(graph, launch, gene
     assert media.process.end() == 1
     assert not media.has_processes()
     assert "ended with status -9 before all nodes were active" in media.process.output
+
+
+TIAGO_GAZEBO = """
+from launch import LaunchDescription
+from launch.actions import ExecuteProcess, GroupAction
+
+def generate_launch_description():
+    # So PAL's launch files include each other: what was set in this launch does not reach the simulator.
+    command = "env > 'ENVIRONMENT.part'; mv 'ENVIRONMENT.part' 'ENVIRONMENT'; exec sleep 60"
+    gzserver = ExecuteProcess(cmd=["sh", "-c", command])
+    return LaunchDescription([GroupAction([gzserver], forwarding=False)])
+"""
+
+
+@pytest.fixture
+def simulation(launch, tmp_path, monkeypatch):
+    """Start simulation.launch.py where `ros2` runs a command of the shell, as tiago_gazebo is not here."""
+
+    def start_simulation(command, *arguments):
+        package = tmp_path / "share/ament_index/resource_index/packages/tiago_gazebo"
+        package.parent.mkdir(parents=True)
+        package.touch()
+        (tmp_path / "share/tiago_gazebo").mkdir()
+        monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path), prepend=os.pathsep)
+        put_ros2_in_path(tmp_path, monkeypatch, command)
+        return launch("simulation.launch.py", "gazebo_version:=classic", *arguments)
+
+    return start_simulation
+
+
+def test_simulator_sees_our_models_and_ends_with_a_launch_that_is_interrupted_alone(
+    graph, simulation, tiny_bundle, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
+    environment = tmp_path / "environment"
+    (tmp_path / "run.py").write_text(RUN)
+    tiago_gazebo = tmp_path / "tiago_gazebo.launch.py"
+    tiago_gazebo.write_text(TIAGO_GAZEBO.replace("ENVIRONMENT", str(environment)))
+    command = f'shift 3; exec {sys.executable} {tmp_path / "run.py"} {tiago_gazebo} "$@"'
+    # So long a launch waits, interrupted alone and not with its whole session as by Ctrl-C, before it ends the others.
+    simulated = simulation(command, f"model:={tiny_bundle}", "sigterm_timeout:=0.5")
+    graph.wait_for(environment.exists, "the simulator")
+    variables = dict(line.split("=", 1) for line in environment.read_text().splitlines() if "=" in line)
+    assert variables["GAZEBO_MODEL_PATH"].endswith("emotion_bringup/models")
+    assert variables["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("emotion_bringup/config/fastdds.xml")
+    os.kill(simulated.process.pid, signal.SIGINT)
+    assert simulated.process.end() == 0, simulated.process.output
+    assert not simulated.has_processes()
+
+
+def test_a_simulation_that_cannot_start_fails_the_launch(graph, simulation, tiny_bundle):
+    failing = simulation("echo no such argument; exit 1", f"model:={tiny_bundle}")
+    graph.wait_for(failing.process.has_ended, "the end of the launch")
+    assert failing.process.end() == 1
+    assert "no such argument" in failing.process.output
+    assert "tiago_gazebo failed with status 1; the lines that it wrote say why." in failing.process.output

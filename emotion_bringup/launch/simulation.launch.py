@@ -1,28 +1,31 @@
 """The suite in TIAGo's public simulation, before somebody whose face changes; a file lends the voice."""
 
 import os
+import signal
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
-    AppendEnvironmentVariable,
     DeclareLaunchArgument,
-    GroupAction,
-    IncludeLaunchDescription,
+    EmitEvent,
+    ExecuteProcess,
     OpaqueFunction,
-    SetEnvironmentVariable,
+    RegisterEventHandler,
     SetLaunchConfiguration,
-    UnsetLaunchConfiguration,
+    Shutdown,
 )
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.event_handlers import OnShutdown
+from launch.events import matches_action
+from launch.events.process import ProcessExited, SignalProcess
 
 from emotion_bringup.fast_dds import fast_dds_environment
 from emotion_bringup.launching import graph, graph_arguments
 
 CAMERAS = {"classic": "classic", "gazebo": "gz"}  # presets, by tiago_gazebo's names of the simulators
 MODEL_PATHS = {"classic": "GAZEBO_MODEL_PATH", "gazebo": "GZ_SIM_RESOURCE_PATH"}
+# A launch gives its processes ten seconds to end, and leaves them behind if it is ended itself before.
+LAUNCH_END_S = 20.0
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -59,35 +62,50 @@ def _our_arguments() -> list[DeclareLaunchArgument]:
 
 
 def _start(context: LaunchContext, models: Path) -> list[LaunchDescriptionEntity]:
+    _require_tiago_gazebo()
     version = context.launch_configurations["gazebo_version"]
     players = ["media_player_node"] * bool(context.launch_configurations["path"])
+    simulation = _simulation(context, version, models)
+    stop = SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(simulation))
     return [
-        AppendEnvironmentVariable(MODEL_PATHS[version], str(models)),
-        # A group, so that what the simulation sets stays with it. Its own arguments reach it, but none of ours: it may
-        # have a namespace or a path, too.
-        GroupAction(
-            [
-                *(UnsetLaunchConfiguration(argument.name) for argument in _our_arguments()),
-                *(SetEnvironmentVariable(*variable) for variable in fast_dds_environment().items()),  # for its images
-                IncludeLaunchDescription(
-                    PythonLaunchDescriptionSource(str(_tiago_gazebo() / "launch" / "tiago_gazebo.launch.py")),
-                    launch_arguments={
-                        "is_public_sim": "True",
-                        "world_name": LaunchConfiguration("world_name"),
-                        "gazebo_version": version,
-                    }.items(),
-                ),
-            ]
-        ),
+        simulation,
+        # A SIGINT for this process alone would reach the other launch as SIGTERM, which leaves the simulator behind.
+        RegisterEventHandler(OnShutdown(on_shutdown=EmitEvent(event=stop))),
         SetLaunchConfiguration("loop", "true"),
         SetLaunchConfiguration("mouth_from_faces", "2"),  # nobody's mouth moves there with the voice of the file
         graph(*players, camera=CAMERAS[version]),
     ]
 
 
-def _tiago_gazebo() -> Path:
+def _simulation(context: LaunchContext, version: str, models: Path) -> ExecuteProcess:
+    """tiago_gazebo in a launch of its own, as it resets the environment of its processes to that of their launch.
+
+    Its own arguments reach it, but none of ours: it may have a namespace or a path, too.
+    """
+    ours = {argument.name for argument in _our_arguments()}
+    theirs = {name: value for name, value in context.launch_configurations.items() if name not in ours}
+    model_path = os.pathsep.join(filter(None, [os.environ.get(MODEL_PATHS[version]), str(models)]))
+    return ExecuteProcess(
+        cmd=[
+            *("ros2", "launch", "tiago_gazebo", "tiago_gazebo.launch.py"),
+            *(f"{name}:={value}" for name, value in {**theirs, "is_public_sim": "True"}.items()),
+        ],
+        output="screen",
+        additional_env={MODEL_PATHS[version]: model_path, **fast_dds_environment()},  # profiles for its images
+        sigterm_timeout=str(LAUNCH_END_S),
+        on_exit=_simulation_ended,
+    )
+
+
+def _simulation_ended(event: ProcessExited, context: LaunchContext) -> Shutdown:
+    if event.returncode and not context.is_shutdown:
+        raise RuntimeError(f"tiago_gazebo failed with status {event.returncode}; the lines that it wrote say why.")
+    return Shutdown(reason="the simulation has ended")
+
+
+def _require_tiago_gazebo() -> None:
     try:
-        return Path(get_package_share_directory("tiago_gazebo"))
+        get_package_share_directory("tiago_gazebo")
     except PackageNotFoundError as error:
         raise RuntimeError(
             "tiago_gazebo is not installed, expected TIAGo's public simulation; install ros-humble-tiago-gazebo, or "

@@ -40,10 +40,11 @@ EXPRESSION_S = 5.0  # each is shown for so long, in the order of EXPRESSIONS
 RATE_HZ = 5
 SIMULATION_LIMIT_S = 80.0
 FRAMES = round(RATE_HZ * EXPRESSION_S * len(EXPRESSIONS))
+# TIAGo's, where it is with the robot at the origin and the arm tucked, but without depth and slower.
 CAMERA = """
     <model name="head_camera">
       <static>true</static>
-      <pose>0 0 1.1 0 0 0</pose>
+      <pose>0.216 0.022 1.217 0 0 0</pose>
       <link name="link">
         <sensor name="camera" type="camera">
           <always_on>true</always_on>

@@ -50,10 +50,11 @@ NUMBERS = {  # how many a text has
 }
 NAMED = {"world", "model", "actor", "link", "collision", "visual", "light", "plugin"}
 TYPED = {"light", "physics", "trajectory"}
-# TIAGo's head camera, its torso down and up a little; the robot stands at the origin and looks along x.
+# TIAGo's head camera as tiago_description places it, the robot at the origin: with its torso down, where it starts, a
+# little up, where it is when the arm is tucked, and at its highest. It looks along x.
 IMAGE_SIZE_PX = np.array([640, 480])
 FOCAL_LENGTH_PX = 320 / math.tan(math.radians(63) / 2)
-CAMERA_HEIGHTS_M = (1.0, 1.1, 1.2)
+CAMERAS_M = ((0.216, 0.022, 1.067), (0.216, 0.022, 1.217), (0.216, 0.022, 1.417))
 
 
 def numbers(element):
@@ -145,10 +146,10 @@ def test_each_face_in_turn_looks_into_the_camera_from_1_to_3_m_and_no_other_is_s
     rests = [pose for (_, pose), (_, then) in itertools.pairwise(waypoints) if pose == then]
     assert len(rests) == len(faces) == 4
     for number, pose in enumerate(rests):
-        for height_m in CAMERA_HEIGHTS_M:
+        for camera_m in CAMERAS_M:
             for face in faces:
                 in_world = matrix(pose) @ matrix(numbers(face.find("pose")))
-                center = in_world[:3, 3] - (0, 0, height_m)  # from the camera
+                center = in_world[:3, 3] - camera_m
                 outward = in_world[:3, 0] @ -center / np.linalg.norm(center)  # 1: straight into the camera
                 if face is not faces[number]:
                     assert outward < 0.05
@@ -156,6 +157,6 @@ def test_each_face_in_turn_looks_into_the_camera_from_1_to_3_m_and_no_other_is_s
                 assert outward > 0.9 and 1 <= np.linalg.norm(center) <= 3
                 half = numbers(face.find("geometry/box/size"))[1] / 2
                 for y, z in ((-half, -half), (-half, half), (half, -half), (half, half)):
-                    forward, left, up = (in_world @ (0, y, z, 1))[:3] - (0, 0, height_m)
+                    forward, left, up = (in_world @ (0, y, z, 1))[:3] - camera_m
                     point_px = IMAGE_SIZE_PX / 2 - FOCAL_LENGTH_PX * np.array([left, up]) / forward
                     assert ((point_px >= 0) & (point_px <= IMAGE_SIZE_PX)).all()
