@@ -54,6 +54,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not 0.0 < arguments.live_s < math.inf:
         parser.error(f"--live-s is {arguments.live_s:g}; expected seconds, positive and finite")
+    os.environ.update(fast_dds_environment())  # of this process and of the graph's
     try:
         if arguments.clip == LIVE:
             sys.exit(demonstrate(None, arguments.live_s, arguments.out))
@@ -78,7 +79,6 @@ def demonstrate(clip: Path | None, duration_s: float | None, out: Path) -> int:
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
-    os.environ.update(fast_dds_environment())  # of this process and of the graph's
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         with states_file:
