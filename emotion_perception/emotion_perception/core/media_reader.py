@@ -15,6 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame as EncodedFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -142,9 +143,11 @@ class MediaReader:
     def _video_frames(self, container: InputContainer, stream: VideoStream) -> _Items:
         frame_s = 1.0 / self.frame_rate_hz if self.frame_rate_hz else 0.0
         time_s = -frame_s
+        converter = VideoReformatter()  # each frame's own would make its tables and a thread for every core anew
         for frame in self._decoded(container, stream):
             time_s = self._time_s(frame, otherwise_s=time_s + frame_s)
-            yield VideoFrame(time_s, _upright_rgb(frame))
+            image_rgb = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            yield VideoFrame(time_s, _upright(np.asarray(image_rgb, np.uint8), frame))
 
     def _audio_blocks(self, container: InputContainer, stream: AudioStream) -> _Items:
         end_s = 0.0
@@ -202,9 +205,8 @@ def _first_streams(container: InputContainer) -> tuple[VideoStream | None, Audio
     return next(video, None), next(audio, None)
 
 
-def _upright_rgb(frame: EncodedFrame) -> NDArray[np.uint8]:
-    """(H, W, 3), turned as the camera was held, and mirrored as the file says."""
-    image_rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+def _upright(image_rgb: NDArray[np.uint8], frame: EncodedFrame) -> NDArray[np.uint8]:
+    """A frame's image (H, W, 3), turned as the camera was held, and mirrored as the file says."""
     if _is_mirrored(frame):
         image_rgb = np.flipud(image_rgb)  # which leaves alone the row of the matrix that gives the rotation
     quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90 turns
