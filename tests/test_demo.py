@@ -21,7 +21,7 @@ from emotion_bringup import demo as demo_module
 from emotion_bringup import demo_clip, timeline
 from emotion_bringup.annotated_video import FAINT, write_annotated_video
 from emotion_bringup.demo import annotate, demonstrate, describe, summary
-from emotion_bringup.graph_recorder import FaceBox, Recording, as_plain
+from emotion_bringup.graph_recorder import FaceBox, GraphRecorder, Recording, as_plain
 from emotion_bringup.timeline import label_colours, people, probability_lines
 from emotion_msgs.msg import EmotionState
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
@@ -243,6 +243,18 @@ def test_states_are_written_as_json_that_every_program_reads():
     text = json.dumps(as_plain(EmotionState(track_id="face_1", skew_s=nan, probabilities=[0.25, nan])))
     plain = json.loads(text, parse_constant=pytest.fail)
     assert (plain["track_id"], plain["skew_s"], plain["probabilities"]) == ("face_1", None, [0.25, None])
+
+
+def test_a_state_is_written_as_it_comes_with_its_latency_in_seconds(graph, tmp_path):
+    path = tmp_path / "states.jsonl"
+    with path.open("w") as file:
+        recorder = GraphRecorder(file)
+        now = SimpleNamespace(nanoseconds=7_250_000_000)
+        recorder.get_clock = lambda: SimpleNamespace(now=lambda: now)
+        recorder._on_state(EmotionState(header=Header(stamp=Time(sec=7))))
+        written = json.loads(path.read_text())
+        recorder.destroy_node()
+    assert [written["latency_s"]] == recorder.recording.latencies_s == [0.25]
 
 
 def test_annotated_video_shows_the_state_of_each_moment_at_the_face_that_has_it(tmp_path):

@@ -1,5 +1,6 @@
 """The example behaviour on a graph: what the robot is asked to do, and what is said where it cannot."""
 
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from rclpy.task import Future
 from rclpy.time import Time
 from std_msgs.msg import Bool
 
-from emotion_bringup.examples import robot_skills
+from emotion_bringup.examples import greet_and_slow_down, robot_skills
 from emotion_bringup.examples.greet_and_slow_down import GreetAndSlowDown
 from emotion_bringup.examples.reactions import Reaction
 from emotion_bringup.examples.robot_skills import RobotSkills
@@ -114,11 +115,15 @@ def test_missing_server_is_said_and_nothing_is_sent(graph, servers, capfd):
 
 
 def test_behaviour_that_ends_while_it_speaks_leaves_nobody_unheard(graph, servers):
-    speaking = graph.listen(Bool, "emotion/robot_speaking")
-    skills = RobotSkills(graph.node)
+    skills, told = RobotSkills(graph.node), []
+    skills._speaking_publisher = SimpleNamespace(
+        publish=lambda message: told.append(message.data), wait_for_all_acked=lambda timeout: told.append("heard")
+    )
+    skills.end()
+    assert told == [], "it had not spoken, but somebody else may"
     skills.say("Hello!", "en_US")
     skills.end()
-    graph.wait_for(lambda: [message.data for message in speaking] == [True, False], "the end")
+    assert told == [True, False, "heard"]
 
 
 def test_end_of_a_speech_that_nobody_answers_is_told_once(graph, servers, monkeypatch):
@@ -153,11 +158,11 @@ def test_missing_packages_are_said(graph, monkeypatch, capfd):
 def test_limit_is_told_again_until_it_is_lifted_and_a_missing_listener_is_told_of_once(
     graph, servers, monkeypatch, capfd
 ):
-    told = []
+    told, heard = [], []
     publisher = SimpleNamespace(
         publish=lambda message: told.append(message.speed_limit if message.percentage else "metres a second"),
         get_subscription_count=lambda: 0,
-        wait_for_all_acked=lambda timeout: True,
+        wait_for_all_acked=lambda timeout: heard.extend(told),
     )
     create_publisher = graph.node.create_publisher
     monkeypatch.setattr(
@@ -173,15 +178,23 @@ def test_limit_is_told_again_until_it_is_lifted_and_a_missing_listener_is_told_o
     monkeypatch.setattr(robot_skills, "optional_type", lambda module, name: types.get(name))
     monkeypatch.setattr(robot_skills, "REPEAT_S", 0.02)
     skills = RobotSkills(graph.node)
+
+    def repeat():
+        later = []
+        timer = graph.node.create_timer(0.1, lambda: later.append(True))
+        graph.wait_for(lambda: later, "five times the repetition")
+        graph.node.destroy_timer(timer)
+
+    repeat()
+    assert not told, "there may be a limit of somebody else"
     skills.limit_speed(40.0)
     graph.wait_for(lambda: len(told) >= 4, "the limit, again and again")
     assert capfd.readouterr().err.count("nobody listens to /speed_limit") == 1
     skills.end()
     told_at_the_end = list(told)
     assert told_at_the_end[-1] == 0.0 and set(told_at_the_end[:-1]) == {40.0}
-    later = []
-    graph.node.create_timer(0.1, lambda: later.append(True))
-    graph.wait_for(lambda: later, "five times the repetition")
+    assert heard == told_at_the_end
+    repeat()
     assert told == told_at_the_end
 
 
@@ -252,27 +265,31 @@ def test_happy_person_is_greeted_with_words_and_a_motion(graph, servers):
 
     graph.wait_for(greeted, "the greeting")
     assert servers["/play_motion2"].goals == [SimpleNamespace(motion_name="wave", skip_planning=False)]
+    assert servers["/tts_engine/tts"].goals == [SimpleNamespace(input="Hello! Nice to see you.", locale="en_US")]
 
 
-def test_speed_stays_limited_for_a_scared_bystander_and_states_of_the_past_are_not_heard(graph, servers, capfd):
+def test_speed_stays_limited_for_a_scared_bystander_and_states_of_another_time_are_not_heard(graph, servers):
     node = graph.add(GreetAndSlowDown)
     calls = []
     node._reactions = SimpleNamespace(
         see=lambda time_s, label: calls.append(("see", label)),
-        update=lambda time_s, track_id, label, uncertain: calls.append(("update", label)) or [],
+        update=lambda time_s, track_id, label, uncertain: calls.append((label, uncertain)) or [],
     )
     state, states = graph.speak(EmotionState, "emotion/state"), graph.speak(EmotionStateArray, "emotion/states")
-    past, present = EmotionState(label="happy"), EmotionState(label="neutral")
+    past, future = EmotionState(label="happy"), EmotionState(label="sad")
+    future.header.stamp.sec = 2**31 - 1
+    present = EmotionState(label="neutral", uncertain=True)
+    state.publish(past)
+    state.publish(future)
 
     def heard():
         present.header.stamp = graph.node.get_clock().now().to_msg()
-        state.publish(past)
         state.publish(present)
         states.publish(EmotionStateArray(states=[present, EmotionState(label="scared")]))
-        return {("see", "scared"), ("update", "neutral")} <= set(calls)
+        return {("see", "scared"), ("neutral", True)} <= set(calls)
 
     graph.wait_for(heard, "both topics")
-    assert ("update", "happy") not in calls
+    assert {label for label, _ in calls} == {"see", "neutral"}
 
 
 @pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--greeting", 2)])
@@ -290,6 +307,19 @@ def test_limit_of_no_speed_is_refused_as_it_would_lift_the_limit():
     )
     assert run.returncode == 1
     assert "slow_percent" in run.stderr and run.stderr.splitlines()[-1].endswith("says what is expected.")
+
+
+def test_behaviour_that_is_interrupted_leaves_the_robot_as_it_was(monkeypatch):
+    def interrupt(node, timeout_sec):
+        raise KeyboardInterrupt
+
+    ended = []
+    monkeypatch.setattr(sys, "argv", ["greet_and_slow_down"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # they stay pytest's
+    monkeypatch.setattr(greet_and_slow_down.rclpy, "spin_once", interrupt)
+    monkeypatch.setattr(RobotSkills, "end", lambda skills: ended.append(skills._node.destroy_node()))
+    greet_and_slow_down.main()
+    assert len(ended) == 1
 
 
 def test_behaviour_that_is_told_to_end_ends_as_an_interrupted_one(graph):

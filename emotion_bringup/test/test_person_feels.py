@@ -111,6 +111,12 @@ def test_state_does_not_hold_over_a_gap_nor_when_time_is_set_back(happy, gap_s):
     assert happy(0.1) == [Status.SUCCESS]
 
 
+def test_nobody_waits_for_a_time_that_was_set_back(happy):
+    happy(2.0)
+    happy.condition.time_s -= 50.0
+    assert happy.condition.update() is Status.FAILURE
+
+
 def test_absence_is_known_so_that_a_doubt_after_it_may_last_a_while(happy):
     nobody = {"labels": [], "label": EmotionState.NOBODY, "confidence": 0.0, "track_id": "", "uncertain": True}
     assert happy(5.0, **nobody) == [Status.FAILURE] * 50
@@ -134,10 +140,12 @@ def test_label_that_the_model_lacks_is_a_failure_that_names_those_it_has(conditi
     assert condition.condition.feedback_message == "test does not know 'joyful', only neutral, happy"
 
 
-def test_a_state_that_took_long_to_come_is_not_heard(condition):
+@pytest.mark.parametrize("second", [0, 2**31 - 1])
+def test_a_state_of_another_time_is_not_heard(condition, second):
     assert condition(label="neutral", confidence=0.8) is Status.FAILURE
-    heard = condition.condition._state
-    condition.condition._on_state(EmotionState(labels=["happy"], label="happy", confidence=0.8))  # of 1970
+    heard, state = condition.condition._state, EmotionState(labels=["happy"], label="happy", confidence=0.8)
+    state.header.stamp.sec = second
+    condition.condition._on_state(state)
     assert condition.condition._state is heard
 
 

@@ -53,7 +53,7 @@ def test_interrupted_happiness_does_not_hold(person, interruption):
 
 def test_what_was_felt_in_a_gap_is_not_known(person):
     assert person.feels("happy", 0.6) == []
-    person.time_s += 2.0
+    person.time_s += 0.5
     assert person.feels("happy", 0.6) == []
     assert person.feels("happy", 1.0) == [GREET]
 

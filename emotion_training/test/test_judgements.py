@@ -25,7 +25,12 @@ from emotion_training.judgements import (
     voice_figures,
 )
 from emotion_training.labels import LABELS
-from emotion_training.metrics import expected_calibration_error, sign_flip_test
+from emotion_training.metrics import (
+    bootstrap_interval,
+    expected_calibration_error,
+    sign_flip_test,
+    unweighted_average_recall,
+)
 
 
 def state_logits(sharpness, seed, count=2000):
@@ -78,7 +83,7 @@ def test_people_are_calibrated_by_what_was_said_of_others_alone():
         for seed, (name, sharpness) in enumerate([("a", 2), ("b", 2), ("c", 0.5)])
     ]
     figures = calibration_figures(folds)["audio"]
-    errors, certain = [], []
+    errors, certain, right = [], [], []
     for number, fold in enumerate(folds):
         others = pooled([other for place, other in enumerate(folds) if place != number]).states["audio"]
         found = calibrate(others.logits, others.labels)
@@ -86,6 +91,8 @@ def test_people_are_calibrated_by_what_was_said_of_others_alone():
         probabilities = softmax(judged.logits / found["temperature"], axis=1)
         errors.append(expected_calibration_error(judged.labels, probabilities))
         certain.append(probabilities.max(axis=1) >= found["uncertain_below"])
+        right.append(probabilities.argmax(axis=1) == judged.labels)
+    assert figures["n"] == 6000 and figures["accuracy"] == pytest.approx(np.mean(right), abs=1e-4)
     assert figures["certain_share"] == pytest.approx(np.mean(certain), abs=1e-4)
     assert figures["ece_after"] == pytest.approx(np.mean(errors), abs=1e-4)
     assert figures["ece_after_of_folds"] == pytest.approx([min(errors), max(errors)], abs=1e-4)
@@ -114,7 +121,7 @@ def test_voices_have_the_figures_of_their_corpus_and_of_who_judged_them():
     speakers = np.char.add(corpora, rng.integers(0, 4, 60).astype(str))
     predicted = {who: np.where(rng.random(60) < 0.6, labels, rng.integers(0, 3, 60)) for who in ("bundle", "encoder")}
     figures = voice_figures(
-        Measure(SimpleNamespace(bootstrap_samples=50, seed=0)), JudgedVoices(labels, predicted, corpora, speakers)
+        Measure(SimpleNamespace(bootstrap_samples=50, seed=1)), JudgedVoices(labels, predicted, corpora, speakers)
     )
     for who, by_corpus in figures.items():
         for corpus, of in by_corpus.items():
@@ -122,6 +129,8 @@ def test_voices_have_the_figures_of_their_corpus_and_of_who_judged_them():
             recalls = recall_score(right, said, average=None, labels=[0, 1, 2])
             assert of["recall"] == pytest.approx(dict(zip(LABELS[:3], recalls, strict=True)), abs=1e-4)
             assert (of["uar"]["value"], of["uar"]["n"]) == (pytest.approx(recalls.mean(), abs=1e-4), len(right))
+            of_speakers = (unweighted_average_recall, right, said, speakers[corpora == corpus])
+            assert of["uar"]["ci95"] == pytest.approx(bootstrap_interval(*of_speakers, 50, 1), abs=1e-4)
             assert of["accuracy"]["value"] == pytest.approx((right == said).mean(), abs=1e-4)
             assert of["speakers"] == sorted(set(speakers[corpora == corpus]))
 

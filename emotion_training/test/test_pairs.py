@@ -64,6 +64,63 @@ def test_how_clear_a_face_is_goes_by_what_is_usual_for_its_class():
     assert sampler.face_is_clear.tolist() == [False, True, True] * CLASSES
 
 
+def test_a_class_without_a_fitting_voice_gives_another_one():
+    given = make_sampler()
+    normal = replace(given.voices, intensities=np.full(len(given.voices.labels), "normal"))
+    sampler = PairSampler(given.faces, normal, 8, CONFIG, np.eye(CLASSES))
+    assert sampler.face_is_clear.all()
+    labels = np.arange(CLASSES)
+    assert (sampler.both(labels, np.random.default_rng(0)).audio_embeddings[:, 0, 0] == labels).all()
+
+
+def numbered_sampler(faces, voices):
+    """So many of each class, whose embeddings are their numbers in view 0 and less than 0 in view 1."""
+    face_labels, voice_labels = (np.repeat(np.arange(CLASSES), count) for count in (faces, voices))
+    views = [
+        np.stack([np.arange(len(labels)), np.full(len(labels), -1)]).astype(np.float32)
+        for labels in (face_labels, voice_labels)
+    ]
+    speakers = np.array([f"speaker-{number}" for number in range(len(voice_labels))])
+    return PairSampler(
+        FaceEmbeddings(views[0][..., None], face_labels, np.eye(CLASSES, dtype=np.float32)[face_labels]),
+        VoiceEmbeddings(views[1][..., None, None], voice_labels, speakers, np.full(len(voice_labels), "")),
+        8,
+        CONFIG,
+        np.eye(CLASSES),
+    )
+
+
+@pytest.mark.parametrize(("faces", "voices"), [(2, 5), (5, 2)])
+def test_alone_faces_and_voices_occur_as_often_as_in_their_corpora(faces, voices):
+    sampler, rng = numbered_sampler(faces, voices), np.random.default_rng(0)
+    assert set(np.unique(sampler.face_only(1000, rng).face_embeddings[:, -1])) == {-1, *range(faces * CLASSES)}
+    heard = sampler.audio_only(1000, rng)
+    assert set(heard.voices) == set(range(voices * CLASSES))
+    assert set(np.unique(heard.audio_embeddings)) == {-1, *heard.voices}
+    assert heard.audio_mask.all() and not heard.face_mask.any()
+    np.testing.assert_array_equal(heard.targets, np.eye(CLASSES)[heard.labels])
+    assert (heard.labels == sampler.voices.labels[heard.voices]).all()
+
+
+def test_every_face_and_every_voice_is_there_once_and_plain():
+    sampler = numbered_sampler(2, 5)
+    seen, heard = sampler.every_face(), sampler.every_voice()
+    assert (seen.face_embeddings[..., 0] == np.arange(2 * CLASSES)[:, None]).all()
+    assert seen.face_mask.all() and not seen.audio_mask.any()
+    assert heard.audio_embeddings[:, 0, 0].tolist() == heard.voices.tolist() == list(range(5 * CLASSES))
+    assert heard.audio_mask.all() and not heard.face_mask.any()
+    assert (heard.speaker_ids == sampler.voices.speaker_ids).all()
+
+
+def test_in_every_state_there_are_as_many_and_of_both_equally_many_of_each_class():
+    states = make_sampler().in_every_state(10 * CLASSES, np.random.default_rng(0))
+    for state, face, audio in (("both", True, True), ("face", True, False), ("audio", False, True)):
+        pairs = states[state]
+        assert len(pairs.labels) == 10 * CLASSES
+        assert (pairs.face_mask.any(axis=1) == face).all() and (pairs.audio_mask == audio).all()
+    assert np.bincount(states["both"].labels).tolist() == [10] * CLASSES
+
+
 def test_a_pair_has_smoothed_targets_and_says_whose_voice_it_is():
     sampler, labels = make_sampler(), np.arange(140) % CLASSES
     pairs = sampler.both(labels, np.random.default_rng(0))
@@ -102,6 +159,7 @@ def test_so_many_bins_but_the_newest_show_another_face_of_the_class_or_a_neutral
     assert (classes[:, -1] == labels).all()
     changed = shown[:, :-1] != shown[:, -1:]
     assert (classes[:, :-1][changed] == LABELS.index("sad" if kind == "other" else "neutral")).all()
+    assert max(len(set(row[:-1])) for row in shown) > 3, "not the same one in all of them"
     # One of five draws of another face of the class is the same one.
     assert changed.mean() == pytest.approx(0.4 if kind == "other" else 0.5, abs=0.03)
 
@@ -111,6 +169,11 @@ def test_half_of_the_tracks_are_younger_than_the_sequence_and_lack_its_oldest_bi
     assert (mask[:, 1:] >= mask[:, :-1]).all() and mask[:, -1].all()
     ages = np.bincount(mask.sum(axis=1), minlength=9) / 2000.0
     np.testing.assert_allclose(ages, [0.0, *[0.5 / 8] * 7, 0.5 + 0.5 / 8], atol=0.03)
+
+
+def test_bins_are_lost_one_by_one():
+    _, _, mask = shown_of(np.zeros(2000, int), masked_bin_probability=0.5)
+    assert mask[mask[:, 0], 1:].mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_voices_are_heard_in_all_of_their_views():

@@ -1,5 +1,6 @@
 """Weights in 8-bit integers: as fine as all processors can add them."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from emotion_training.quantisation import cost_of_integers, graph_session, integer_products, quantised_graph
+from emotion_training import quantisation
+from emotion_training.bundle_writer import ParityError, file_entry
+from emotion_training.clip_tensors import ClipTensors
+from emotion_training.quantisation import (
+    check_agreement,
+    cost_of_integers,
+    graph_session,
+    integer_products,
+    quantise_encoders,
+    quantised_graph,
+    with_encoder,
+)
 from emotion_training.quantised_face import GraphFaceEncoder
+from emotion_training.quantised_voice import voice_cost
 
 CHANNELS = 9  # odd: the last one has no neighbour
 
@@ -76,6 +89,61 @@ def test_the_cost_of_integers_is_both_accuracies_and_how_often_both_say_the_same
     expected = {"float32_accuracy": 0.75, "accuracy": 0.5, "same_class": 0.75}
     assert cost_of_integers(labels, exact, shipped) == expected
     assert cost_of_integers(exact, exact, labels) == {"float32_accuracy": 1.0, "accuracy": 0.75, "same_class": 0.75}
+
+
+def test_the_cost_for_a_voice_tells_the_exact_network_from_the_one_that_ships(monkeypatch):
+    monkeypatch.setattr("emotion_training.quantised_voice.predict_voices", lambda named, *_: np.eye(3)[named])
+    clips = [SimpleNamespace(label=label) for label in (0, 1, 2, 0)]
+    found = voice_cost([0, 1, 2, 1], [0, 1, 1, 1], clips, 1)
+    assert found == {"float32_accuracy": 0.75, "accuracy": 0.5, "same_class": 0.75}
+
+
+def test_what_is_refused_is_that_both_differ_not_that_both_are_wrong():
+    check_agreement("face.onnx", {"same_class": 0.95, "accuracy": 0.5})
+    with pytest.raises(ParityError, match=r"face.onnx in 8-bit integers names the same .* 94.9% .* expected 95%"):
+        check_agreement("face.onnx", {"same_class": 0.949, "accuracy": 1.0})
+
+
+def test_a_classifier_with_another_encoder_leaves_the_exact_one_as_it_is():
+    exact = nn.Module()
+    exact.encoder, exact.head = nn.Linear(2, 2), nn.Linear(2, 2)
+    kept, other = exact.encoder, nn.Linear(2, 2)
+    changed = with_encoder(exact, other)
+    assert changed.encoder is other and exact.encoder is kept and changed.head is exact.head
+
+
+def test_ranges_are_those_of_some_faces_and_voices_that_are_there(tmp_path, monkeypatch):
+    files, count = ("face_encoder.onnx", "audio_encoder.onnx", "fusion.onnx"), 9
+    for name in files:
+        (tmp_path / name).write_bytes(b"exact")
+    (tmp_path / "model.json").write_text(json.dumps({"files": dict.fromkeys(files)}))
+    seen = {}
+    monkeypatch.setattr(quantisation, "CALIBRATION_CLIPS", 6)
+    monkeypatch.setattr(
+        quantisation, "quantised_graph", lambda path, name, items: seen.update({name: items}) or name.encode()
+    )
+    face_mask = torch.arange(2 * count).reshape(count, 2) % 3 > 0
+    audio_mask = torch.arange(count) % 2 == 0
+    numbers, names = torch.arange(1, count + 1), np.full(count, "")
+    face = (numbers[:, None] * face_mask).to(torch.uint8)[..., None, None, None].expand(-1, -1, 4, 4, 3)
+    audio = (numbers * audio_mask).to(torch.float32)[None, :, None].expand(-1, -1, 5)
+    none = np.zeros((count, 2))
+    train = ClipTensors(names, names, numbers, numbers, names, face, face_mask, audio, audio_mask, none, True)
+    quantise_encoders(tmp_path, train, seed=0)
+
+    chosen = np.random.default_rng(0).permutation(count)[:6]
+    faces, voices = seen["face"][:, 0, 0, 0].tolist(), seen["audio"][:, 0].tolist()
+    assert faces == [number + 1 for number in chosen for _ in range(int(face_mask[number].sum()))]
+    assert voices == [number + 1 for number in chosen if audio_mask[number]]
+    assert [(tmp_path / name).read_bytes() for name in files] == [b"face", b"audio", b"exact"]
+    entries = json.loads((tmp_path / "model.json").read_text())["files"]
+    assert entries == {name: file_entry(tmp_path / name) for name in files}
+
+
+def test_a_graph_asks_for_no_operators_that_it_does_not_use(graphs):
+    model = onnx.load_from_string(graphs[1])
+    domains = [entry.domain for entry in model.opset_import]
+    assert sorted(domains) == sorted({node.domain for node in model.graph.node})
 
 
 def test_integers_say_nearly_what_the_exact_network_says(graphs):

@@ -15,6 +15,7 @@ from emotion_training.adaptation import bundle_experiment, encode_once
 from emotion_training.bundle_writer import ParityError
 from emotion_training.checkpoints import load_checkpoint
 from emotion_training.configuration import CONFIG_FOLDER, changed
+from emotion_training.encoded_clips import encoded
 from emotion_training.experiment import BEST, LAST, read_experiment, restore_experiment
 from emotion_training.models import bundle_encoders
 from emotion_training.package_share import package_share
@@ -169,7 +170,8 @@ def test_adaptation_trains_the_fusion_and_the_encoders_only_if_asked(folder, che
     assert moved == {"face_encoder": train_encoders, "audio_encoder": train_encoders, "fusion": True}
     figures = json.loads((tmp_path / adapt.ADAPTATION).read_text())
     assert set(figures["before"]) == set(figures["after"])
-    assert figures["speakers"] == ["tone-4", "tone-5"] and figures["protocol"] == "two folds"
+    assert figures["speakers"] == ["tone-4", "tone-5"]
+    assert (figures["split"], figures["protocol"]) == ("tones", "two folds")
 
 
 @pytest.mark.parametrize("train_encoders", [False, True])
@@ -223,12 +225,15 @@ def test_a_fusion_learns_from_embeddings_what_it_learns_from_crops_and_samples(
     folder, checkpoint, tiny, tmp_path, monkeypatch, start
 ):
     given = {"bundle": tiny.directory, "checkpoint": checkpoint}[start]
-    arguments = [f"--{start}", str(given), "--epochs", "3", "--learning-rate", "0.01"]
+    arguments = [f"--{start}", str(given), "--epochs", "3", "--learning-rate", "0.02"]
     assert adapt.main([*arguments, *own_corpus(folder, tmp_path / "once")]) == 0
     monkeypatch.setattr(adapt, "encode_once", lambda experiment: None)
     assert adapt.main([*arguments, *own_corpus(folder, tmp_path / "in every epoch")]) == 0
     names = ("once", "in every epoch")
-    histories = [load_checkpoint(tmp_path / name / LAST)["emotion_training"]["history"] for name in names]
+    kept = [load_checkpoint(tmp_path / name / LAST)["emotion_training"] for name in names]
+    assert [of["configuration"]["model"]["optimiser"]["learning_rate"] for of in kept] == [0.02, 0.02]
+    histories = [of["history"] for of in kept]
+    assert [len(history) for history in histories] == [3, 3]
     for once, again in zip(*histories, strict=True):
         assert once == pytest.approx(again, rel=1e-5)
     figures = [json.loads((tmp_path / name / adapt.ADAPTATION).read_text()) for name in names]
@@ -245,6 +250,25 @@ def test_training_clips_that_are_changed_in_every_epoch_stay_crops_and_samples(f
     data = experiment.data
     assert data.train.has_crops and data.train.has_samples
     assert not any(clips.has_crops or clips.has_samples for clips in (data.validation, data.test))
+
+
+def test_encoders_that_learn_no_more_encode_as_they_judge(folder, checkpoint):
+    experiment = restore_experiment(checkpoint, {})
+    model, clips = experiment.module.evaluated, experiment.data.test
+    expected = encoded(model, clips, "")
+    model.train()
+    found = encoded(model, clips, "")
+    assert torch.equal(found.face, expected.face) and torch.equal(found.audio, expected.audio)
+
+
+@pytest.mark.parametrize("left_out, fusion", [("face", "voice_only"), ("audio", "face_only")])
+def test_what_a_model_has_no_encoder_for_is_not_encoded(folder, left_out, fusion):
+    changes = {f"model.{left_out}_encoder": None, "model.fusion": {"name": fusion}}
+    experiment = read_experiment(changed(changed(experiment_tree(folder), ROBOT), changes))
+    clips = experiment.data.test
+    found = encoded(experiment.module.evaluated, clips, "")
+    same = {name: getattr(found, name) is getattr(clips, name) for name in ("face", "audio")}
+    assert same == {name: name == left_out for name in same}
 
 
 def test_adaptation_makes_a_new_bundle_that_names_the_figures_before(folder, checkpoint, tmp_path, monkeypatch):
@@ -278,9 +302,12 @@ def of_own_corpus(folder, bundle):
 
 
 def test_an_experiment_of_a_bundle_says_what_the_bundle_says(folder, tiny):
-    experiment = of_own_corpus(folder, tiny.directory)
-    clips = experiment.data.test
-    expected = predict_by_bundle(load_bundle(tiny.directory), clips).logits
+    experiment, bundle = of_own_corpus(folder, tiny.directory), load_bundle(tiny.directory)
+    clips, shape = experiment.data.test, experiment.data.shape
+    face, audio = bundle.face, bundle.audio
+    assert (shape.face_px, shape.face_bins, shape.face_bin_s) == (face.size_px, face.bins, face.bin_s)
+    assert (shape.sample_rate_hz, shape.window_s) == (audio.sample_rate_hz, audio.window_s)
+    expected = predict_by_bundle(bundle, clips).logits
     temperature = json.loads((tiny.directory / "model.json").read_text())["calibration"]["both"]["temperature"]
     found = torch.from_numpy(predict(experiment.module.evaluated, clips).logits / temperature).log_softmax(dim=1)
     np.testing.assert_allclose(np.maximum(found.numpy(), np.log(LEAST_PROBABILITY)), expected, atol=1e-3)
@@ -311,9 +338,11 @@ def test_a_bundle_is_adapted_by_its_fusion_and_keeps_its_encoders(folder, tiny, 
     assert "Its terms hold for these weights, too: Apache-2.0, for tests only" in card
 
 
-def test_a_checkpoint_of_an_adapted_bundle_is_exported_where_its_bundle_is(folder, tiny, tmp_path, capsys):
+def test_a_checkpoint_of_an_adapted_bundle_is_exported_where_its_bundle_is(folder, tiny, tmp_path, monkeypatch, capsys):
     moved = shutil.copytree(tiny.directory, tmp_path / "moved")
-    assert adapt.main(["--bundle", str(moved), *own_corpus(folder, tmp_path / "out", "--epochs", "1")]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert adapt.main(["--bundle", "moved", *own_corpus(folder, tmp_path / "out", "--epochs", "1")]) == 0
+    monkeypatch.chdir(folder)
     arguments = export_arguments(folder, tmp_path / "out" / BEST, tmp_path / "bundle")
     assert export.main(arguments) == 0
     load_bundle(tmp_path / "bundle")
@@ -341,6 +370,13 @@ def on_the_robot(bundle, clips):
 
 def without_ece_before(found):
     return {name: value for name, value in found.items() if name != "ece_before"}
+
+
+def test_an_adaptation_says_what_it_brought_to_whom(folder, tiny, tmp_path, monkeypatch, capsys):
+    after = {"figures": {"uar": 0.5}, "speakers": ["anna", "ben"], "split": "tones"}
+    monkeypatch.setattr(adapt, "adapt", lambda *_: ({"uar": 0.25}, after))
+    assert adapt.main(["--bundle", str(tiny.directory), *own_corpus(folder, tmp_path)]) == 0
+    assert "UAR 0.250 before, 0.500 after, on anna, ben\n" in capsys.readouterr().out
 
 
 def test_the_figures_before_and_after_are_those_of_both_bundles(folder, tiny, tmp_path, monkeypatch):
@@ -381,6 +417,7 @@ def test_whom_a_model_knows_from_any_of_its_trainings_judges_it_no_more(folder, 
     save_split(others, tmp_path / "split.json")
     more = ["--epochs", "1", "--name", "others-1", "--licence", "for tests"]
     assert adapt.main(["--checkpoint", str(checkpoint), *own_corpus(tmp_path, tmp_path / "out", *more)]) == 0
+    assert "always uncertain in the states both, face, audio" in capsys.readouterr().out
     known = json.loads((tmp_path / "out" / "bundle" / "model.json").read_text())["training"]["speakers"]
     assert known == {"train": ["tone-0", "tone-1", "tone-2", "tone-3"], "validation": ["tone-3", "tone-4"]}
     for start in (["--checkpoint", str(tmp_path / "out" / BEST)], ["--bundle", str(tmp_path / "out" / "bundle")]):
@@ -406,6 +443,12 @@ def test_what_no_bundle_can_be_adapted_by_is_said(folder, tiny, tmp_path, capsys
     (silent / "model.json").write_text(json.dumps(description))
     assert adapt.main(["--bundle", str(silent), *own_corpus(folder, tmp_path)]) == 1
     assert "does not say of what network the fusion is; export it again" in capsys.readouterr().err
+    wider = {"name": "cross_attention", "options": {"width": 48, "heads": 2, "dropout": 0.0}}
+    for other in (wider, {"name": "gated", "options": {}}):
+        description["training"]["networks"] = {"fusion": other}
+        (silent / "model.json").write_text(json.dumps(description))
+        assert adapt.main(["--bundle", str(silent), *own_corpus(folder, tmp_path)]) == 1
+        assert "fusion.onnx has no weights " in capsys.readouterr().err
 
 
 def evaluation_of(bundle, data, out, *more):
@@ -425,6 +468,9 @@ def test_a_bundle_is_judged_on_everybody_as_on_the_robot(folder, tiny, tmp_path)
     assert of_test == pytest.approx(np.mean(by_speaker), abs=1e-3)  # classes are in equal numbers
     assert {"as recorded", "voice missing", "face missing", "noise at 0 dB"} < set(found["conditions"])
     assert found["conditions"]["as recorded"] == found["figures"]
+    everybody = predict_by_bundle(load_bundle(tiny.directory), clips.clips)
+    sure = np.exp(everybody.logits).max(axis=1) >= load_bundle(tiny.directory).calibration["both"]["uncertain_below"]
+    assert found["figures"]["certain_share"] == pytest.approx(sure.mean(), abs=1e-3)
     text = (tmp_path / "evaluation.md").read_text()
     assert "certain of" in text and load_bundle(tiny.directory).model_id in text
 

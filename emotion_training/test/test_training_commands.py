@@ -43,9 +43,11 @@ def train_arguments(folder, out, *more):
         (adapt, ["--learning-rate", "nan"], "--learning-rate must be positive and finite"),
         (adapt, ["--learning-rate", "inf"], "--learning-rate must be positive and finite"),
         (adapt, ["--learning-rate", "-1"], "--learning-rate must be positive and finite"),
+        (adapt, ["--learning-rate", "0"], "--learning-rate must be positive and finite"),
         (adapt, ["--epochs", "0"], "--epochs must be 1 or more"),
         (adapt, ["--epochs", "-1"], "--epochs must be 1 or more"),
         (adapt, ["--licence", "foo"], "--licence needs --name"),
+        (adapt, ["--name", "foo"], "--name needs --licence"),
         (compare, ["--epochs", "0"], "--workers and --epochs must be 1 or more"),
     ],
 )

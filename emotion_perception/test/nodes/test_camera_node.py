@@ -1,5 +1,7 @@
 """A webcam that is unplugged and comes back, and one whose images nobody can use."""
 
+import threading
+
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -79,6 +81,31 @@ def test_camera_that_was_unplugged_is_opened_anew_as_it_was(plugged_in, graph):
     graph.start(CameraNode, width_px=32)
     graph.wait_for(lambda: len(images) > 3, "images after the third")
     assert {image.width for image in images} == {32}
+
+
+def test_camera_that_is_activated_again_gives_images_again(plugged_in, graph):
+    plugged_in(Webcam)
+    images = graph.listen(Image, "/emotion/camera/image")
+    node = graph.start(CameraNode)
+    graph.wait_for(lambda: images, "an image")
+    node.trigger_deactivate()
+    node.trigger_activate()
+    before = len(images)
+    graph.wait_for(lambda: len(images) > before + 3, "more images than were on their way")
+
+
+@pytest.mark.parametrize("end", [CameraNode.trigger_shutdown, CameraNode.destroy_node])
+def test_camera_is_released_at_the_end_when_nobody_reads_it_any_more(plugged_in, graph, end):
+    class Read(Webcam):
+        def release(self):
+            assert "read the camera" not in [thread.name for thread in threading.enumerate()]
+            super().release()
+
+    plugged_in(Read)
+    node = graph.start(CameraNode)
+    webcam = node._camera
+    end(node)
+    assert webcam.is_released
 
 
 def test_error_that_nobody_expected_does_not_end_the_images_in_silence(plugged_in, graph, monkeypatch, capfd):

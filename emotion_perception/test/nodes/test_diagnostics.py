@@ -4,11 +4,12 @@ import re
 
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.context import Context
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
@@ -98,9 +99,10 @@ def test_publisher_that_is_silent_is_told_from_one_that_is_missing(graph, diagno
     assert diagnosis()[1].startswith("Nothing came from /head/image for more than")
 
 
-def test_publisher_that_a_reliable_subscription_never_hears_is_named(graph, diagnosis):
+@pytest.mark.parametrize("topic", ["/head/sound", "head/sound"])
+def test_publisher_that_a_reliable_subscription_never_hears_is_named(graph, diagnosis, topic):
     graph.node.create_publisher(AudioChunk, "/head/sound", qos_profile_sensor_data)
-    graph.start(AudioWindowNode, audio_topic="/head/sound")
+    graph.start(AudioWindowNode, audio_topic=topic)
     level, message = diagnosis()
     assert level == DiagnosticStatus.WARN
     assert message == (
@@ -119,7 +121,8 @@ def test_publisher_of_another_type_on_the_topic_is_not_the_one_to_mend(graph, di
 
 def test_best_effort_is_no_fault_where_it_is_asked_for(graph, diagnosis):
     graph.node.create_publisher(Image, "/head/image", qos_profile_sensor_data)
-    graph.start(FaceCropNode, image_topic="/head/image")
+    node = graph.start(FaceCropNode, image_topic="/head/image")
+    node.create_subscription(String, "/head/text", lambda _: None, 1)  # reliable
     assert diagnosis()[1].startswith("Nothing came from /head/image for more than")
 
 
@@ -152,6 +155,18 @@ def test_fusion_that_gets_one_of_the_two_is_well_until_that_falls_silent_as_well
 
     graph.wait_for(is_well, "some diagnoses")
     graph.wait_for(lambda: statuses[-1].level == DiagnosticStatus.WARN, "the silence")
+
+
+def test_diagnosis_says_when_of_which_node_of_the_graph_and_in_what_figures(graph, monkeypatch):
+    monkeypatch.setattr(perception_node, "DIAGNOSTICS_PERIOD_S", 0.1)
+    arrays = graph.listen(DiagnosticArray, "/diagnostics")
+    node = graph.start(AudioWindowNode)
+    before = node.get_clock().now()
+    graph.wait_for(lambda: arrays, "a diagnosis")
+    (status,) = arrays[0].status
+    assert status.name == "/audio_window_node" and Time.from_msg(arrays[0].header.stamp) >= before
+    figures = {value.key: value.value for value in status.values}
+    assert figures == {"source": "/emotion/microphone/audio", "received": "0", "refused": "0", "muted": "False"}
 
 
 def test_complaint_is_logged_once_until_all_has_been_well_for_a_while(graph, capfd):

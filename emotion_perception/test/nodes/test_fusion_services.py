@@ -1,6 +1,7 @@
 """Behaviours learn what the model is, and reset, pause and switch it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -380,6 +381,15 @@ def test_stamps_of_another_clock_are_said(graph, robot, source, topic, delay_s, 
     expected = f"{topic} are stamped up to {math.ceil(abs(told_s))} s {side} the present of this node, expected at most"
     assert expected in diagnosis.message
     assert node.diagnose().level == DiagnosticStatus.OK, "nothing more has come"
+
+
+@pytest.mark.parametrize("source", Source)
+def test_lateness_is_measured_by_the_limit_of_the_source(robot, source):
+    node, name = robot.node, f"{source.name.lower()}_limit_s"
+    node._settings = replace(node._settings, **{name: 2.0})
+    (other,) = set(Source) - {source}
+    assert node._complain_of_stamps({source: 1.5}) == ""
+    assert "expected at most 0.5 s, and are not used" in node._complain_of_stamps({other: 1.5})
 
 
 def test_stamps_of_another_clock_are_no_matter_while_paused(graph, robot):

@@ -165,6 +165,23 @@ def test_faces_of_the_scene_before_a_cut_are_lost_at_once(graph):
     cut.scene = 1
     node._on_faces(cut)
     assert list(node._faces) == ["face_2"]
+    kept = node._faces["face_2"]
+    node._on_faces(cut)
+    assert node._faces["face_2"] is kept, "which is no further cut"
+    assert len(node._added_publishers) == 1 + 3, "nothing is kept of who is lost"
+    node._on_states(EmotionStateArray(states=[state(1.1, track_id, "sad") for track_id in ("face_2", "face_1")] * 2))
+    assert node.diagnose().values == {"faces": 1, "expressions": 2}
+
+
+def test_face_is_lost_by_when_it_was_seen_last_and_by_a_time_that_was_set_back(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=5.0)
+    node._on_faces(faces(10.0, "face_1", "face_2"))
+    kept = node._faces["face_1"]
+    for seconds in (14.0, 18.0):
+        node._on_faces(faces(seconds, "face_1"))
+    assert list(node._faces) == ["face_1"] and node._faces["face_1"] is kept
+    node._on_faces(faces(1.0, "face_3"))
+    assert list(node._faces) == ["face_3"]
 
 
 def test_face_of_a_camera_with_another_clock_is_not_lost_between_two_images(graph):
@@ -282,11 +299,15 @@ def test_tracked_faces_without_crops_are_said(graph, monkeypatch):
 
     def said():
         tracked.publish(hri.IdsList(header=header(1.0), ids=["one"]))
+        node._on_cropped("one", rgb_to_image(RED, header(1.0)))  # but where is it?
         return "/humans/faces/<id>/cropped of the tracked faces" in node.diagnose().message
 
     graph.wait_for(said, "the diagnosis")
+    node._arrivals.refuse("What is tracked is broken.")
+    assert node.diagnose().message == "What is tracked is broken."
     node._on_tracked(hri.IdsList(header=header(2.0)))
     assert "cropped" not in node.diagnose().message
+    assert len(node._added_subscriptions) == 1, "nothing is kept of who is lost"
 
 
 def test_face_id_that_makes_no_topic_is_said_and_the_others_are_listened_to(graph):

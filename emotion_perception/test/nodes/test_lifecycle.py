@@ -12,6 +12,7 @@ from rclpy.clock import ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from std_msgs.msg import String
 
+from emotion_perception.nodes.arrivals import Diagnosis
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.camera_node import CameraNode
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
@@ -141,6 +142,7 @@ def test_node_that_refused_can_be_configured_after_its_parameter_was_mended(grap
     assert "model.json does not exist" in refusal(node)
     node.set_parameters([type(node.get_parameter("model"))("model", value=str(write_tiny_bundle(tmp_path)))])
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert node._diagnose_inactive() == Diagnosis(message="inactive")
 
 
 @pytest.mark.parametrize(

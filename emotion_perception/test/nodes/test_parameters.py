@@ -183,10 +183,10 @@ def test_value_out_of_range_is_refused(graph):
 
 def test_parameter_that_a_running_node_would_ignore_is_refused_with_the_remedy(graph):
     node = graph.start(AudioWindowNode)
-    (result,) = node.set_parameters([Parameter("window_s", value=2.0)])
-    assert not result.successful
-    assert "ros2 lifecycle set /audio_window_node cleanup" in result.reason
-    node.trigger_deactivate()
-    node.trigger_cleanup()
+    for leave in (node.trigger_deactivate, node.trigger_cleanup):
+        (result,) = node.set_parameters([Parameter("window_s", value=2.0)])
+        assert not result.successful
+        assert "ros2 lifecycle set /audio_window_node cleanup" in result.reason
+        leave()
     (result,) = node.set_parameters([Parameter("window_s", value=2.0)])
     assert result.successful

@@ -118,3 +118,5 @@ def test_speaker_that_died_is_said_and_no_longer_believed(graph, monkeypatch):
     assert "more than mute_limit_s = 30 s ago" in graph.wait_for(warning, "the warning")[0]
     assert diagnostics[-1].level == DiagnosticStatus.WARN
     assert not room.is_muted()
+    room.node._arrivals.refuse("The sound is broken.")
+    assert room.node.diagnose().message == "The sound is broken.", "which is worse"
