@@ -1,6 +1,6 @@
-"""Stands in for `ros2 bag play` where rosbag2 is not to be had: the same options, topics, pace and time."""
+"""Stands in for the `ros2` of bag.launch.py where rosbag2 is not to be had: the same topics, pace and time."""
 
-import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -9,36 +9,60 @@ from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 from rosidl_runtime_py.utilities import get_message
 
+from emotion_msgs.srv import Reset as Resume  # rosbag2_interfaces is on ROS machines only; this asks as little
+
 NANOSECONDS_PER_S = 10**9
+CLOCK_HZ = 40  # while it is paused; then the time is that of each message
 
 
 def main() -> None:
-    """Plays the folder that the command line names; it ends with the last message."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("verb", nargs=2)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--clock", action="store_true", required=True)
-    parser.add_argument("--delay", type=float, default=0.0, metavar="S")
-    arguments = parser.parse_args()
-    assert arguments.verb == ["bag", "play"], arguments
+    """Does what the command line asks of `ros2`, as far as bag.launch.py asks it."""
     rclpy.init()
-    node = rclpy.create_node("bag_player")
+    match sys.argv[1:]:
+        case ["bag", "play", folder, "--clock", "--start-paused"]:
+            play(Path(folder))
+        case ["service", "call", name, "rosbag2_interfaces/srv/Resume"]:
+            resume(name)
+        case arguments:
+            sys.exit(f"ros2 {' '.join(arguments)} is not known here")
+    rclpy.try_shutdown()
+
+
+def play(folder: Path) -> None:
+    """Play a bag when somebody says so; it ends with the last message."""
+    node = rclpy.create_node("rosbag2_player")
     clock = node.create_publisher(Clock, "/clock", 10)
-    with Reader(arguments.folder) as reader:
+
+    def set_time(stamp_ns: int) -> None:
+        now = Clock()
+        now.clock.sec, now.clock.nanosec = divmod(stamp_ns, NANOSECONDS_PER_S)
+        clock.publish(now)
+
+    requests = []
+    node.create_service(Resume, "~/resume", lambda request, response: requests.append(request) or response)
+    with Reader(folder) as reader:
         publishers = {
             connection.topic: node.create_publisher(get_message(connection.msgtype), connection.topic, 10)
             for connection in reader.connections
         }
-        time.sleep(arguments.delay)
+        while not requests:
+            set_time(reader.start_time)
+            rclpy.spin_once(node, timeout_sec=1 / CLOCK_HZ)
         start_s = time.monotonic() - reader.start_time / NANOSECONDS_PER_S
         for connection, stamp_ns, data in reader.messages():
             time.sleep(max(0.0, start_s + stamp_ns / NANOSECONDS_PER_S - time.monotonic()))
-            now = Clock()
-            now.clock.sec, now.clock.nanosec = divmod(stamp_ns, NANOSECONDS_PER_S)
-            clock.publish(now)
+            set_time(stamp_ns)
             publishers[connection.topic].publish(bytes(data))
     node.destroy_node()
-    rclpy.try_shutdown()
+
+
+def resume(name: str) -> None:
+    """Let a paused player go on."""
+    node = rclpy.create_node("resume")
+    client = node.create_client(Resume, name)
+    client.wait_for_service()
+    rclpy.spin_until_future_complete(node, client.call_async(Resume.Request()))
+    node.destroy_node()
 
 
 if __name__ == "__main__":

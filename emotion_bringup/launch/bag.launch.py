@@ -1,7 +1,7 @@
 """The suite on a rosbag2, in the bag's own time; its end is the end of all."""
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown, TimerAction
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 
@@ -11,26 +11,38 @@ from emotion_bringup.launching import graph, graph_arguments, robot_audio_source
 # The player does not wait for its readers, and what is played before they know it is lost. DDS repeats a lost
 # announcement within three seconds.
 DISCOVERY_S = 4.0
+# It waits paused, and not with --delay: the bag's time would then run all the while and jump back at the end, and
+# while the player reads ahead its first images would pile up, of which only the newest counts.
+PLAY = ("--clock", "--start-paused")
+RESUME = ("/rosbag2_player/resume", "rosbag2_interfaces/srv/Resume")
 
 
 def generate_launch_description() -> LaunchDescription:
     play = ExecuteProcess(
-        cmd=["ros2", "bag", "play", LaunchConfiguration("bag"), "--clock", "--delay", str(DISCOVERY_S)],
+        cmd=["ros2", "bag", "play", LaunchConfiguration("bag"), *PLAY],
         output="screen",
         additional_env=fast_dds_environment(),
         on_exit=_played,
+    )
+    resume = ExecuteProcess(
+        cmd=["ros2", "service", "call", *RESUME], additional_env=fast_dds_environment(), on_exit=_check
     )
     return LaunchDescription(
         [
             DeclareLaunchArgument("bag", description="Folder of the bag"),
             *sensor_arguments(camera="classic", audio_source=robot_audio_source()),
             *graph_arguments(use_sim_time="true"),
-            graph(then=[play]),
+            graph(then=[play, TimerAction(period=DISCOVERY_S, actions=[resume])]),
         ]
     )
 
 
 def _played(event: ProcessExited, context: LaunchContext) -> Shutdown:
-    if event.returncode and not context.is_shutdown:
-        raise RuntimeError(f"ros2 bag play failed with status {event.returncode}; the lines that it wrote say why.")
+    _check(event, context)
     return Shutdown(reason="the bag has been played")
+
+
+def _check(event: ProcessExited, context: LaunchContext) -> None:
+    if event.returncode and not context.is_shutdown:
+        command = " ".join(event.cmd[:3])
+        raise RuntimeError(f"{command} failed with status {event.returncode}; the lines that it wrote say why.")

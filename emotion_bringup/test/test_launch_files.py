@@ -18,6 +18,7 @@ from launch.actions import (  # noqa: E402
     LogInfo,
     RegisterEventHandler,
     Shutdown,
+    TimerAction,
 )
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import perform_substitutions  # noqa: E402
@@ -211,8 +212,8 @@ def test_the_end_of_a_camera_or_microphone_ends_nothing(started):
 
 @pytest.mark.parametrize("composed", ["true", "false"])
 def test_a_bag_is_played_when_the_nodes_are_active(started, composed):
-    (*_, gate), (player,) = started("bag.launch.py", bag="talk", composed=composed, **HEARD)
-    assert gate["arguments"] == CHAIN and isinstance(player, ExecuteProcess)
+    (*_, gate), (player, wait) = started("bag.launch.py", bag="talk", composed=composed, **HEARD)
+    assert gate["arguments"] == CHAIN and isinstance(player, ExecuteProcess) and isinstance(wait, TimerAction)
 
 
 def test_a_process_that_died_comes_back_unless_it_refused_to_start_or_the_launch_ends(started):
