@@ -35,7 +35,7 @@ OPEN = ("", *BOOLEAN)
 ROBOT_AUDIO = "audio_common_msgs/AudioData"  # of its microphone
 # Arguments that set the parameter of the same name wherever a node has it; where they are empty the parameters prevail.
 TEXTS = ("image_topic", "image_transport", "audio_topic", "model", "path")
-TYPED = ("loop", "mouth_from_faces", "use_sim_time")  # no texts, but what YAML makes of them
+TYPED = ("loop", "use_sim_time")  # no texts, but what YAML makes of them
 
 
 def presets(kind: str) -> dict[str, Path]:
@@ -147,7 +147,11 @@ def sensor_arguments(camera: str, audio_source: str) -> list[DeclareLaunchArgume
 
 
 def graph(
-    *sources: str, then: Sequence[LaunchDescriptionEntity] = (), camera: str = TOPIC, audio_source: str = TOPIC
+    *sources: str,
+    then: Sequence[LaunchDescriptionEntity] = (),
+    camera: str = TOPIC,
+    audio_source: str = TOPIC,
+    preset: Path | None = None,
 ) -> OpaqueFunction:
     """The nodes, as the arguments want them.
 
@@ -156,8 +160,9 @@ def graph(
         then: what else is started when the nodes are active.
         camera: a preset, LOCAL or TOPIC, where the launch file declares no argument of that name.
         audio_source: likewise.
+        preset: parameters of the launch file, over which those of the user prevail.
     """
-    return OpaqueFunction(function=_start, args=[sources, then, camera, audio_source])
+    return OpaqueFunction(function=_start, args=[sources, then, camera, audio_source, preset])
 
 
 def _start(
@@ -166,6 +171,7 @@ def _start(
     then: Sequence[LaunchDescriptionEntity],
     camera: str,
     audio_source: str,
+    preset: Path | None,
 ) -> list[LaunchDescriptionEntity]:
     arguments = context.launch_configurations
     camera = arguments.get("camera", camera)
@@ -179,7 +185,11 @@ def _start(
         "namespace": arguments["namespace"],
         "output": "screen",
         "additional_env": fast_dds_environment(),
-        "ros_arguments": _ros_arguments(arguments, camera, audio_source, [*chain, *sources]),
+        "ros_arguments": _ros_arguments(
+            arguments,
+            [presets("cameras").get(camera), presets("microphones").get(audio_source), preset],
+            [*chain, *sources],
+        ),
     }
 
     def process(executable: str, *options: str, ends: bool) -> Node:
@@ -207,9 +217,9 @@ def _start(
     return [RegisterEventHandler(start_later), *processes, gate]
 
 
-def _ros_arguments(arguments: Mapping[str, str], camera: str, audio_source: str, nodes: Sequence[str]) -> list[str]:
-    """Parameters from the presets, the user's file and the single arguments; the last one prevails."""
-    files = [presets("cameras").get(camera), presets("microphones").get(audio_source)]
+def _ros_arguments(arguments: Mapping[str, str], ours: Sequence[Path | None], nodes: Sequence[str]) -> list[str]:
+    """Parameters from our presets, the user's file and the single arguments; the last one prevails."""
+    files = list(ours)
     if params := arguments["params"]:
         if not Path(params).is_file():
             raise RuntimeError(f"params is {params!r}, expected a file with parameters; check the path.")

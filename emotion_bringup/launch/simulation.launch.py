@@ -12,7 +12,6 @@ from launch.actions import (
     ExecuteProcess,
     OpaqueFunction,
     RegisterEventHandler,
-    SetLaunchConfiguration,
     Shutdown,
 )
 from launch.event_handlers import OnShutdown
@@ -44,7 +43,7 @@ def generate_launch_description() -> LaunchDescription:
                 description="World: a path without .world (classic) or .sdf (gazebo), or a name of pal_gazebo_worlds",
             ),
             *_our_arguments(),
-            OpaqueFunction(function=_start, args=[share / "models"]),
+            OpaqueFunction(function=_start, args=[share]),
         ]
     )
 
@@ -61,19 +60,17 @@ def _our_arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
-def _start(context: LaunchContext, models: Path) -> list[LaunchDescriptionEntity]:
+def _start(context: LaunchContext, share: Path) -> list[LaunchDescriptionEntity]:
     _require_tiago_gazebo()
     version = context.launch_configurations["gazebo_version"]
     players = ["media_player_node"] * bool(context.launch_configurations["path"])
-    simulation = _simulation(context, version, models)
+    simulation = _simulation(context, version, share / "models")
     stop = SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(simulation))
     return [
         simulation,
         # A SIGINT for this process alone would reach the other launch as SIGTERM, which leaves the simulator behind.
         RegisterEventHandler(OnShutdown(on_shutdown=EmitEvent(event=stop))),
-        SetLaunchConfiguration("loop", "true"),
-        SetLaunchConfiguration("mouth_from_faces", "2"),  # nobody's mouth moves there with the voice of the file
-        graph(*players, camera=CAMERAS[version]),
+        graph(*players, camera=CAMERAS[version], preset=share / "config" / "simulation.yaml"),
     ]
 
 

@@ -98,7 +98,7 @@ def told(monkeypatch, tmp_path):
         for argument in arguments(FOLDER / "media.launch.py").values():
             argument.execute(context)
         nodes = ["face_crop_node", "media_player_node"]
-        given = launching._ros_arguments(context.launch_configurations, "topic", "topic", nodes)
+        given = launching._ros_arguments(context.launch_configurations, [], nodes)
         files = given[given.index("--params-file") + 1 :: 2] if "--params-file" in given else []
         return [yaml.safe_load(Path(file).read_text()) for file in files]
 
@@ -274,7 +274,7 @@ def simulation(monkeypatch, tmp_path):
             monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path), prepend=os.pathsep)
         context = launch.LaunchContext()
         context.launch_configurations.update(values)
-        return context, runpy.run_path(str(FOLDER / "simulation.launch.py"))["_start"](context, Path("/models"))
+        return context, runpy.run_path(str(FOLDER / "simulation.launch.py"))["_start"](context, FOLDER.parent)
 
     return start
 
@@ -293,31 +293,40 @@ def given_to(context, process):
 @pytest.mark.parametrize(
     ("version", "variable"), [("classic", "GAZEBO_MODEL_PATH"), ("gazebo", "GZ_SIM_RESOURCE_PATH")]
 )
-@pytest.mark.parametrize(("others", "all_models"), [("/others", "/others:/models"), ("", "/models")])
+@pytest.mark.parametrize("others", [["/others"], []])
 def test_tiago_has_our_world_and_models_and_the_transport_of_the_nodes_for_its_images(
-    simulation, monkeypatch, version, variable, others, all_models
+    simulation, monkeypatch, version, variable, others
 ):
     monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
-    monkeypatch.setenv(variable, others)
+    monkeypatch.setenv(variable, os.pathsep.join(others))
     context, (tiago, *_) = simulation(is_installed=True, gazebo_version=version, path="", world_name="/worlds/w")
     command, environment = given_to(context, tiago)
     assert command[:4] == ["ros2", "launch", "tiago_gazebo", "tiago_gazebo.launch.py"]
     assert set(command[4:]) == {"is_public_sim:=True", "world_name:=/worlds/w", f"gazebo_version:={version}"}
-    assert environment == {variable: all_models, **fast_dds_environment()}
+    models = os.pathsep.join([*others, str(FOLDER.parent / "models")])
+    assert environment == {variable: models, **fast_dds_environment()}
     assert environment[FAST_DDS_PROFILES].endswith("config/fastdds.xml")
 
 
-def test_a_face_whose_mouth_does_not_move_in_the_simulation_gets_the_voice_of_the_file(simulation, told):
-    context, (*_, loop, mouth, _) = simulation(is_installed=True, gazebo_version="gazebo", path="voice.wav")
-    visit(context, [loop, mouth])
-    (sections,) = told(**context.launch_configurations)
-    assert sections["/face_crop_node"] == {"ros__parameters": {"mouth_from_faces": 2}}
-    assert sections["/media_player_node"] == {"ros__parameters": {"path": "voice.wav", "loop": True}}
-
-
-def visit(context, entities):
-    for entity in entities:
-        visit(context, entity.visit(context) or [])
+def test_what_the_simulation_says_of_voice_and_mouth_is_over_the_camera_and_under_the_user(
+    simulation, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(launching, "Node", lambda **given: given)
+    monkeypatch.setattr(launching.launch_config, "_log_dir", str(tmp_path))
+    params = tmp_path / "mine.yaml"
+    params.touch()
+    context, (*_, nodes) = simulation(is_installed=True, gazebo_version="gazebo", path="voice.wav", params=str(params))
+    for argument in arguments(FOLDER / "simulation.launch.py").values():
+        argument.execute(context)
+    (process,) = nodes.execute(context)
+    given = process["ros_arguments"]
+    *files, of_arguments = (Path(given[place + 1]) for place, name in enumerate(given) if name == "--params-file")
+    assert [file.name for file in files] == ["gz.yaml", "simulation.yaml", "mine.yaml"]
+    ours = yaml.safe_load(files[1].read_text())
+    assert ours["/**/face_crop_node"] == {"ros__parameters": {"mouth_from_faces": 2}}  # else the voice is another's
+    assert ours["/**/media_player_node"] == {"ros__parameters": {"loop": True}}
+    sections = yaml.safe_load(of_arguments.read_text())
+    assert sections["/media_player_node"] == {"ros__parameters": {"path": "voice.wav", "use_sim_time": True}}
 
 
 def test_the_simulation_hears_its_own_arguments_and_none_of_ours(simulation):

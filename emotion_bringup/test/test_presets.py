@@ -25,13 +25,12 @@ def parameters(preset):
 
 
 @pytest.mark.parametrize("namespace", ["/", "/robot"])
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("preset", [*PRESETS, CONFIG / "simulation.yaml"], ids=lambda path: path.stem)
 def test_every_parameter_of_a_preset_exists_on_its_node_and_reaches_it(preset, namespace):
-    expected = parameters(preset)
     rclpy.init(args=["--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(preset)])
     try:
-        for name in NODES[preset.parent.name]:
-            node = node_class(name)()
+        for name, entry in yaml.safe_load(preset.read_text(encoding="utf-8")).items():
+            node, expected = node_class(name.removeprefix("/**/"))(), entry["ros__parameters"]
             assert {parameter.name for parameter in node.PARAMETERS} >= expected.keys()
             assert {parameter: node.value(parameter) for parameter in expected} == expected
             node.destroy_node()
