@@ -12,7 +12,13 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.arrivals import Diagnosis
-from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
+from emotion_perception.nodes.conversions import (
+    ImageError,
+    check_image_size,
+    image_to_rgb,
+    rgb_to_image,
+    to_nanoseconds,
+)
 from emotion_perception.nodes.hri_messages import face_topic, hri_messages
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
@@ -86,7 +92,28 @@ class HriBridgeNode(PerceptionNode):
         refusal, self._refusal = self._refusal, ""
         if refusal:
             return Diagnosis(DiagnosticStatus.ERROR, refusal)
-        return Diagnosis(values={"faces": len(self._faces), "expressions": self._expressions})
+        values = {"faces": len(self._faces), "expressions": self._expressions}
+        if rival := self._find_rival():
+            return Diagnosis(DiagnosticStatus.WARN, rival, values)
+        return Diagnosis(values=values)
+
+    def _find_rival(self) -> str:
+        """Who else publishes what this node does; empty if nobody.
+
+        To libhri a face is lost as soon as a message on `tracked` lacks it, so with two publishers all faces come and
+        go with each message.
+        """
+        own = (self.get_name(), self.get_namespace())
+        remedies = {}
+        if self._tracked_publisher is not None:
+            remedies[self._tracked_publisher.topic_name] = "end it, or take its faces (faces:=hri)"
+        remedies |= {face.publishers["expression"].topic_name: "end one of both" for face in self._faces.values()}
+        for topic, remedy in remedies.items():
+            for other in self.get_publishers_info_by_topic(topic):
+                if (other.node_name, other.node_namespace) != own:
+                    # In quotes, as the next face's is the same complaint, which the log need not hear again.
+                    return f"{other.node_name} publishes '{topic}', too, expected this node alone; {remedy}."
+        return ""
 
     def _on_faces(self, message: FaceCropArray) -> None:
         try:
@@ -101,15 +128,14 @@ class HriBridgeNode(PerceptionNode):
             self._scene = message.scene
             self._lose(list(self._faces))
         for face in message.faces:
-            if face.track_id not in self._faces:
-                try:
+            try:
+                if face.track_id not in self._faces:
                     self._faces[face.track_id] = HriFace(stamp_ns, self._add_publishers(face.track_id))
-                except ValueError as error:
-                    self._refusal = str(error)
-                    continue
-            self._faces[face.track_id].seen_ns = stamp_ns
-            if self._tracked_publisher is not None:
-                self._publish_face(face, message)
+                self._faces[face.track_id].seen_ns = stamp_ns
+                if self._tracked_publisher is not None:
+                    self._publish_face(face, message)
+            except ValueError as error:  # an id that makes no topics, or an ImageError
+                self._refusal = str(error)
         self._lose_unseen(stamp_ns)
         self._publish_tracked(message.header)
 
@@ -143,7 +169,7 @@ class HriBridgeNode(PerceptionNode):
             )
         )
         if publishers["cropped"].get_subscription_count():
-            publishers["cropped"].publish(face.crop)
+            publishers["cropped"].publish(_to_bgr(face.crop))
 
     def _publish_tracked(self, header: Header) -> None:
         if self._tracked_publisher is not None:
@@ -170,6 +196,13 @@ class HriBridgeNode(PerceptionNode):
             arousal=state.arousal,
             confidence=state.confidence,
         )
+
+
+def _to_bgr(crop: Image) -> Image:
+    """The crop as hri_face_detect gives it: libhri hands on the bytes alone, which its readers take for BGR."""
+    image = rgb_to_image(image_to_rgb(crop)[..., ::-1], crop.header)
+    image.encoding = "bgr8"
+    return image
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ def test_face_is_tracked_and_its_region_is_normalised_and_ends_with_the_image(gr
     assert (region.xmin, region.ymin, region.xmax, region.ymax) == pytest.approx((0.9, 0.8, 1, 1))
 
 
-def test_crop_is_published_for_who_wants_it(graph, bridge):
+def test_crop_is_published_for_who_wants_it_in_the_order_of_colours_that_libhri_takes_for_granted(graph, bridge):
     crops = graph.listen(Image, "/humans/faces/face_1/cropped")
 
     def has_come():
@@ -83,7 +83,42 @@ def test_crop_is_published_for_who_wants_it(graph, bridge):
         return crops
 
     graph.wait_for(has_come, "the crop")
+    assert crops[-1].encoding == "bgr8" and crops[-1].header.frame_id == "head"
     np.testing.assert_array_equal(image_to_rgb(crops[-1]), RED)
+
+
+def test_crop_that_is_no_image_is_said_and_the_face_is_tracked(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=60.0)
+    graph.listen(Image, "/humans/faces/face_1/cropped")
+    show = faces(now_s(graph), "face_1")
+    show.faces[0].crop.encoding = "16UC1"
+
+    def said():
+        node._on_faces(show)
+        return node.diagnose().message.startswith("The image has the encoding '16UC1'")
+
+    graph.wait_for(said, "the refusal")
+    assert list(node._faces) == ["face_1"]
+
+
+@pytest.mark.parametrize(
+    "word, message_type, remedy",
+    [
+        ("tracked", hri.IdsList, "end it, or take its faces (faces:=hri)."),
+        ("face_1/expression", hri.Expression, "end one of both."),
+    ],
+)
+def test_another_publisher_is_said_as_long_as_it_is_there(graph, word, message_type, remedy):
+    node = graph.start(HriBridgeNode, max_lost_s=60.0)
+    node._on_faces(faces(now_s(graph), "face_1"))
+    assert node.diagnose().level == DiagnosticStatus.OK
+    topic = f"/humans/faces/{word}"
+    other = graph.node.create_publisher(message_type, topic, 1)
+    graph.wait_for(lambda: node.diagnose().level == DiagnosticStatus.WARN, "the complaint")
+    message = f"{graph.node.get_name()} publishes '{topic}', too, expected this node alone; {remedy}"
+    assert node.diagnose().message == message
+    graph.node.destroy_publisher(other)
+    graph.wait_for(lambda: node.diagnose().level == DiagnosticStatus.OK, "its end")
 
 
 @pytest.mark.parametrize(
