@@ -9,6 +9,8 @@ import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from emotion_perception.core.mp3 import is_mp3_frame
+
 from .package_share import package_share
 
 NANOSECONDS_PER_S = 1_000_000_000
@@ -122,7 +124,7 @@ def _read_audio_chunk(message: Any, _: Unstamped) -> Chunk:
 def _read_audio_data(message: Any, unstamped: Unstamped) -> Chunk:
     samples = _signed_16_bit(message.data, unstamped.channels)
     # It is sent when its last sample has been captured.
-    start_ns = unstamped.received_ns - _duration_ns(samples, unstamped.sample_rate_hz)
+    start_ns = unstamped.received_ns - len(samples) * NANOSECONDS_PER_S // unstamped.sample_rate_hz
     return Chunk(samples, unstamped.sample_rate_hz, start_ns)
 
 
@@ -140,8 +142,7 @@ def _read_audio_stamped(message: Any, _: Unstamped) -> Chunk:
         )
     field, full_scale = PORTAUDIO_FORMATS[info.format]
     samples = _by_channel(getattr(message.audio.audio_data, field), full_scale, info.channels)
-    # Its capturer stamps a chunk when the chunk has been read, so the stamp is that of the end.
-    return Chunk(samples, info.rate, stamp_ns(message.header) - _duration_ns(samples, info.rate))
+    return Chunk(samples, info.rate, stamp_ns(message.header))
 
 
 AUDIO_TYPES: dict[str, Callable[[Any, Unstamped], Chunk]] = {
@@ -153,6 +154,8 @@ AUDIO_TYPES: dict[str, Callable[[Any, Unstamped], Chunk]] = {
 
 
 def _signed_16_bit(data: np.ndarray, channels: int) -> np.ndarray:
+    if is_mp3_frame(data):
+        raise MessageError(f"an audio message holds an MP3 frame of {len(data)} bytes; expected 16-bit samples")
     if len(data) % 2:
         raise MessageError(f"an audio message holds {len(data)} bytes; expected 16-bit samples")
     return _by_channel(np.frombuffer(data.tobytes(), "<i2"), 2.0**15, channels)
@@ -162,7 +165,3 @@ def _by_channel(values: np.ndarray, full_scale: float, channels: int) -> np.ndar
     if channels < 1 or len(values) % channels:
         raise MessageError(f"an audio message holds {len(values)} samples of {channels} channels")
     return (values / np.float32(full_scale)).astype(np.float32).reshape(-1, channels)  # (N, channels)
-
-
-def _duration_ns(samples: np.ndarray, sample_rate_hz: int) -> int:
-    return len(samples) * NANOSECONDS_PER_S // sample_rate_hz

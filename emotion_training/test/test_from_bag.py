@@ -64,8 +64,7 @@ def audio_stamped(types, samples, stamp_ns):
     named = {name: types.types[f"audio_common_msgs/msg/{name}"] for name in ("AudioData", "AudioInfo", "Audio")}
     data = named["AudioData"](none[0], none[1], (samples * 2**15).astype(np.int16), none[2], none[3])
     info = named["AudioInfo"](8, 1, RATE_HZ, len(samples))
-    end_ns = stamp_ns + len(samples) * 10**9 // RATE_HZ
-    return types.types["audio_common_msgs/msg/AudioStamped"](header(types, end_ns), named["Audio"](data, info))
+    return types.types["audio_common_msgs/msg/AudioStamped"](header(types, stamp_ns), named["Audio"](data, info))
 
 
 AUDIO = {
@@ -297,7 +296,7 @@ def test_brightness_and_colour_of_a_camera_are_told_apart(encoding, order):
 
 
 @pytest.mark.parametrize("kind", [1, 2, 8, 16])
-def test_sound_of_every_portaudio_format_has_the_same_scale_and_begins_before_its_stamp(kind):
+def test_sound_of_every_portaudio_format_has_the_same_scale_and_begins_at_its_stamp(kind):
     field, values = {
         1: ("float32_data", np.array([0.5, -1.0, 0.25, 0.0], np.float32)),
         2: ("int32_data", np.array([2**30, -(2**31), 2**29, 0], np.int32)),
@@ -311,7 +310,15 @@ def test_sound_of_every_portaudio_format_has_the_same_scale_and_begins_before_it
     )
     chunk = bag_messages.audio_chunk(stamped, "audio_common_msgs/msg/AudioStamped", None)
     assert chunk.samples.tolist() == [[0.5, -1.0], [0.25, 0.0]]
-    assert (chunk.sample_rate_hz, chunk.stamp_ns) == (4, 6_750_000_000)  # half a second before its end
+    assert (chunk.sample_rate_hz, chunk.stamp_ns) == (4, 7_250_000_000)
+
+
+def test_mp3_is_not_taken_for_samples():
+    frame = np.frombuffer(b"\xff\xf3\xb8\xc4".ljust(504, b"\0"), np.uint8)  # 112 kbit/s at 16 kHz
+    with pytest.raises(bag_messages.MessageError, match="holds an MP3 frame of 504 bytes; expected 16-bit samples"):
+        bag_messages.audio_chunk(
+            SimpleNamespace(data=frame), "audio_common_msgs/msg/AudioData", bag_messages.Unstamped(0, 16_000, 1)
+        )
 
 
 def test_several_topics_must_be_chosen_from(tmp_path, capsys):

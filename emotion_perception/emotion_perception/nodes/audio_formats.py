@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_perception.core.audio_chunk import MAX_DELAY_S, MAX_JITTER_S, AudioError
+from emotion_perception.core.mp3 import is_mp3_frame
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.conversions import to_nanoseconds
 
@@ -35,6 +36,7 @@ class Chunk:
     stamp_ns: int  # capture time of the first sample
     frame_id: str
     jitter_s: float = MAX_JITTER_S  # by how much the stamp may be off
+    is_assumed: bool = False  # rate and channels are what Unstamped says, and the message may be of others
 
 
 def _audio_chunk(message: Any, _: Unstamped) -> Chunk:
@@ -44,13 +46,14 @@ def _audio_chunk(message: Any, _: Unstamped) -> Chunk:
 
 def _audio_data(message: Any, unstamped: Unstamped) -> Chunk:
     samples = _signed_16_bit(message.data, unstamped.channels)
-    stamp_ns = unstamped.now_ns - _duration_ns(samples, unstamped.sample_rate_hz)
-    return Chunk(samples, unstamped.sample_rate_hz, stamp_ns, "", MAX_DELAY_S)
+    stamp_ns = unstamped.now_ns - len(samples) * NANOSECONDS_PER_S // unstamped.sample_rate_hz
+    return Chunk(samples, unstamped.sample_rate_hz, stamp_ns, "", MAX_DELAY_S, is_assumed=True)
 
 
 def _audio_data_stamped(message: Any, unstamped: Unstamped) -> Chunk:
     samples = _signed_16_bit(message.audio.data, unstamped.channels)
-    return Chunk(samples, unstamped.sample_rate_hz, to_nanoseconds(message.header.stamp), message.header.frame_id)
+    stamp_ns = to_nanoseconds(message.header.stamp)
+    return Chunk(samples, unstamped.sample_rate_hz, stamp_ns, message.header.frame_id, is_assumed=True)
 
 
 def _audio_stamped(message: Any, _: Unstamped) -> Chunk:
@@ -69,9 +72,8 @@ def _audio_stamped(message: Any, _: Unstamped) -> Chunk:
         )
     name, full_scale = fields[info.format]
     samples = _by_channel(np.asarray(getattr(data, name), np.float32) / np.float32(full_scale), info.channels)
-    # Its capturer stamps a chunk when the chunk has been read, so the stamp is that of the end.
-    stamp_ns = to_nanoseconds(message.header.stamp) - _duration_ns(samples, info.rate)
-    return Chunk(samples, info.rate, stamp_ns, message.header.frame_id)
+    # Its capturer stamps a chunk when it begins to wait for it, which is late by what the device has ready by then.
+    return Chunk(samples, info.rate, to_nanoseconds(message.header.stamp), message.header.frame_id, MAX_DELAY_S)
 
 
 _READERS: dict[str, Callable[[Any, Unstamped], Chunk]] = {
@@ -110,6 +112,11 @@ def audio_format(name: str) -> tuple[type, Callable[[Any, Unstamped], Chunk]]:
 
 
 def _signed_16_bit(data: Any, channels: int) -> NDArray[np.float32]:
+    if is_mp3_frame(data):
+        raise AudioError(
+            f"The audio message holds an MP3 frame of {len(data)} bytes, expected 16-bit samples; set format:=wave "
+            "where audio_capture is started."
+        )
     if len(data) % 2:
         raise AudioError(
             f"The audio message holds {len(data)} bytes; expected 16-bit samples, an even number of bytes."
@@ -123,9 +130,3 @@ def _by_channel(samples: NDArray[np.float32], channels: int) -> NDArray[np.float
             f"The audio message holds {len(samples)} samples of {channels} channels; expected a whole number each."
         )
     return samples.reshape(-1, channels)  # (N, channels)
-
-
-def _duration_ns(samples: NDArray[np.float32], sample_rate_hz: int) -> int:
-    if sample_rate_hz <= 0:
-        raise AudioError(f"The audio message has a rate of {sample_rate_hz} Hz; expected a positive one.")
-    return len(samples) * NANOSECONDS_PER_S // sample_rate_hz

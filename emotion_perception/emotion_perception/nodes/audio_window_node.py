@@ -9,12 +9,13 @@ from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
 from emotion_perception.core.audio_chunk import AudioError
+from emotion_perception.core.audio_pace import AudioPace
 from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
 from emotion_perception.core.robot_speech import RobotSpeech
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.core.voice_activity import VoiceActivity
 from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
-from emotion_perception.nodes.audio_formats import Unstamped, audio_format
+from emotion_perception.nodes.audio_formats import Chunk, Unstamped, audio_format
 from emotion_perception.nodes.conversions import to_float_array, to_stamp
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
@@ -92,12 +93,14 @@ class AudioWindowNode(PerceptionNode):
         )
         self._robot_speech = RobotSpeech(self.value("mute_tail_s"), self.value("mute_limit_s"))
         self._windower = AudioWindower(self.value("window_s"), self.value("hop_s"), voice, self._robot_speech)
+        self._pace = AudioPace()
         self._publisher = self.add_publisher(AudioWindow, "emotion/audio_window", QoSProfile(depth=10))
 
     def activate(self) -> None:
         topic = self.value("audio_topic")
         self._arrivals = TopicArrivals(self, self._message_type, topic, "audio_topic and audio_type")
         self._windower.reset()
+        self._pace.reset()
         self._robot_speech.reset()  # whoever said meanwhile that it ended was not heard
         # No chunk of sound is made worthless by the next one: the queue holds some seconds, and one that was lost
         # is sent again where the publisher is sure to do so, as the nodes of this suite are.
@@ -144,6 +147,8 @@ class AudioWindowNode(PerceptionNode):
             if len(chunk.samples) == 0:
                 raise AudioError("The audio message holds no samples, expected some; check what publishes it.")
             stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
+            if chunk.is_assumed:
+                self._check_pace(chunk, stamp_s)
             windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, chunk.jitter_s)
         except AudioError as error:
             self._arrivals.refuse(str(error))
@@ -160,6 +165,15 @@ class AudioWindowNode(PerceptionNode):
                     muted_s=window.muted_s,
                     muted=window.muted,
                 )
+            )
+
+    def _check_pace(self, chunk: Chunk, stamp_s: float) -> None:
+        self._pace.add(len(chunk.samples) / chunk.sample_rate_hz, stamp_s)
+        if self._pace.is_wrong:
+            raise AudioError(
+                f"{self._pace.pace:.2f} s of sound come in a second, read with unstamped_sample_rate_hz "
+                f"{chunk.sample_rate_hz} and unstamped_channels {chunk.samples.shape[1]}, expected 1.00 s; set both to "
+                "what the microphone has, and its samples to S16LE, and see whether messages are lost."
             )
 
 

@@ -252,6 +252,26 @@ def test_microphone_of_another_package_is_heard_though_it_publishes_best_effort(
     assert window.header.frame_id == "ear"
 
 
+def test_sound_of_another_rate_than_the_parameters_say_is_refused_with_what_to_set(graph, monkeypatch):
+    stamps_ns = iter(range(50 * 10**9, 60 * 10**9, 10**8))  # a message each 0.1 s, read as 0.2 s of sound
+
+    def read(message, unstamped):
+        samples = np.zeros((unstamped.sample_rate_hz // 5, 1), np.float32)
+        return Chunk(samples, unstamped.sample_rate_hz, next(stamps_ns), "ear", is_assumed=True)
+
+    monkeypatch.setattr(audio_window_node, "audio_format", lambda _: (String, read))
+    graph.start(AudioWindowNode)
+    graph.listen(AudioWindow, "/emotion/audio_window")
+    diagnostics = graph.listen_to_diagnostics()
+    microphone = graph.speak(String, SOUND)
+    for _ in range(40):
+        microphone.publish(String())
+    assert graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[0] == (
+        "2.00 s of sound come in a second, read with unstamped_sample_rate_hz 16000 and unstamped_channels 1, expected "
+        "1.00 s; set both to what the microphone has, and its samples to S16LE, and see whether messages are lost."
+    )
+
+
 def test_eight_kilohertz_stereo_becomes_windows_of_16_khz_mono(graph, ears):
     microphone = Microphone(graph, rate_hz=8000, channels=2)
     microphone.hear_second(50.0)
