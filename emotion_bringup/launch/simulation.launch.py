@@ -80,7 +80,13 @@ def _simulation(context: LaunchContext, version: str, models: Path) -> ExecutePr
     Its own arguments reach it, but none of ours: it may have a namespace or a path, too.
     """
     ours = {argument.name for argument in _our_arguments()}
-    theirs = {name: value for name, value in context.launch_configurations.items() if name not in ours}
+    # Of a launch that includes this one there may be what no command line can say: empty values, and those that
+    # launch_ros keeps for SetParameter and SetRemap.
+    theirs = {
+        name: value
+        for name, value in context.launch_configurations.items()
+        if name not in ours and isinstance(value, str) and value
+    }
     model_path = os.pathsep.join(filter(None, [os.environ.get(MODEL_PATHS[version]), str(models)]))
     return ExecuteProcess(
         cmd=[

@@ -333,7 +333,8 @@ def test_the_simulation_hears_its_own_arguments_and_none_of_ours(simulation):
     ours = arguments(FOLDER / "simulation.launch.py").keys() - {"gazebo_version", "world_name"}
     given = {**dict.fromkeys(ours, ""), "namespace": "robot1", "params": "mine.yaml", "use_sim_time": "true"}
     theirs = {"gazebo_version": "classic", "world_name": "/worlds/w", "moveit": "False"}
-    context, (tiago, *_) = simulation(is_installed=True, **given, **theirs)
+    of_an_including_launch = {"tts": "", "global_params": [("use_sim_time", True)]}
+    context, (tiago, *_) = simulation(is_installed=True, **given, **theirs, **of_an_including_launch)
     command, _ = given_to(context, tiago)
     heard = dict(argument.split(":=") for argument in command[4:])
     assert heard == {**theirs, "is_public_sim": "True"}
