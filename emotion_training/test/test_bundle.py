@@ -150,7 +150,7 @@ def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path, featu
 
 def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch, features):
     monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
-    options = {"blocks": 1, "hidden": 24, "embedding": 16, "dropout": 0.0}
+    options = {"merged": [1], "hidden": 24, "embedding": 16, "dropout": 0.0}
     encoder = replace(CONFIG.audio_encoder, name="whisper_tiny", options=options, start_from="turn.onnx")
     config = replace(CONFIG, audio_encoder=encoder)
     with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):

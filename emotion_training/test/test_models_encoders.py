@@ -23,7 +23,7 @@ AUDIOS = {
     "log_mel_cnn": {"mels": 64, "channels": [8, 8, 8, 16], "embedding": 16, "dropout": 0.0},
     "conformer": {"embedding": 16, "blocks": 1, "heads": 2, "dropout": 0.0},
     "crnn": {"channels": [8, 8, 16], "embedding": 16, "dropout": 0.0},
-    "whisper_tiny": {"blocks": 1, "hidden": 24, "embedding": 16, "dropout": 0.0},
+    "whisper_tiny": {"merged": [1], "hidden": 24, "embedding": 16, "dropout": 0.0},
 }
 
 

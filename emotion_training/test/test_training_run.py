@@ -370,7 +370,7 @@ def voice_tree(folder, start_from):
     """On the sound, by Whisper-tiny."""
     encoder = {
         "name": "whisper_tiny",
-        "options": {"blocks": 1, "hidden": 12, "embedding": 8, "dropout": 0.0},
+        "options": {"merged": [1], "hidden": 12, "embedding": 8, "dropout": 0.0},
         "start_from": start_from,
     }
     voice = {"model.audio_encoder": encoder, "trainer.max_epochs": 1}
@@ -406,7 +406,10 @@ def test_a_network_that_has_no_weights_to_start_from_says_so(folder, kind, name)
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"model.audio_encoder.options.blocks": 9}, "options of audio encoder whisper_tiny do not fit: blocks is 9"),
+        (
+            {"model.audio_encoder.options.merged": [3]},
+            r"options of audio encoder whisper_tiny do not fit: merged is \[3\]; expected 1 to 4 numbers",
+        ),
         (
             {"data.corpus.window_s": 9.0},
             "window_s 9.0 does not fit whisper_tiny: the window has 144000 samples; expected",

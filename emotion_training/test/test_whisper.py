@@ -17,7 +17,7 @@ from emotion_training.bundle_writer import ParityError
 from emotion_training.config import AudioEncoderConfig
 from emotion_training.models.smart_turn_weights import LINEAR
 from emotion_training.models.start_weights import WeightsError
-from emotion_training.models.whisper import WIDTH, WhisperAudioEncoder, WhisperTiny
+from emotion_training.models.whisper import HEADS, WIDTH, WhisperAudioEncoder, WhisperTiny
 from emotion_training.models.whisper_log_mel import WhisperLogMel
 from emotion_training.quantised_voice import GraphAudioEncoder, quantise_voice, voice_as_shipped
 from emotion_training.stage_cache import StageCache
@@ -27,7 +27,7 @@ from emotion_training.voice_features import start_audio_encoder, voice_features
 SAMPLES = 48000
 CONFIG = tiny_config()
 ENCODER = AudioEncoderConfig(
-    16000, 3.0, "whisper_tiny", {"blocks": 1, "hidden": 24, "embedding": 16, "dropout": 0.0}, "turn.onnx"
+    16000, 3.0, "whisper_tiny", {"merged": [1], "hidden": 24, "embedding": 16, "dropout": 0.0}, "turn.onnx"
 )
 TRAINING = replace(CONFIG.audio_training, epochs=2)
 
@@ -81,7 +81,7 @@ def test_its_spectrogram_is_that_of_librosa_at_every_level():
 
 def test_the_network_starts_from_the_file(whisper, whisper_weights):
     torch.manual_seed(1)
-    encoder = WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0)
+    encoder = WhisperAudioEncoder(16000, merged=[1], hidden=24, embedding=16, dropout=0.0)
     encoder.start_from(whisper_weights)
     for name, value in encoder.network.state_dict().items():
         step = whisper.state_dict()[name].abs().max() / 127.0
@@ -106,11 +106,40 @@ def test_the_newest_state_has_the_last_position():
 
 def test_tokens_are_made_of_the_states_after_every_block():
     torch.manual_seed(0)
-    encoder = WhisperAudioEncoder(16000, blocks=2, hidden=24, embedding=16, dropout=0.0).eval()
+    encoder = WhisperAudioEncoder(16000, merged=[1, 1], hidden=24, embedding=16, dropout=0.0).eval()
     audio = noise_windows(2, SAMPLES)
     features = encoder.features(audio)
     for of_block, states in zip(features.split(WIDTH, dim=2), encoder.network(encoder.log_mel(audio)), strict=True):
         torch.testing.assert_close(of_block, states.unflatten(1, (-1, 8)).mean(dim=2))
+    assert encoder(audio).shape == (2, 19, 16)
+
+
+def test_means_of_neighbours_go_on_and_read_every_state():
+    torch.manual_seed(0)
+    block, states = WhisperTiny(1).blocks[0], torch.randn(2, 8, WIDTH)
+    found = block(states, merged=2)
+    alone = torch.stack([states[:, :2].mean(dim=1), *states.unbind(dim=1)], dim=1)  # a mean before all that it reads
+    assert found.shape == (2, 4, WIDTH)
+    with torch.no_grad():
+        read = block.attention_norm(alone)
+        query, key, value = block.query(read[:, :1]), block.key(read[:, 1:]), block.value(read[:, 1:])
+        attended = functional.scaled_dot_product_attention(
+            *(part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in (query, key, value))
+        )
+        going_on = alone[:, :1] + block.out(attended.transpose(1, 2).flatten(2))
+        stepped = going_on + block.narrow(functional.gelu(block.widen(block.feed_forward_norm(going_on))))
+    torch.testing.assert_close(found[:, :1], stepped)
+
+
+def test_merged_states_make_as_many_tokens():
+    torch.manual_seed(0)
+    encoder = WhisperAudioEncoder(16000, merged=[2, 4], hidden=24, embedding=16, dropout=0.0).eval()
+    audio = noise_windows(2, SAMPLES)
+    first, second = encoder.features(audio).split(WIDTH, dim=2)
+    states = encoder.network.first_states(encoder.log_mel(audio))
+    halved = encoder.network.blocks[0](states, merged=2)
+    torch.testing.assert_close(first, halved.unflatten(1, (-1, 4)).mean(dim=2))
+    torch.testing.assert_close(second, encoder.network.blocks[1](halved, merged=4))
     assert encoder(audio).shape == (2, 19, 16)
 
 
@@ -126,17 +155,17 @@ def test_a_file_that_is_something_else_is_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "turn.onnx").write_bytes(content)
     with pytest.raises(WeightsError, match=message):
-        WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0).start_from(tmp_path / "turn.onnx")
+        WhisperAudioEncoder(16000, merged=[1], hidden=24, embedding=16, dropout=0.0).start_from(tmp_path / "turn.onnx")
 
 
 def test_more_blocks_than_the_file_has_are_named(whisper_weights):
     with pytest.raises(WeightsError, match=r"has no tensor 'inner.encoder.layers.1.self_attn_layer_norm.weight'"):
-        WhisperAudioEncoder(16000, blocks=2, hidden=24, embedding=16, dropout=0.0).start_from(whisper_weights)
+        WhisperAudioEncoder(16000, merged=[1, 1], hidden=24, embedding=16, dropout=0.0).start_from(whisper_weights)
 
 
 def test_its_weights_are_kept_while_what_reads_its_states_learns(trained, whisper_weights):
     classifier, history = trained
-    start = WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0)
+    start = WhisperAudioEncoder(16000, merged=[1], hidden=24, embedding=16, dropout=0.0)
     start.start_from(whisper_weights)
     for name, value in start.network.state_dict().items():
         assert torch.equal(classifier.encoder.network.state_dict()[name], value)
@@ -149,15 +178,23 @@ def test_an_encoder_that_cannot_start_from_weights_says_so(whisper_weights):
 
 
 @pytest.mark.parametrize(
-    "rate_hz, blocks, message", [(8000, 1, "sample_rate_hz is 8000"), (16000, 0, "blocks is 0"), (16000, 5, "blocks")]
+    "rate_hz, merged, message",
+    [
+        (8000, [1], "sample_rate_hz is 8000"),
+        (16000, [], "merged is \\[\\]; expected 1 to 4 numbers whose product divides 8"),
+        (16000, [1] * 5, "merged is"),
+        (16000, [2, 8], "merged is"),
+        (16000, [2, 0], "merged is"),
+        (16000, [-2, -1], "merged is"),
+    ],
 )
-def test_what_it_has_not_is_refused(rate_hz, blocks, message):
+def test_what_it_has_not_is_refused(rate_hz, merged, message):
     with pytest.raises(ValueError, match=message):
-        WhisperAudioEncoder(rate_hz, blocks, hidden=24, embedding=16, dropout=0.0)
+        WhisperAudioEncoder(rate_hz, merged, hidden=24, embedding=16, dropout=0.0)
 
 
 def test_a_window_longer_than_its_positions_is_refused():
-    encoder = WhisperAudioEncoder(16000, blocks=1, hidden=24, embedding=16, dropout=0.0)
+    encoder = WhisperAudioEncoder(16000, merged=[1], hidden=24, embedding=16, dropout=0.0)
     assert encoder.token_count(8 * 16000) == 50
     with pytest.raises(ValueError, match="the window has 128001 samples; expected at most 128000"):
         encoder.token_count(8 * 16000 + 1)

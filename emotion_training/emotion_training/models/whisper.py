@@ -1,6 +1,7 @@
 """The encoder of Whisper-tiny (Radford et al. 2023), whose first blocks hear how something is said."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +24,11 @@ POOLED_STATES = 8  # that make a token, 160 ms
 def gelu(x: Tensor) -> Tensor:
     """As `functional.gelu`, in the order of operations that ONNX Runtime knows and runs as one."""
     return 0.5 * (x * (1.0 + torch.erf(x / math.sqrt(2.0))))
+
+
+def neighbour_means(x: Tensor, count: int) -> Tensor:
+    """(B, T, W) -> (B, T / count, W)."""
+    return x if count == 1 else x.unflatten(1, (-1, count)).mean(dim=2)
 
 
 class FrameConvolution(nn.Conv1d):
@@ -53,13 +59,21 @@ class WhisperBlock(nn.Module):
         self.widen = nn.Linear(WIDTH, 4 * WIDTH)
         self.narrow = nn.Linear(4 * WIDTH, WIDTH)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, WIDTH) -> (B, T, WIDTH)."""
-        normed = self.attention_norm(x)
-        query, key, value = (split_heads(part(normed), HEADS) for part in (self.query, self.key, self.value))
-        read = torch.matmul(attention_weights(query, key, None), value)  # (B, H, T, WIDTH / H)
-        x = x + self.out(read.transpose(1, 2).flatten(2))
-        return x + self.narrow(gelu(self.widen(self.feed_forward_norm(x))))
+    def forward(self, x: Tensor, merged: int = 1, means: int = 1) -> Tensor:
+        """(B, T, WIDTH) -> (B, T / merged / means, WIDTH).
+
+        merged: neighbouring states in whose place their mean goes on, which reads all T of them. means: of so many
+        states as come out; the last product is linear, so that it is done for the means alone.
+        """
+        normed, going_on = self.attention_norm(x), neighbour_means(x, merged)
+        asking = normed if merged == 1 else self.attention_norm(going_on)
+        query, key, value = (
+            split_heads(part, HEADS) for part in (self.query(asking), self.key(normed), self.value(normed))
+        )
+        read = torch.matmul(attention_weights(query, key, None), value)  # (B, H, T / merged, WIDTH / H)
+        x = going_on + self.out(read.transpose(1, 2).flatten(2))
+        widened = gelu(self.widen(self.feed_forward_norm(x)))  # (B, T / merged, 4 WIDTH)
+        return neighbour_means(x, means) + self.narrow(neighbour_means(widened, means))
 
 
 class WhisperTiny(nn.Module):
@@ -72,11 +86,14 @@ class WhisperTiny(nn.Module):
         self.positions = nn.Parameter(0.02 * torch.randn(STATES, WIDTH))
         self.blocks = nn.ModuleList(WhisperBlock() for _ in range(blocks))
 
+    def first_states(self, log_mel: Tensor) -> Tensor:
+        """(B, MELS, T) -> (B, T / 2, WIDTH), before any block."""
+        x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
+        return x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
+
     def forward(self, log_mel: Tensor) -> list[Tensor]:
         """(B, MELS, T) -> states (B, T / 2, WIDTH) after each block."""
-        x = gelu(self.conv2(gelu(self.conv1(log_mel.transpose(1, 2)))))
-        x = x + self.positions[STATES - x.shape[1] :]  # the newest state has the last place, as it was learnt
-        after = []
+        x, after = self.first_states(log_mel), []
         for block in self.blocks:
             x = block(x)
             after.append(x)
@@ -87,22 +104,27 @@ class WhisperTiny(nn.Module):
 class WhisperAudioEncoder(SpectrogramEncoder):
     """Its weights, which come by `start_from`, never train: what makes tokens of the states after all its blocks does.
 
-    blocks: of the network, 1 to `BLOCKS`. hidden: neurons between the states and the tokens. ValueError for another
-    number of blocks, and for another rate than 16 kHz.
+    merged: how many neighbouring states go on as their mean, for each block of the network that is used, the first 1 to
+    `BLOCKS`; see `WhisperBlock`. hidden: neurons between the states and the tokens. ValueError for more blocks, for
+    merged states of which no whole number makes a token, and for another rate than 16 kHz.
     """
 
     token_frames = STATE_FRAMES * POOLED_STATES
 
-    def __init__(self, sample_rate_hz: int, blocks: int, hidden: int, embedding: int, dropout: float):
+    def __init__(self, sample_rate_hz: int, merged: Sequence[int], hidden: int, embedding: int, dropout: float):
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
-        if not 1 <= blocks <= BLOCKS:
-            raise ValueError(f"blocks is {blocks}; expected 1 to {BLOCKS} for Whisper-tiny")
+        if not 1 <= len(merged) <= BLOCKS or min(merged) < 1 or POOLED_STATES % math.prod(merged):
+            raise ValueError(
+                f"merged is {list(merged)}; expected 1 to {BLOCKS} numbers whose product divides {POOLED_STATES}"
+            )
         super().__init__(WhisperLogMel(self.token_frames), nn.Identity())
-        self.network = WhisperTiny(blocks).requires_grad_(False)
-        self.state_norm = nn.BatchNorm1d(blocks * WIDTH)
+        self.merged = tuple(merged)
+        self.network = WhisperTiny(len(merged)).requires_grad_(False)
+        states = len(merged) * WIDTH  # of which a token is made
+        self.state_norm = nn.BatchNorm1d(states)
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Linear(blocks * WIDTH, hidden)
+        self.hidden = nn.Linear(states, hidden)
         self.project = nn.Linear(hidden, embedding)
         self.embedding = embedding
 
@@ -115,8 +137,16 @@ class WhisperAudioEncoder(SpectrogramEncoder):
 
     def features(self, audio: Tensor) -> Tensor:
         """(B, N) mono in [-1, 1] -> states (B, Ta, blocks * WIDTH), those after the first block first."""
-        states = self.network(self.log_mel(audio))
-        return torch.cat([after.unflatten(1, (-1, POOLED_STATES)).mean(dim=2) for after in states], dim=2)
+        x = self.network.first_states(self.log_mel(audio))
+        *blocks, last = zip(self.network.blocks, self.merged, strict=True)
+        token_states, tokens = POOLED_STATES, []
+        for block, merged in blocks:
+            x = block(x, merged)
+            token_states //= merged
+            tokens.append(neighbour_means(x, token_states))
+        block, merged = last
+        tokens.append(block(x, merged, token_states // merged))
+        return torch.cat(tokens, dim=2)
 
     def encode(self, features: Tensor) -> Tensor:
         """(B, Ta, blocks * WIDTH) -> (B, Ta, D)."""
