@@ -71,12 +71,22 @@ class FaceTrainingConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """How an encoder that merges states learns to say what it says with all, see `distil`."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class AudioEncoderConfig:
     sample_rate_hz: int
     window_s: float
     name: str  # in the registry of audio encoders
     options: dict[str, object]  # of that encoder
     start_from: str | None  # weights for the encoder, a file in the folder of the data
+    distillation: DistillationConfig | None  # of these weights, from the corpora of which nobody is judged
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,13 @@ class BundleConfig:
     fusion: FusionConfig
     fusion_training: FusionTrainingConfig
 
+    def __post_init__(self) -> None:
+        if self.audio_encoder.distillation is not None and not self.audio_training.shares:
+            raise ConfigurationError(
+                "audio_encoder.distillation learns from the corpora of audio_training.shares, which has none; "
+                "set it to null"
+            )
+
 
 def load_config(path: Path) -> BundleConfig:
     """Reads a configuration; ConfigurationError with all that is wrong with it."""
@@ -163,6 +180,10 @@ def configuration_hash(*parts: object) -> str:
 
 def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> typing.Any:
     """`value` of the YAML tree as `kind`; what does not fit is added to `problems`."""
+    if type(None) in typing.get_args(kind):
+        if value is None:
+            return None
+        (kind,) = set(typing.get_args(kind)) - {type(None)}
     origin = typing.get_origin(kind)
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(kind, value, key, problems)
@@ -181,10 +202,6 @@ def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> ty
         if not isinstance(value, dict):
             problems.append(f"{key} is {value!r}; expected a mapping")
         return value
-    if type(None) in typing.get_args(kind):
-        if value is None:
-            return None
-        (kind,) = set(typing.get_args(kind)) - {type(None)}
     if kind is float and type(value) is int:
         return float(value)
     if kind is Path and type(value) is str:

@@ -1,9 +1,11 @@
 """Keeps the result of a long stage on disk, so that a build goes on where it stopped."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 
 class StageCache:
@@ -32,3 +34,16 @@ class StageCache:
         torch.save(value, unfinished)
         unfinished.replace(path)
         return value
+
+    def trained(self, model: nn.Module, name: str, key: str, train: Callable[[], tuple[nn.Module, list[dict]]]) -> dict:
+        """Fills `model` with the weights that `train` makes, in evaluation mode; returns the history and seconds."""
+
+        def compute() -> dict:
+            started = time.perf_counter()
+            trained, history = train()
+            return {"state": trained.state_dict(), "history": history, "seconds": time.perf_counter() - started}
+
+        stage = self.get(name, key, compute)
+        model.load_state_dict(stage.pop("state"))
+        model.eval()
+        return stage

@@ -142,6 +142,7 @@ def tiny_config() -> BundleConfig:
             name="log_mel_cnn",
             options={"mels": 64, "channels": [8, 8, 8, 16], "embedding": 32, "dropout": 0.0},
             start_from=None,
+            distillation=None,
         ),
         audio_training=AudioTrainingConfig(
             emodb_boredom=False,

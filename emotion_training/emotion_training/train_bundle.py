@@ -1,15 +1,15 @@
 """All stages of a model bundle and of its folds, from corpora in memory to calibrated models with their figures."""
 
+import copy
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from .audio_training import AudioClassifier, train_audio_classifier
 from .bundle_writer import BundleModels
@@ -40,7 +40,7 @@ from .quantised_face import face_as_shipped, face_cost, quantise_face
 from .quantised_voice import quantise_voice, voice_as_shipped
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
 from .stage_cache import StageCache
-from .voice_features import VoiceFeatures, start_audio_encoder
+from .voice_features import VoiceFeatures
 from .voice_windows import window_samples
 
 VALIDATION_PAIRS = 1400  # per modality state
@@ -191,11 +191,11 @@ def _train(
 ) -> _Trained:
     """Trains on `clips`. new_people: whom such networks judged, where there are none for validation."""
     make_reproducible(config.seed, config.threads)
-    audio, audio_stage = _train_voice(config, clips, validation, features, weights, cache)
+    audio, audio_stage = _train_voice(config, clips, validation, features, cache)
     members, face_stages = _train_faces(config, faces, weights, cache)
     shipped = zip(members, config.face_encoder.members, strict=True)
     face = joined([member for member, member_config in shipped if member_config.ships])
-    stages = face_stages | {"audio": audio_stage}
+    stages = face_stages | features.stages | {"audio": audio_stage}
 
     started = time.perf_counter()
     # From here on faces are seen and voices heard as the robot will.
@@ -250,15 +250,10 @@ def _train_voice(
     clips: Sequence[SpeechClip],
     validation: Sequence[SpeechClip],
     features: VoiceFeatures,
-    weights: Path,
     cache: StageCache,
 ) -> tuple[AudioClassifier, dict]:
-    """The voice encoder with its head, and its stage.
-
-    Raises:
-        WeightsError: as `train_bundle`.
-    """
-    audio = AudioClassifier(start_audio_encoder(config.audio_encoder, weights), config.audio_training.head_dropout)
+    """The voice encoder with its head, and its stage."""
+    audio = AudioClassifier(copy.deepcopy(features.encoder), config.audio_training.head_dropout)
     key = configuration_hash(
         config.audio_encoder,
         config.audio_training,
@@ -268,7 +263,7 @@ def _train_voice(
         fingerprint_clips(clips, validation),
     )
     train = partial(train_audio_classifier, config.audio_training, clips, features, validation, audio, config.seed)
-    return audio, _train_encoder(audio, cache, "audio", key, train)
+    return audio, cache.trained(audio, "audio", key, train)
 
 
 def _train_faces(
@@ -299,7 +294,7 @@ def _train_faces(
             tuple(members),
         )
         members.append(make_member(member))
-        stages[f"face {number}, {member.name}"] = _train_encoder(members[-1], cache, "face", key, train)
+        stages[f"face {number}, {member.name}"] = cache.trained(members[-1], "face", key, train)
     return members, stages
 
 
@@ -318,26 +313,6 @@ def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, c
         return {"graph": torch.frombuffer(bytearray(graph), dtype=torch.uint8)}
 
     return cache.get("face-graph", key, compute)["graph"].numpy().tobytes()
-
-
-def _train_encoder(
-    model: nn.Module,
-    cache: StageCache,
-    name: str,
-    key: str,
-    train: Callable[[], tuple[nn.Module, list[dict]]],
-) -> dict:
-    """Fills `model` with the trained weights; returns the stage's history and seconds."""
-
-    def compute() -> dict:
-        started = time.perf_counter()
-        trained, history = train()
-        return {"state": trained.state_dict(), "history": history, "seconds": time.perf_counter() - started}
-
-    stage = cache.get(name, key, compute)
-    model.load_state_dict(stage["state"])
-    model.eval()
-    return stage
 
 
 def _sampler(

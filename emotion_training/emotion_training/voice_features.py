@@ -10,10 +10,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .config import AudioEncoderConfig, BundleConfig, configuration_hash
+from .configuration import ConfigurationError
+from .distillation import STEPS_AT_ONCE, distil
 from .machine import make_reproducible, training_device
 from .models.registry import audio_encoders
 from .models.spectrogram_encoder import SpectrogramEncoder
 from .models.start_weights import start
+from .models.whisper import WhisperAudioEncoder
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
 from .splits import PARTS
 from .stage_cache import StageCache
@@ -23,11 +26,19 @@ from .voice_windows import WINDOWS_AT_ONCE, AugmentedWindows, plain_windows, win
 class VoiceFeatures:
     """Of several windows of each clip, the plain one first.
 
-    views: float16 (V, N, ...), as `features` of the encoder makes them. key: hash of all that they depend on.
+    encoder: whose `features` makes them, as the training of the rest of it begins. stages: history and seconds of what
+    it learnt before, by name. views: float16 (V, N, ...). key: hash of all that they depend on.
     """
 
-    def __init__(self, clips: Sequence[SpeechClip], views: Tensor, key: str):
-        self.views, self.key = views, key
+    def __init__(
+        self,
+        clips: Sequence[SpeechClip],
+        encoder: SpectrogramEncoder,
+        stages: dict[str, dict],
+        views: Tensor,
+        key: str,
+    ):
+        self.encoder, self.stages, self.views, self.key = encoder, stages, views, key
         self._places = {(clip.corpus, clip.clip_id): place for place, clip in enumerate(clips)}
 
     def places(self, clips: Sequence[SpeechClip]) -> Tensor:
@@ -49,7 +60,7 @@ def start_audio_encoder(config: AudioEncoderConfig, weights: Path) -> Spectrogra
 def voice_features(
     config: BundleConfig, clips: Sequence[SpeechClip], folds: Sequence[SpeechSplits], weights: Path, cache: StageCache
 ) -> VoiceFeatures:
-    """Features of all clips, for the networks of all folds.
+    """Features of all clips, for the networks of all folds; what makes them is distilled before, if it is to be.
 
     The babble in a window is of voices that are beside this one in every fold: a network that learns from the window
     hears nobody in it whom it is to judge.
@@ -57,10 +68,14 @@ def voice_features(
     weights: folder of the file that the encoder starts from.
 
     Raises:
+        ConfigurationError: the encoder merges no states that could be distilled.
         WeightsError: that is missing or does not fit.
     """
     make_reproducible(config.seed, config.threads)
     encoder = start_audio_encoder(config.audio_encoder, weights).eval()
+    stages = {}
+    if config.audio_encoder.distillation is not None:
+        stages[f"merged states, {STEPS_AT_ONCE} steps"] = _distil(config, encoder, clips, cache)
     never_learns = _fingerprint(encoder, window_samples(config.audio_encoder))
     groups = together_in_every_fold(clips, folds)
     keys, parts = [], []
@@ -81,7 +96,29 @@ def voice_features(
         stage = cache.get("voice-features", keys[-1], partial(_features_of, config, encoder, group))
         parts.append(stage["views"])
     ordered = [clip for group in groups for clip in group]
-    return VoiceFeatures(ordered, torch.cat(parts, dim=1), configuration_hash(keys))
+    return VoiceFeatures(ordered, encoder, stages, torch.cat(parts, dim=1), configuration_hash(keys))
+
+
+def _distil(config: BundleConfig, encoder: SpectrogramEncoder, clips: Sequence[SpeechClip], cache: StageCache) -> dict:
+    """Fills the encoder with what it learns from those of the clips of whom nobody is judged; returns its stage."""
+    if not isinstance(encoder, WhisperAudioEncoder):
+        raise ConfigurationError(
+            f"audio_encoder.distillation is for merged states, which {config.audio_encoder.name} does not have; "
+            "set it to null"
+        )
+    unjudged = tuple(clip for clip in clips if clip.corpus in config.audio_training.shares)
+    key = configuration_hash(
+        _fingerprint(encoder, window_samples(config.audio_encoder)),
+        config.audio_encoder.sample_rate_hz,
+        config.audio_encoder.distillation,
+        config.audio_training.augmentation,
+        config.audio_training.robot_augmentation,
+        config.seed,
+        config.threads,
+        fingerprint_clips(unjudged),
+    )
+    train = partial(distil, config.audio_encoder, config.audio_training, unjudged, encoder, config.seed)
+    return cache.trained(encoder, "merged-states", key, train)
 
 
 def _fingerprint(encoder: SpectrogramEncoder, samples: int) -> str:

@@ -148,13 +148,13 @@ def test_a_network_that_does_not_ship_teaches_all_the_same(tiny, tmp_path, featu
     assert not torch.equal(untaught.encoder.project.weight, alone.project.weight)
 
 
-def test_absent_weights_of_the_voice_are_named_before_anything_is_trained(tmp_path, monkeypatch, features):
-    monkeypatch.setattr("emotion_training.train_bundle.train_face_classifier", None)
+def test_absent_weights_of_the_voice_are_named_before_a_voice_is_heard(tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_training.voice_features.AugmentedWindows", None)
     options = {"merged": [1], "hidden": 24, "embedding": 16, "dropout": 0.0}
     encoder = replace(CONFIG.audio_encoder, name="whisper_tiny", options=options, start_from="turn.onnx")
     config = replace(CONFIG, audio_encoder=encoder)
     with pytest.raises(WeightsError, match="turn.onnx does not exist; expected pipecat/"):
-        judge_fold(config, generated_faces(config, 0), generated_folds()[0], features, tmp_path, StageCache(None))
+        voice_features(config, generated_clips(config, 0), generated_folds(), tmp_path, StageCache(None))
 
 
 @pytest.mark.parametrize("absent", ["weights.json", "weights.bin"])

@@ -72,6 +72,14 @@ def test_a_teacher_that_cannot_be_is_refused(tmp_path, tree, member, share, expe
         load(tmp_path, tree)
 
 
+def test_a_distillation_without_voices_is_refused(tmp_path, tree):
+    tree["audio_training"]["shares"] = {}
+    with pytest.raises(ConfigurationError, match="distillation learns from the corpora of audio_training.shares, whi"):
+        load(tmp_path, tree)
+    tree["audio_encoder"]["distillation"] = None
+    assert load(tmp_path, tree).audio_encoder.distillation is None
+
+
 def test_faces_without_a_network_that_ships_are_refused(tmp_path, tree):
     for member in tree["face_encoder"]["members"]:
         member["ships"] = False

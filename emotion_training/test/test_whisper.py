@@ -27,7 +27,7 @@ from emotion_training.voice_features import start_audio_encoder, voice_features
 SAMPLES = 48000
 CONFIG = tiny_config()
 ENCODER = AudioEncoderConfig(
-    16000, 3.0, "whisper_tiny", {"merged": [1], "hidden": 24, "embedding": 16, "dropout": 0.0}, "turn.onnx"
+    16000, 3.0, "whisper_tiny", {"merged": [1], "hidden": 24, "embedding": 16, "dropout": 0.0}, "turn.onnx", None
 )
 TRAINING = replace(CONFIG.audio_training, epochs=2)
 
@@ -181,7 +181,7 @@ def test_an_encoder_that_cannot_start_from_weights_says_so(whisper_weights):
     "rate_hz, merged, message",
     [
         (8000, [1], "sample_rate_hz is 8000"),
-        (16000, [], "merged is \\[\\]; expected 1 to 4 numbers whose product divides 8"),
+        (16000, [], "merged is \\[\\]; expected 1 to 4 numbers above 0, whose product divides 8"),
         (16000, [1] * 5, "merged is"),
         (16000, [2, 8], "merged is"),
         (16000, [2, 0], "merged is"),

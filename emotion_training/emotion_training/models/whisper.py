@@ -102,7 +102,8 @@ class WhisperTiny(nn.Module):
 
 @audio_encoders.register("whisper_tiny")
 class WhisperAudioEncoder(SpectrogramEncoder):
-    """Its weights, which come by `start_from`, never train: what makes tokens of the states after all its blocks does.
+    """The weights of its network, which come by `start_from`, never learn from labels: what makes tokens of the
+    states after all its blocks does. Where it merges states, `distil` teaches the blocks to say what they say with all.
 
     merged: how many neighbouring states go on as their mean, for each block of the network that is used, the first 1 to
     `BLOCKS`; see `WhisperBlock`. hidden: neurons between the states and the tokens. ValueError for more blocks, for
@@ -116,7 +117,8 @@ class WhisperAudioEncoder(SpectrogramEncoder):
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; expected {SAMPLE_RATE_HZ} for Whisper")
         if not 1 <= len(merged) <= BLOCKS or min(merged) < 1 or POOLED_STATES % math.prod(merged):
             raise ValueError(
-                f"merged is {list(merged)}; expected 1 to {BLOCKS} numbers whose product divides {POOLED_STATES}"
+                f"merged is {list(merged)}; expected 1 to {BLOCKS} numbers above 0, "
+                f"whose product divides {POOLED_STATES}"
             )
         super().__init__(WhisperLogMel(self.token_frames), nn.Identity())
         self.merged = tuple(merged)
@@ -137,7 +139,14 @@ class WhisperAudioEncoder(SpectrogramEncoder):
 
     def features(self, audio: Tensor) -> Tensor:
         """(B, N) mono in [-1, 1] -> states (B, Ta, blocks * WIDTH), those after the first block first."""
-        x = self.network.first_states(self.log_mel(audio))
+        return self.token_states(self.first_states(audio))
+
+    def first_states(self, audio: Tensor) -> Tensor:
+        """(B, N) mono in [-1, 1] -> (B, T, WIDTH), before any block."""
+        return self.network.first_states(self.log_mel(audio))
+
+    def token_states(self, x: Tensor) -> Tensor:
+        """First states (B, T, WIDTH) -> (B, Ta, blocks * WIDTH)."""
         *blocks, last = zip(self.network.blocks, self.merged, strict=True)
         token_states, tokens = POOLED_STATES, []
         for block, merged in blocks:
