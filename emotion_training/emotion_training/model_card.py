@@ -17,8 +17,8 @@ TRAINING_DATA = [
     "VGGFace2 (Cao et al. 2018), by the weights that one face network starts from (HSE-FaceRes, Savchenko 2019, as "
     "npm's @vladmandic/human ships them under MIT)",
     "Speech of the web in many languages, and of turns in conversations in 23, by the weights that the voice encoder "
-    "keeps (Whisper-tiny, Radford et al. 2023, MIT, as Smart Turn v3.2 by Daily goes on from it, BSD 2-Clause, and as "
-    "PyPI's pipecat-ai ships it)",
+    "starts from (Whisper-tiny, Radford et al. 2023, MIT, as Smart Turn v3.2 by Daily goes on from it, BSD 2-Clause, "
+    "and as PyPI's pipecat-ai ships it)",
 ]
 LICENCE = (
     "The weights inherit the non-commercial terms of their training data (RAVDESS and nEMO CC BY-NC-SA 4.0; FER2013 "
