@@ -85,7 +85,8 @@ def test_features_are_those_of_the_taught_network_which_nobody_taught_who_is_jud
     monkeypatch.setattr("emotion_training.voice_features.distil", observed)
     others = tuple(replace(clip, corpus="others") for clip in clips[:7])
     config = replace(CONFIG, audio_encoder=ENCODER, audio_training=TRAINING)
-    features, again = (voice_features(config, (*clips, *others), (), Path(), StageCache(tmp_path)) for _ in range(2))
+    everyone = (*clips, *others)
+    features, again = (voice_features(config, everyone, (), Path(), StageCache(tmp_path)) for _ in range(2))
     assert heard == [{"tones"}]  # and kept
     assert torch.equal(features.views, again.views)
     plain = features.encoder.features(plain_windows(clips, window_samples(ENCODER)))
@@ -93,7 +94,7 @@ def test_features_are_those_of_the_taught_network_which_nobody_taught_who_is_jud
     (stage,) = features.stages.values()
     assert stage["seconds"] > 0.0 and stage["history"][0]["loss"] > 0.0
     untaught = replace(config, audio_encoder=replace(ENCODER, distillation=None))
-    assert voice_features(untaught, clips, (), Path(), StageCache(None)).key != features.key
+    assert voice_features(untaught, everyone, (), Path(), StageCache(None)).key != features.key
 
 
 def test_an_encoder_that_merges_no_states_is_refused(clips):
