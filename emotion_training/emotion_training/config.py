@@ -41,9 +41,28 @@ class FaceMemberConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """How a network that computes less learns to say what it said before, see `distil`."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class FaceDistillationConfig(DistillationConfig):
+    """Of a MobileNet that looks at fewer places in its first blocks."""
+
+    input_px: int  # that crops are enlarged to from now on
+    halving_blocks: tuple[int, ...]
+    learning_blocks: int  # the first ones; behind them nothing changes
+
+
+@dataclass(frozen=True)
 class FaceEncoderConfig:
     size_px: int  # of the crops
     members: tuple[FaceMemberConfig, ...]
+    distillation: FaceDistillationConfig | None  # of each member that ships, when all are trained
 
     def __post_init__(self) -> None:
         share = self.members[0].cycles[0].teacher_share
@@ -68,15 +87,6 @@ class FaceTrainingConfig:
     augmentation: FaceAugmentation
     robot_share: float  # of a batch, for the changes of robot_augmentation
     robot_augmentation: RobotFaceAugmentation
-
-
-@dataclass(frozen=True)
-class DistillationConfig:
-    """How an encoder that merges states learns to say what it says with all, see `distil`."""
-
-    steps: int
-    batch: int
-    learning_rate: float
 
 
 @dataclass(frozen=True)

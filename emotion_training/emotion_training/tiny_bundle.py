@@ -126,6 +126,7 @@ def tiny_config() -> BundleConfig:
                     ships=True,
                 ),
             ),
+            distillation=None,
         ),
         face_training=FaceTrainingConfig(
             validation_share=0.25,

@@ -15,8 +15,10 @@ from .audio_training import AudioClassifier, train_audio_classifier
 from .bundle_writer import BundleModels
 from .calibration import calibrate, fit_pool
 from .config import BundleConfig, configuration_hash
+from .distillation import STEPS_AT_ONCE
 from .embedding_views import FaceViews, VoiceViews, learnt_voices
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge
+from .face_distillation import distil_face, reduced
 from .face_set import FaceSet, fingerprint_faces
 from .face_training import FaceClassifier, LabelledFaceEncoder, joined, make_member, start_member, train_face_classifier
 from .fusion_training import make_fusion, opinions_of, pool_of, taken_for, train_fusion, voice_confusion
@@ -193,8 +195,7 @@ def _train(
     make_reproducible(config.seed, config.threads)
     audio, audio_stage = _train_voice(config, clips, validation, features, cache)
     members, face_stages = _train_faces(config, faces, weights, cache)
-    shipped = zip(members, config.face_encoder.members, strict=True)
-    face = joined([member for member, member_config in shipped if member_config.ships])
+    face = joined(members)
     stages = face_stages | features.stages | {"audio": audio_stage}
 
     started = time.perf_counter()
@@ -236,13 +237,16 @@ def _train(
 
 
 def try_face_weights(config: BundleConfig, faces: FaceSplits, weights: Path) -> None:
-    """Starts each member of the face encoder once, as those before it train for hours.
+    """Starts each member of the face encoder once, and reduces it if it is to be, as training takes hours.
 
     Raises:
+        ConfigurationError: as `distil_face`.
         WeightsError: as `train_bundle`.
     """
     for member in config.face_encoder.members:
-        start_member(member, config.face_training, faces.train, weights, torch.Generator())
+        started = start_member(member, config.face_training, faces.train, weights, torch.Generator())
+        if member.ships and config.face_encoder.distillation is not None:
+            reduced(config.face_encoder.distillation, started)
 
 
 def _train_voice(
@@ -269,12 +273,14 @@ def _train_voice(
 def _train_faces(
     config: BundleConfig, faces: FaceSplits, weights: Path, cache: StageCache
 ) -> tuple[list[FaceClassifier], dict[str, dict]]:
-    """Trains the members of the face encoder one after the other; their stages by number and name.
+    """Trains the members of the face encoder one after the other, and distils what ships if that is to be; returns
+    that, and all stages by number and name.
 
     Raises:
         WeightsError: as `train_bundle`.
     """
-    members, stages = [], {}
+    options = config.face_encoder.distillation
+    members, shipped, stages = [], [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
         key = configuration_hash(
             *config.face_encoder.members[:number],  # which teach it; itself among them
@@ -295,7 +301,17 @@ def _train_faces(
         )
         members.append(make_member(member))
         stages[f"face {number}, {member.name}"] = cache.trained(members[-1], "face", key, train)
-    return members, stages
+        if not member.ships:
+            continue
+        if options is None:
+            shipped.append(members[-1])
+            continue
+        shipped.append(reduced(options, members[-1]))
+        train = partial(distil_face, options, config.face_training, faces.train.images, members[-1], config.seed)
+        stages[f"face {number}, fewer places, {STEPS_AT_ONCE} steps"] = cache.trained(
+            shipped[-1], "fewer-places", configuration_hash(key, options), train
+        )
+    return shipped, stages
 
 
 def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, cache: StageCache) -> bytes:

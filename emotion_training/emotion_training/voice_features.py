@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .config import AudioEncoderConfig, BundleConfig, configuration_hash
 from .configuration import ConfigurationError
-from .distillation import STEPS_AT_ONCE, distil
+from .distillation import STEPS_AT_ONCE
 from .machine import make_reproducible, training_device
 from .models.registry import audio_encoders
 from .models.spectrogram_encoder import SpectrogramEncoder
@@ -20,6 +20,7 @@ from .models.whisper import WhisperAudioEncoder
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
 from .splits import PARTS
 from .stage_cache import StageCache
+from .voice_distillation import distil_voice
 from .voice_windows import WINDOWS_AT_ONCE, AugmentedWindows, plain_windows, window_samples
 
 
@@ -117,7 +118,7 @@ def _distil(config: BundleConfig, encoder: SpectrogramEncoder, clips: Sequence[S
         config.threads,
         fingerprint_clips(unjudged),
     )
-    train = partial(distil, config.audio_encoder, config.audio_training, unjudged, encoder, config.seed)
+    train = partial(distil_voice, config.audio_encoder, config.audio_training, unjudged, encoder, config.seed)
     return cache.trained(encoder, "merged-states", key, train)
 
 

@@ -51,7 +51,7 @@ def test_the_network_starts_as_the_function_of_the_weights(weights):
     encoder = MobileNetFaceEncoder(**OPTIONS)
     encoder.start_on(grey_pictures(), weights)
     encoder.eval()
-    x = encoder._enlarged(grey_pictures(3))
+    x = encoder.enlarged(grey_pictures(3))
     found = encoder.network(encoder.frozen(x))
     for number, (kernel, scale, shift) in enumerate(read_face_recognition(weights)[: 1 + 2 * OPTIONS["blocks"]]):
         if number == 0:

@@ -1,5 +1,7 @@
 """MobileNet (Howard et al. 2017) as an encoder of faces that starts from one that tells people apart."""
 
+import math
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -67,7 +69,7 @@ class MobileNetFaceEncoder(nn.Module):
 
     def embed_grey(self, grey: Tensor) -> Tensor:
         """(B, 1, S, S) grey in [0, 1] -> (B, D)."""
-        features = self.network(self.frozen(self._enlarged(grey)))  # (B, C, input_px / 16, input_px / 16)
+        features = self.network(self.frozen(self.enlarged(grey)))  # (B, C, input_px / 16, input_px / 16)
         return self.project(self.dropout(features.mean(dim=(2, 3))))
 
     def forward(self, face: Tensor) -> Tensor:
@@ -84,9 +86,9 @@ class MobileNetFaceEncoder(nn.Module):
         Raises:
             WeightsError: for a file that is missing or does not fit.
         """
-        layers = [*self.frozen, *self.network]
+        layers = self._layers
         with torch.no_grad():
-            x = self._enlarged(grey)
+            x = self.enlarged(grey)
             for layer, (kernel, scale, shift) in zip(layers, read_face_recognition(weights), strict=False):
                 convolution, normalisation = layer[0], layer[1]
                 if convolution is layers[0][0]:
@@ -102,7 +104,41 @@ class MobileNetFaceEncoder(nn.Module):
                 normalisation.bias.copy_(shift + scale * mean)
                 x = functional.relu6(response * scale[:, None, None] + shift[:, None, None])
 
-    def _enlarged(self, grey: Tensor) -> Tensor:
+    def look_at_fewer(self, input_px: int, halving_blocks: Collection[int], blocks: int) -> None:
+        """Enlarges crops to another side, and halves them in other blocks; the weights stay.
+
+        blocks: after so many the places are the same as before.
+
+        Raises:
+            ValueError: they are not.
+        """
+        before = self._sides(blocks)
+        self.input_px = input_px
+        for number, layer in enumerate(self._layers[1::2], 1):
+            layer[0].stride = (2, 2) if number in halving_blocks else (1, 1)
+        after = self._sides(blocks)
+        if after != before:
+            raise ValueError(
+                f"a face has {after} places a side where blocks end from number {blocks} on; expected {before}, as "
+                "before; change input_px or halving_blocks"
+            )
+
+    def first_layers(self, blocks: int) -> list[nn.Module]:
+        """The first convolution and so many blocks, which take what `enlarged` makes."""
+        return self._layers[: 1 + 2 * blocks]
+
+    @property
+    def _layers(self) -> list[nn.Module]:
+        return [*self.frozen, *self.network]
+
+    def _sides(self, blocks: int) -> list[int]:
+        """How many places a side has at the end of block number `blocks` and of those behind it."""
+        sides = [self.input_px]
+        for layer in self._layers:
+            sides.append(math.ceil(sides[-1] / layer[0].stride[0]))
+        return sides[1 + 2 * blocks :: 2]
+
+    def enlarged(self, grey: Tensor) -> Tensor:
         """(B, 1, S, S) grey in [0, 1] -> (B, 1, input_px, input_px), about zero mean and unit deviation."""
         size = (self.input_px, self.input_px)
         return functional.interpolate(standardise(grey), size=size, mode="bilinear", align_corners=False)

@@ -8,10 +8,10 @@ import torch
 
 from emotion_training.config import DistillationConfig
 from emotion_training.configuration import ConfigurationError
-from emotion_training.distillation import distil
 from emotion_training.models.whisper import WhisperAudioEncoder
 from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_clips, tiny_config
+from emotion_training.voice_distillation import distil_voice
 from emotion_training.voice_features import voice_features
 from emotion_training.voice_windows import plain_windows, window_samples
 
@@ -55,7 +55,7 @@ def missed(encoder, started, clips):
 
 def test_it_says_more_of_what_it_says_with_all_states(clips, started):
     before = {name: value.clone() for name, value in started.state_dict().items()}
-    found, history = distil(ENCODER, TRAINING, clips, started, seed=0)
+    found, history = distil_voice(ENCODER, TRAINING, clips, started, seed=0)
     assert missed(found, started, clips) < 0.9 * missed(started, started, clips)
     assert len(history) == 1 and 0.0 < history[0]["loss"] < 10.0
     torch.testing.assert_close(dict(started.state_dict()), before, rtol=0.0, atol=0.0)
@@ -65,24 +65,24 @@ def test_it_says_more_of_what_it_says_with_all_states(clips, started):
 
 
 def test_the_same_seed_teaches_the_same(clips, started):
-    first, second = (distil(ENCODER, TRAINING, clips, started, seed=0)[0] for _ in range(2))
+    first, second = (distil_voice(ENCODER, TRAINING, clips, started, seed=0)[0] for _ in range(2))
     torch.testing.assert_close(dict(first.state_dict()), dict(second.state_dict()), rtol=0.0, atol=0.0)
 
 
 def test_a_loss_that_is_no_number_is_refused(clips, started):
     wild = replace(ENCODER, distillation=replace(ENCODER.distillation, learning_rate=1e30))
     with pytest.raises(FloatingPointError, match="the loss of merged states is .* lower learning_rate"):
-        distil(wild, TRAINING, clips, started, seed=0)
+        distil_voice(wild, TRAINING, clips, started, seed=0)
 
 
 def test_features_are_those_of_the_taught_network_which_nobody_taught_who_is_judged(clips, monkeypatch, tmp_path):
-    heard, own = [], distil
+    heard, own = [], distil_voice
 
     def observed(config, training, learnt_from, *rest):
         heard.append({clip.corpus for clip in learnt_from})
         return own(config, training, learnt_from, *rest)
 
-    monkeypatch.setattr("emotion_training.voice_features.distil", observed)
+    monkeypatch.setattr("emotion_training.voice_features.distil_voice", observed)
     others = tuple(replace(clip, corpus="others") for clip in clips[:7])
     config = replace(CONFIG, audio_encoder=ENCODER, audio_training=TRAINING)
     everyone = (*clips, *others)
