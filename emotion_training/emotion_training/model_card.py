@@ -232,7 +232,7 @@ def _limits() -> str:
   learnt from two of the corpora were right (UAR) on 0.55 of EmoDB's voices, 0.42 of RAVDESS's and 0.31 of nEMO's, the
   third: on other voices, as in life, let the face decide, or adapt the model.
 - Where nobody acts it is worse: of 400 moments of Urdu talk shows (URDU, Latif et al. 2018; four emotions, 29 speakers,
-  a few of whom have most of them) the voice of emotion-av-18 is right (UAR) on 0.48 (0.33 to 0.57), in 66 % of what it
+  a few of whom have most of them) the voice of emotion-av-19 is right (UAR) on 0.48 (0.33 to 0.57), in 66 % of what it
   calls certain, with an expected calibration error of 0.14: its confidence in such voices is too high.
 - To try it on voices that it does not know, take other people of these corpora: RAVDESS's actors 21 to 24, EmoDB's
   speakers 15 and 16.

@@ -85,6 +85,8 @@ def test_a_loss_that_is_no_number_is_refused(faces, whole):
             replace(OPTIONS, halving_blocks=(2,)),
             r"a face has \[4, 4\] places a side where blocks end from number 2 on; expected \[8, 8\]",
         ),
+        (MOBILENET, replace(OPTIONS, halving_blocks=(4,)), r"is 2 and halving_blocks \[4\]; expected 1 to 3"),
+        (MOBILENET, replace(OPTIONS, learning_blocks=0), r"is 0 and halving_blocks \[\]; expected 1 to 3"),
         (MOBILENET, replace(OPTIONS, input_px=32), r"has \[16, 16\] places .*; expected \[8, 8\], as before; change"),
     ],
 )

@@ -110,8 +110,13 @@ class MobileNetFaceEncoder(nn.Module):
         blocks: after so many the places are the same as before.
 
         Raises:
-            ValueError: they are not.
+            ValueError: they are not, or there are no such blocks.
         """
+        count = len(self._layers) // 2
+        if not all(1 <= number <= count for number in (blocks, *halving_blocks)):
+            raise ValueError(
+                f"learning_blocks is {blocks} and halving_blocks {list(halving_blocks)}; expected 1 to {count}"
+            )
         before = self._sides(blocks)
         self.input_px = input_px
         for number, layer in enumerate(self._layers[1::2], 1):
