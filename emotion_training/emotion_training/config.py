@@ -48,6 +48,12 @@ class DistillationConfig:
     batch: int
     learning_rate: float
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1:
+            raise ConfigurationError(
+                f"distillation has {self.steps} steps of {self.batch} inputs; expected 1 or more of both, or null"
+            )
+
 
 @dataclass(frozen=True)
 class FaceDistillationConfig(DistillationConfig):
@@ -62,7 +68,7 @@ class FaceDistillationConfig(DistillationConfig):
 class FaceEncoderConfig:
     size_px: int  # of the crops
     members: tuple[FaceMemberConfig, ...]
-    distillation: FaceDistillationConfig | None  # of each member that ships, when all are trained
+    distillation: FaceDistillationConfig | None  # of each member that ships, once it is trained
 
     def __post_init__(self) -> None:
         share = self.members[0].cycles[0].teacher_share

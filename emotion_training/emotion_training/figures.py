@@ -92,14 +92,17 @@ def draw_learning_curves(history: Mapping[str, Sequence[Mapping[str, float]]], p
     for axes, (stage, epochs) in zip(row[0], history.items(), strict=True):
         numbers = np.arange(1, len(epochs) + 1)
         axes.plot(numbers, [epoch["loss"] for epoch in epochs], color="grey", linestyle=":", label="loss")
-        axes.set_xlabel(f"epoch of the {stage} stage")
-        right = axes.twinx()
-        for name in (name for name in epochs[0] if name != "loss"):
-            told = [(number, epoch[name]) for number, epoch in zip(numbers, epochs, strict=True) if name in epoch]
-            right.plot(*zip(*told, strict=True), label=name.removeprefix("validation_"))
-        right.set_ylim(0.0, 1.0)
-        lines = [*axes.get_lines(), *right.get_lines()]
-        right.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="lower right")
+        axes.set_title(stage)
+        axes.set_xlabel("epoch")
+        lines, front = [*axes.get_lines()], axes
+        names = [name for name in epochs[0] if name != "loss"]
+        if names:  # else nothing was measured on validation people
+            front = axes.twinx()
+            for name in names:
+                told = [(number, epoch[name]) for number, epoch in zip(numbers, epochs, strict=True) if name in epoch]
+                lines += front.plot(*zip(*told, strict=True), label=name.removeprefix("validation_"))
+            front.set_ylim(0.0, 1.0)
+        front.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="center right")
     _save(figure, path)
 
 

@@ -80,6 +80,14 @@ def test_a_distillation_without_voices_is_refused(tmp_path, tree):
     assert load(tmp_path, tree).audio_encoder.distillation is None
 
 
+@pytest.mark.parametrize("encoder", ["face_encoder", "audio_encoder"])
+@pytest.mark.parametrize("key", ["steps", "batch"])
+def test_a_distillation_of_nothing_is_refused(tmp_path, tree, encoder, key):
+    tree[encoder]["distillation"][key] = 0
+    with pytest.raises(ConfigurationError, match="distillation has .* expected 1 or more of both, or null"):
+        load(tmp_path, tree)
+
+
 def test_faces_without_a_network_that_ships_are_refused(tmp_path, tree):
     for member in tree["face_encoder"]["members"]:
         member["ships"] = False

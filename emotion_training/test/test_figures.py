@@ -72,6 +72,13 @@ def test_learning_curves_have_each_figure_at_its_epoch(drawn):
     left, right = drawn(figures.draw_learning_curves, {"face": epochs})
     assert lines_of(left) == [[[1.0, 2.0, 3.0], [1.0, 0.5, 0.25]]]
     assert lines_of(right) == [[[1.0, 3.0], [0.3, 0.4]]]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["loss", "uar"]
+
+
+def test_a_stage_that_nobody_validated_has_no_axis_for_it(drawn):
+    (left,) = drawn(figures.draw_learning_curves, {"fusion": [{"loss": 1.0}, {"loss": 0.5}]})
+    assert left.get_title() == "fusion" and lines_of(left) == [[[1.0, 2.0], [1.0, 0.5]]]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["loss"]
 
 
 def test_file_of_a_picture_does_not_name_what_drew_it(tmp_path):

@@ -69,7 +69,7 @@ class MobileNetFaceEncoder(nn.Module):
 
     def embed_grey(self, grey: Tensor) -> Tensor:
         """(B, 1, S, S) grey in [0, 1] -> (B, D)."""
-        features = self.network(self.frozen(self.enlarged(grey)))  # (B, C, input_px / 16, input_px / 16)
+        features = self.network(self.frozen(self.enlarged(grey)))  # (B, C, H, W)
         return self.project(self.dropout(features.mean(dim=(2, 3))))
 
     def forward(self, face: Tensor) -> Tensor:
