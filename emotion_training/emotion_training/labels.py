@@ -93,6 +93,9 @@ NEMO_CODES = {
     "surprised": "surprised",
 }
 
+# ASED: the first field of a file name; S4 is that of a single file.
+ASED_CODES = {"n1": "neutral", "f2": "scared", "h3": "happy", "s4": "sad", "S4": "sad", "a5": "angry"}
+
 # URDU: the letter in the third field of a file name.
 URDU_CODES = {"N": "neutral", "H": "happy", "S": "sad", "A": "angry"}
 

@@ -163,7 +163,7 @@ def test_a_votes_table_that_git_lfs_has_not_fetched_is_named(crema_d):
         read_corpus("crema_d", crema_d)
 
 
-# SAVEE, EmoDB and nEMO
+# SAVEE, EmoDB, nEMO, ASED and URDU
 
 
 def test_savee_joins_its_two_parts(tmp_path):
@@ -208,6 +208,14 @@ def test_nemo_is_read_by_the_names_of_its_files(tmp_path):
     ]
 
 
+def test_ased_is_read_by_the_names_of_its_files(tmp_path):
+    make_files(tmp_path, "05Angry/a5-03-01-02-50.wav", "04Sad/S4-04-02-01-29.wav", "README.md")
+    assert [(clip.clip_id, clip.speaker_id, clip.label) for clip in read_corpus("ased", tmp_path)] == [
+        ("S4-04-02-01-29", "ased-29", "sad"),
+        ("a5-03-01-02-50", "ased-50", "angry"),
+    ]
+
+
 def test_urdu_is_read_by_the_names_of_its_files(tmp_path):
     make_files(tmp_path, "Sad/SM25_F3_S031.wav", "Happy/SF6_F1_H023.wav")
     assert [(clip.clip_id, clip.speaker_id, clip.label) for clip in read_corpus("urdu", tmp_path)] == [
@@ -221,6 +229,8 @@ def test_urdu_is_read_by_the_names_of_its_files(tmp_path):
     [
         ("nemo", "samples/EB0_disgust_1", "EB0_disgust_1.wav is no nEMO name"),
         ("nemo", None, r"holds no samples/\*.wav"),
+        ("ased", "05Angry/a4-03-01-02-50", "a4-03-01-02-50.wav is no ASED name.* with an emotion of n1, f2, h3, s4"),
+        ("ased", None, r"holds no \*/\*.wav, such as 05Angry"),
         ("urdu", "Sad/SM25_F3_X031", "SM25_F3_X031.wav is no URDU name.* with an emotion of N, H, S, A"),
         ("urdu", None, r"holds no \*/\*.wav"),
     ],

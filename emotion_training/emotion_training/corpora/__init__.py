@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..clip import Clip
-from . import cg_mer, crema_d, emodb, fer2013, manifest, nemo, ravdess, savee, urdu
+from . import ased, cg_mer, crema_d, emodb, fer2013, manifest, nemo, ravdess, savee, urdu
 from .table import CorpusError
 
 __all__ = ["CORPORA", "CorpusError", "read_corpus"]
 
 CORPORA: dict[str, Callable[..., list[Clip]]] = {
     module.__name__.rpartition(".")[2]: module.read
-    for module in (ravdess, crema_d, savee, emodb, nemo, urdu, fer2013, cg_mer, manifest)
+    for module in (ravdess, crema_d, savee, emodb, nemo, ased, urdu, fer2013, cg_mer, manifest)
 }
 SWITCHES = {"true": True, "false": False}
 
