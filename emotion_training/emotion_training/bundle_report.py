@@ -62,7 +62,8 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
         Text(
             "UAR of the label-matched pairs of all folds, classes in equal numbers, with 95 % intervals over the "
             f"speakers{coverage(len(speakers))}. Late fusion is the product of the calibrated opinions of the same two "
-            f"encoders. The signs of the gains are flipped over the voice clips and over the {len(speakers)} speakers."
+            "encoders, neither of which expects one class more than another. The signs of the gains are flipped over "
+            f"the voice clips and over the {len(speakers)} speakers."
         ),
         Table(
             ["pairs", "both", "late fusion", "both minus late", "p, clips", "p, speakers", "better for"],

@@ -137,6 +137,11 @@ class FusionConfig:
     width: int
     heads: int
     dropout: float
+    face_prior: float  # exponent of the shares that classes have in FER+, which a face alone is expected to follow
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.face_prior <= 1.0:
+            raise ConfigurationError(f"fusion.face_prior is {self.face_prior}; expected 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -81,18 +81,24 @@ def judge(
 
 
 class LateFusion:
-    """The comparison: product of the calibrated opinions of the heads per modality, each seen alone."""
+    """The comparison: product of the calibrated opinions of the heads per modality, each seen alone.
+
+    Neither expects one class more than another, as those of the pairs are equally frequent: with what the face's head
+    expects of its corpus left in, late fusion lost 0.03 to 0.06 UAR by that alone.
+    """
 
     def __init__(self, fusion: IntermediateFusion, validation: Pairs):
         self.fusion = fusion
-        self.temperatures = {
-            state: fit_temperature(run_fusion(fusion, validation.only(state))[0], validation.labels)
-            for state in ("face", "audio")
-        }
+        opinions = self._opinions(validation)
+        self.temperatures = [fit_temperature(opinions[:, :, k], validation.labels) for k in range(opinions.shape[2])]
 
     def __call__(self, pairs: Pairs) -> np.ndarray:
         """Logits (B, C)."""
-        return sum(run_fusion(self.fusion, pairs.only(state))[0] / t for state, t in self.temperatures.items())
+        return (self._opinions(pairs) / self.temperatures).sum(axis=2)
+
+    def _opinions(self, pairs: Pairs) -> np.ndarray:
+        """Logits (B, C, 2) of the face and of the voice."""
+        return opinions_of(self.fusion, pairs).logits[:, :, 1:]
 
 
 def small_pictures(images: np.ndarray, side_px: int = SMALL_FACE_PX) -> np.ndarray:

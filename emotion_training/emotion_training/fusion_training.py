@@ -97,10 +97,16 @@ def fusion_network(config: FusionConfig) -> dict[str, Any]:
     return {"name": "cross_attention", "options": options}
 
 
-def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifier) -> IntermediateFusion:
+def make_fusion(
+    config: BundleConfig, face: FaceClassifier, audio: AudioClassifier, face_shares: np.ndarray
+) -> IntermediateFusion:
     """A fusion whose heads per modality are those that the encoders were trained by, and stay so.
 
-    One modality alone is then judged as by its encoder's own head, whatever the pairs are like.
+    One modality alone is then judged as by its encoder's own head, whatever the pairs are like. But that of the face
+    has learnt how frequent each class is among faces of a web search. That is taken out of its logits (logit
+    adjustment, Menon et al. 2021), and given back in part where a face is alone.
+
+    face_shares: of each class, in the votes that the head was trained by, (C,).
     """
     fusion = fusions.build(
         **fusion_network(config.fusion),
@@ -110,7 +116,11 @@ def make_fusion(config: BundleConfig, face: FaceClassifier, audio: AudioClassifi
         audio_tokens=audio.encoder.token_count(window_samples(config.audio_encoder)),
         classes=len(LABELS),
     )
+    expected = torch.from_numpy(np.log(face_shares)).float()
     fusion.face_head.load_state_dict(face.head.state_dict())
+    with torch.no_grad():
+        fusion.face_head.bias -= expected
+    fusion.face_prior.copy_(config.fusion.face_prior * expected)
     fusion.audio_pool.load_state_dict(audio.pool.state_dict())
     fusion.audio_head.load_state_dict(audio.head.state_dict())
     for module in (fusion.face_head, fusion.audio_pool, fusion.audio_head):

@@ -35,7 +35,7 @@ def render_model_card(config: BundleConfig, training: dict, calibration: dict[st
         _tensors(config),
         _data(config, training),
         _figures(training["metrics"], config),
-        _calibration(training["metrics"], calibration),
+        _calibration(config, training["metrics"], calibration),
         _derived(),
         _limits(),
         f"## Licence\n\n{LICENCE}",
@@ -157,8 +157,9 @@ the voice. *Perturbed* pairs: bins lost, other pictures of the class and neutral
 and sound. Pairs have classes in equal numbers, and the same voice occurs in many of them. Recall per class, and the
 figures of each fold, are in `metrics.json`.
 
-Intermediate fusion against late fusion, the product of the calibrated opinions of the same two encoders, on the same
-pairs. The signs of the gains are flipped over the voice clips, and over the speakers:
+Intermediate fusion against late fusion, the product of the calibrated opinions of the same two encoders, neither of
+which expects one class more than another, on the same pairs. The signs of the gains are flipped over the voice clips,
+and over the speakers:
 
 | pairs | gain in UAR, 95 % interval over speakers | p, clips | p, speakers |
 |---|---|---|---|
@@ -173,7 +174,7 @@ are in 8-bit integers; its accuracy in the folds is {cost["audio"]["float32_accu
 One core, batch 1, median: {times} ({latency["machine"]}, onnxruntime {latency["onnxruntime"]})."""
 
 
-def _calibration(metrics: dict, calibration: dict[str, dict[str, float]]) -> str:
+def _calibration(config: BundleConfig, metrics: dict, calibration: dict[str, dict[str, float]]) -> str:
     rows = [
         "| state | temperature | ECE before | ECE after | uncertain below | certain of | right when certain |",
         "|---|---|---|---|---|---|---|",
@@ -197,6 +198,11 @@ confidence, not below {CERTAIN_ABOVE}, from which on {100 * CERTAIN_ACCURACY:.0f
 are of each fold by the temperature and the threshold that all others give: expected calibration error (15 bins), the
 mean of the folds and from the least to the greatest; what is certain then, and how often it is right. The pictures
 are the same in all folds, and so is their encoder: the row of `face` is of the pictures that gave its temperature.
+
+What the head of the face expects, as among faces of a web search, is taken out of its opinion beside a voice; where it
+is alone, a class is expected as often as in FER+ to the power {config.fusion.face_prior}. With all of it (1) angry and
+scared faces of other corpora are called neutral or sad more often, with nothing (0) neutral ones of FER+ are called
+something else.
 
 {table}
 
@@ -233,7 +239,9 @@ def _limits() -> str:
   third: on other voices, as in life, let the face decide, or adapt the model.
 - Where nobody acts it is worse: of 400 moments of Urdu talk shows (URDU, Latif et al. 2018; four emotions, 29 speakers,
   a few of whom have most of them) the voice of emotion-av-19 is right (UAR) on 0.48 (0.33 to 0.57), in 66 % of what it
-  calls certain, with an expected calibration error of 0.14: its confidence in such voices is too high.
+  calls certain, with an expected calibration error of 0.14: its confidence in such voices is too high. Of 2474 acted
+  sentences of 65 speakers of Amharic (ASED, Retta et al. 2022; five emotions) on 0.55 (0.51 to 0.59), in 65 % of what
+  it calls certain, with an error of 0.13.
 - To try it on voices that it does not know, take other people of these corpora: RAVDESS's actors 21 to 24, EmoDB's
   speakers 15 and 16.
 - EmoDB has no surprise: a voice that sounds like EmoDB is hardly ever called surprised.

@@ -161,7 +161,7 @@ def tiny_config() -> BundleConfig:
             augmentation=voice_augmentation,
             robot_augmentation=RobotVoiceAugmentation(reverberation_probability=0.1, background_probability=0.0),
         ),
-        fusion=FusionConfig(bins=8, bin_s=0.25, width=16, heads=2, dropout=0.0),
+        fusion=FusionConfig(bins=8, bin_s=0.25, width=16, heads=2, dropout=0.0, face_prior=0.5),
         fusion_training=FusionTrainingConfig(
             face_views=2,
             voice_views=2,

@@ -209,7 +209,7 @@ def _train(
     voice_views = VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
     voices = learnt_voices(audio, features, paired)
     torch.manual_seed(config.seed)
-    fusion = make_fusion(config, shipped_face, shipped_audio)
+    fusion = make_fusion(config, shipped_face, shipped_audio, faces.train.soft_labels.mean(axis=0))
     pairs: dict[str, Pairs] = {}
     if validation:
         held_out = voice_views.of("validation", validation)

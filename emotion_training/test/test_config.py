@@ -33,6 +33,13 @@ def test_shares_that_leave_nothing_for_the_others_are_refused(tmp_path, tree, sh
         load(tmp_path, tree)
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_face_expects_between_nothing_and_what_its_corpus_has(tmp_path, tree, share):
+    tree["fusion"]["face_prior"] = share
+    with pytest.raises(ConfigurationError, match=f"fusion.face_prior is {share}; expected 0 to 1"):
+        load(tmp_path, tree)
+
+
 def test_an_unknown_key_fails_with_the_known_ones(tmp_path, tree):
     tree["fusion"]["widht"] = tree["fusion"].pop("width")
     with pytest.raises(

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import softmax
 from sklearn.metrics import f1_score, recall_score
 
 from emotion_perception.core.model_bundle import STATES
-from emotion_training.calibration import calibrate, fit_pool
+from emotion_training.calibration import calibrate, fit_pool, fit_temperature
+from emotion_training.evaluation import LateFusion
 from emotion_training.judgements import (
     GAIN,
     LATE_FUSION,
@@ -31,6 +33,8 @@ from emotion_training.metrics import (
     sign_flip_test,
     unweighted_average_recall,
 )
+from emotion_training.models.fusion import IntermediateFusion
+from emotion_training.pairs import Pairs
 
 
 def state_logits(sharpness, seed, count=2000):
@@ -74,6 +78,30 @@ def test_a_pool_weighs_opinions_by_what_they_are_worth_and_nobody_below_zero():
     half = rng.normal(0.0, 2.0, truth.shape)
     opinions = np.stack([truth - 0.5 * half, half, -truth], axis=2)  # two that make up the truth, one that denies it
     assert fit_pool(opinions, labels) == pytest.approx([1.0, 0.5, 0.0], abs=0.08)
+
+
+def test_late_fusion_multiplies_calibrated_opinions_and_leaves_out_what_a_face_alone_expects():
+    torch.manual_seed(0)
+    fusion = IntermediateFusion(6, 2, 5, 3, len(LABELS), width=8, heads=2, dropout=0.0).eval()
+    fusion.face_prior.copy_(torch.linspace(-9.0, 9.0, len(LABELS)))
+    rng = np.random.default_rng(0)
+    count = 400
+    pairs = Pairs(
+        rng.normal(size=(count, 2, 6)).astype(np.float32),
+        np.ones((count, 2), bool),
+        rng.normal(size=(count, 3, 5)).astype(np.float32),
+        np.ones(count, bool),
+        np.zeros((count, len(LABELS)), np.float32),
+        rng.integers(0, len(LABELS), count),
+        np.arange(count),
+        np.full(count, "anna"),
+    )
+    with torch.inference_mode():
+        face, voice = (
+            logits.numpy() for logits in fusion.unimodal_logits(*(torch.from_numpy(value) for value in pairs.inputs))
+        )
+    expected = sum(logits / fit_temperature(logits, pairs.labels) for logits in (face, voice))
+    np.testing.assert_allclose(LateFusion(fusion, pairs)(pairs), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_people_are_calibrated_by_what_was_said_of_others_alone():

@@ -11,6 +11,7 @@ from emotion_training.audio_training import AudioClassifier
 from emotion_training.build_default_bundle import DEFAULT_CONFIG
 from emotion_training.config import load_config
 from emotion_training.face_training import joined, make_member
+from emotion_training.fusion_training import make_fusion
 from emotion_training.labels import LABELS
 from emotion_training.models.face_encoder import grey_from_rgb
 from emotion_training.models.fusion import IntermediateFusion
@@ -92,6 +93,26 @@ def test_the_pool_weighs_the_opinions_where_there_are_both_and_leaves_one_alone_
     torch.testing.assert_close(logits[2:], face_alone[2:])
     torch.testing.assert_close(weights[:2], (3.0 * gates[:2] + torch.tensor([0.25, 0.75])) / 4.0)
     assert weights[2:].tolist() == [[1.0, 0.0], [1.0, 0.0]]
+
+
+def test_what_a_face_expects_of_its_corpus_counts_in_part_where_it_is_alone_and_not_beside_a_voice():
+    torch.manual_seed(0)
+    config = replace(CONFIG, fusion=replace(CONFIG.fusion, face_prior=0.75))
+    face = joined([make_member(member) for member in config.face_encoder.members])
+    encoder = start_audio_encoder(replace(config.audio_encoder, start_from=None), Path())
+    shares = np.array([0.4, 0.2, 0.15, 0.1, 0.05, 0.05, 0.05])
+    fusion = make_fusion(config, face, AudioClassifier(encoder, head_dropout=0.0), shares).eval()
+    faces, tokens = torch.randn(2, config.fusion.bins, face.encoder.embedding), len(fusion.audio_position)
+    inputs = faces, torch.ones(faces.shape[:2], dtype=torch.bool), torch.randn(2, tokens, encoder.embedding)
+    with torch.inference_mode():
+        said = face.head(faces.mean(dim=1))
+        alone, _ = fusion(*inputs, torch.zeros(2, dtype=torch.bool))
+        opinions, _ = fusion.opinions(*inputs, torch.ones(2, dtype=torch.bool))
+        voice, _ = fusion(inputs[0], ~inputs[1], inputs[2], torch.ones(2, dtype=torch.bool))
+    expected = torch.from_numpy(np.log(shares)).float()
+    torch.testing.assert_close(alone, said - 0.25 * expected)
+    torch.testing.assert_close(opinions[:, :, 1], said - expected)
+    torch.testing.assert_close(opinions[:, :, 2], voice)
 
 
 @pytest.mark.parametrize("face", [0, 127, 255])

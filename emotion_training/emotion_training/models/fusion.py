@@ -48,6 +48,9 @@ class IntermediateFusion(UnimodalHeads):
     pool: how much this joint opinion counts, and beside it those of the face and of the voice alone (3,); a logarithmic
     opinion pool (Genest and Zidek 1986). It does not learn with the rest, which knows its people too well to tell.
 
+    face_prior: what is expected of a face without a voice before it is seen, to be added to its logits (C,). With both,
+    the opinions are multiplied, and what each expects by itself would count twice.
+
     modality_weights: the shares that the heads of what is present have in the logits, the correction left out.
     """
 
@@ -77,14 +80,18 @@ class IntermediateFusion(UnimodalHeads):
         nn.init.zeros_(self.joint_head[2].bias)
         self.pool: Tensor
         self.register_buffer("pool", torch.tensor(JOINT_ALONE))
+        self.face_prior: Tensor
+        self.register_buffer("face_prior", torch.zeros(classes))
 
     def forward(
         self, face_embeddings: Tensor, face_mask: Tensor, audio_embeddings: Tensor, audio_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(B, Tf, Df), bool (B, Tf), (B, Ta, Da), bool (B,) -> logits (B, C), modality_weights (B, 2)."""
         opinions, gates = self.opinions(face_embeddings, face_mask, audio_embeddings, audio_mask)
-        both = present_modalities(face_mask, audio_mask).all(dim=1, keepdim=True)  # (B, 1)
-        logits = torch.where(both, torch.matmul(opinions, self.pool), opinions[:, :, 0])
+        present = present_modalities(face_mask, audio_mask)  # (B, 2)
+        both = present.all(dim=1, keepdim=True)  # (B, 1)
+        expected = torch.where(present[:, :1], self.face_prior, 0.0)  # (B, C)
+        logits = torch.where(both, torch.matmul(opinions, self.pool), opinions[:, :, 0] + expected)
         shares = 2.0 * self.pool[0] * gates + self.pool[1:]  # (B, 2)
         return logits, torch.where(both, shares / shares.sum(dim=1, keepdim=True), gates)
 
