@@ -165,22 +165,25 @@ def train_face_classifier(
     weights: Path,
     seed: int,
     earlier: Sequence[FaceClassifier] = (),
+    before: FaceClassifier | None = None,
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
     """Averaged weights of the last step, and the validation accuracies of every epoch.
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration says.
     weights: folder of the file that the encoder starts from, if it does. earlier: trained members, who are teachers
-    too. Trains on CUDA's first graphics processor where there is one, which gives other weights than the CPU does; in
-    PyTorch's deterministic mode the same ones each time.
+    too. before: the member after all its cycles but the last, which alone is trained then. Trains on CUDA's first
+    graphics processor where there is one, which gives other weights than the CPU does; in PyTorch's deterministic mode
+    the same ones each time.
 
     Raises:
         WeightsError: the file is missing or does not fit, or the member cannot start from any.
         FloatingPointError: the loss is no number.
     """
     device = training_device()
-    averaged, history = None, []
+    averaged, history = before, []
+    first = 0 if before is None else len(member.cycles) - 1
     with device:  # where all tensors are made from here on
-        for number, cycle in enumerate(member.cycles):
+        for number, cycle in enumerate(member.cycles[first:], first):
             torch.manual_seed(seed + number)
             generator = torch.Generator(device).manual_seed(seed + number)
             targets = FaceTargets.of(faces)

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -282,8 +282,36 @@ def _train_faces(
     options = config.face_encoder.distillation
     members, shipped, stages = [], [], {}
     for number, member in enumerate(config.face_encoder.members, 1):
+        trained, key, stages[f"face {number}, {member.name}"] = _train_member(config, faces, members, weights, cache)
+        members.append(trained)
+        if not member.ships:
+            continue
+        if options is None:
+            shipped.append(members[-1])
+            continue
+        shipped.append(reduced(options, members[-1]))
+        train = partial(distil_face, options, config.face_training, faces.train.images, members[-1], config.seed)
+        stages[f"face {number}, fewer places, {STEPS_AT_ONCE} steps"] = cache.trained(
+            shipped[-1], "fewer-places", configuration_hash(key, options), train
+        )
+    return shipped, stages
+
+
+def _train_member(
+    config: BundleConfig, faces: FaceSplits, earlier: Sequence[FaceClassifier], weights: Path, cache: StageCache
+) -> tuple[FaceClassifier, str, dict]:
+    """The member after the `earlier` ones, its key, and history and seconds of its cycles.
+
+    Each cycle is kept, as one may take an hour: an interrupted build goes on with the next one.
+    """
+    *teachers, whole = config.face_encoder.members[: len(earlier) + 1]
+    networks: list[FaceClassifier] = []
+    stages = []
+    for cycles in range(1, len(whole.cycles) + 1):
+        member = replace(whole, cycles=whole.cycles[:cycles])
         key = configuration_hash(
-            *config.face_encoder.members[:number],  # which teach it; itself among them
+            *teachers,
+            member,
             config.face_training,
             config.seed,
             config.threads,
@@ -297,21 +325,13 @@ def _train_faces(
             faces.validation,
             weights,
             config.seed,
-            tuple(members),
+            tuple(earlier),
+            networks[-1] if networks else None,
         )
-        members.append(make_member(member))
-        stages[f"face {number}, {member.name}"] = cache.trained(members[-1], "face", key, train)
-        if not member.ships:
-            continue
-        if options is None:
-            shipped.append(members[-1])
-            continue
-        shipped.append(reduced(options, members[-1]))
-        train = partial(distil_face, options, config.face_training, faces.train.images, members[-1], config.seed)
-        stages[f"face {number}, fewer places, {STEPS_AT_ONCE} steps"] = cache.trained(
-            shipped[-1], "fewer-places", configuration_hash(key, options), train
-        )
-    return shipped, stages
+        networks.append(make_member(member))
+        stages.append(cache.trained(networks[-1], "face", key, train))
+    history = [epoch for stage in stages for epoch in stage["history"]]
+    return networks[-1], key, {"history": history, "seconds": sum(stage["seconds"] for stage in stages)}
 
 
 def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, cache: StageCache) -> bytes:

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from emotion_training import face_training
 from emotion_training.config import FaceCycle
 from emotion_training.face_training import FaceTargets, make_member, train_face_classifier
 from emotion_training.labels import LABELS
+from emotion_training.machine import make_reproducible
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.optimisation import one_cycle, parameter_groups, update_average
+from emotion_training.stage_cache import StageCache
 from emotion_training.tiny_bundle import generated_faces, tiny_config
+from emotion_training.train_bundle import _train_faces
 
 CONFIG = tiny_config()
 FIRST, SECOND = CONFIG.face_encoder.members
@@ -85,6 +89,29 @@ def test_a_cycle_learns_from_the_one_before_it_together_with_the_members_before(
     ((of_earlier, of_own),) = teachers
     for expected, found in ((earlier.encoder, of_earlier), (own.encoder, of_own)):
         torch.testing.assert_close(found, dict(expected.state_dict()))
+
+
+def test_a_build_that_was_interrupted_goes_on_with_the_cycle_of_the_face_that_it_was_in(tmp_path, monkeypatch):
+    cycles = (FaceCycle(epochs=2, teacher_share=0.0), FaceCycle(epochs=1, teacher_share=0.5))
+    members = (replace(FIRST, ships=False), replace(SECOND, cycles=cycles))
+    config = replace(CONFIG, face_encoder=replace(CONFIG.face_encoder, members=members))
+    faces, begun, own = generated_faces(config, 0), [], face_training._train_cycle
+    make_reproducible(config.seed, config.threads)
+    (uninterrupted,), whole = _train_faces(config, faces, Path(), StageCache(None))
+
+    def until_the_third(*arguments):
+        begun.append(arguments[1])
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return own(*arguments)
+
+    monkeypatch.setattr(face_training, "_train_cycle", until_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        _train_faces(config, faces, Path(), StageCache(tmp_path))
+    (gone_on,), stages = _train_faces(config, faces, Path(), StageCache(tmp_path))
+    assert begun == [FIRST.cycles[0].epochs, 2, 1, 1]
+    torch.testing.assert_close(gone_on.state_dict(), uninterrupted.state_dict(), rtol=0.0, atol=0.0)
+    assert stages["face 2, mobilenet"]["history"] == whole["face 2, mobilenet"]["history"]
 
 
 def test_averaged_weights_and_statistics_follow_the_model_slower_and_slower_up_to_the_decay():
