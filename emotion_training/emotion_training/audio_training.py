@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from .config import AudioTrainingConfig
 from .labels import LABELS
-from .machine import training_device
+from .machine import half_precision, training_device
 from .metrics import unweighted_average_recall
 from .models.spectrogram_encoder import SpectrogramEncoder
 from .models.unimodal_heads import AttentivePooling
@@ -109,7 +109,7 @@ def train_audio_classifier(
             losses = []
             for step, chosen in enumerate(order[: steps_per_epoch * config.batch].split(config.batch)):
                 heard = views[torch.randint(len(views), (config.batch,), generator=generator), places[chosen]]
-                with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
+                with half_precision(device, config.bfloat16):
                     logits = model.classify(heard.float())
                 loss = functional.cross_entropy(logits.float(), labels[chosen], label_smoothing=config.label_smoothing)
                 optimizer.zero_grad()

@@ -36,7 +36,7 @@ class FaceMemberConfig:
     cycles: tuple[FaceCycle, ...]  # each goes on from the averaged weights of the one before
     learning_rate: float
     ema_decay: float  # of the weights kept, per step
-    bfloat16: bool  # activations in bfloat16: 1.6 times as fast on a CPU that has it
+    bfloat16: bool  # activations in bfloat16 where the processor has it: 1.6 times as fast on a CPU with AMX
     ships: bool  # or only teaches those after it
 
 

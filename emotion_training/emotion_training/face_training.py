@@ -4,7 +4,6 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from .config import FaceMemberConfig, FaceTrainingConfig
 from .face_augmentation import augment_faces
 from .face_set import FaceSet
 from .labels import LABELS
-from .machine import training_device
+from .machine import half_precision, training_device
 from .models.face_ensemble import FaceEnsemble
 from .models.registry import face_encoders
 from .models.start_weights import WeightsError
@@ -221,7 +220,6 @@ def _train_cycle(
     )
     steps_per_epoch = len(images) // config.batch
     schedule = one_cycle(optimizer, epochs * steps_per_epoch)
-    precision = partial(torch.autocast, generator.device.type, torch.bfloat16, enabled=member.bfloat16)
     history = []
     for epoch in range(epochs):
         model.train()
@@ -236,7 +234,8 @@ def _train_cycle(
             grey = augmented_batch(images[chosen.cpu().numpy()], config, generator)
             # Those changed as by a robot come first: a normalisation should see some in each batch.
             for rows in torch.randperm(len(grey), generator=generator).split(config.batch):
-                with precision():  # entered anew in each step, as it keeps the rounded weights as long as it lasts
+                # Entered anew in each step, as it keeps the rounded weights as long as it lasts.
+                with half_precision(generator.device, member.bfloat16):
                     ferplus, fer2013 = model(grey[rows].contiguous(memory_format=torch.channels_last))
                 loss = functional.cross_entropy(ferplus.float(), targets.ferplus[chosen[rows]])
                 loss = loss + config.fer2013_weight * functional.cross_entropy(

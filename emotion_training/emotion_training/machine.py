@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 PACKAGES = ("torch", "lightning", "numpy", "scikit-learn")
+BFLOAT16 = ("avx512_bf16", "amx_bf16")  # of the processor's instructions, those that multiply it
 
 
 def machine() -> str:
@@ -42,6 +43,20 @@ def code_commit() -> str:
 def training_device() -> torch.device:
     """CUDA's first graphics processor where there is one, which gives other weights than the CPU does."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half_precision(device: torch.device, wanted: bool) -> torch.autocast:
+    """A context in which products are made in bfloat16, if that is wanted and the processor can: one that cannot takes
+    1.3 to 2.4 times as long for it as for float32.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and _multiplies_bfloat16(device))
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in BFLOAT16)
 
 
 def make_reproducible(seed: int, threads: int) -> None:

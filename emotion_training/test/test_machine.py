@@ -4,6 +4,9 @@ import platform
 import subprocess
 from pathlib import Path
 
+import pytest
+import torch
+
 from emotion_training import machine
 
 
@@ -33,6 +36,21 @@ def test_changed_code_is_told_from_committed_code_behind_the_link_of_a_colcon_wo
 def test_code_outside_of_a_repository_is_said_to_be_uncommitted(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
     assert machine.code_commit() == "uncommitted"
+
+
+@pytest.mark.parametrize(
+    "wanted, capabilities, expected",
+    [
+        (True, {"amx_bf16": True, "avx512_bf16": False}, True),
+        (True, {"amx_bf16": False, "avx512_bf16": True}, True),
+        (True, {"avx512_f": True}, False),
+        (False, {"amx_bf16": True}, False),
+    ],
+)
+def test_half_precision_is_for_processors_that_have_it(monkeypatch, wanted, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    with machine.half_precision(torch.device("cpu"), wanted):
+        assert torch.is_autocast_enabled("cpu") == expected
 
 
 def test_a_processor_that_the_system_does_not_name_is_told_by_its_architecture(monkeypatch):
