@@ -166,39 +166,35 @@ def train_face_classifier(
     earlier: Sequence[FaceClassifier] = (),
     before: FaceClassifier | None = None,
 ) -> tuple[FaceClassifier, list[dict[str, float]]]:
-    """Averaged weights of the last step, and the validation accuracies of every epoch.
+    """One cycle: averaged weights of its last step, and the validation accuracies of each of its epochs.
 
     Validation tells how it goes and nothing is chosen by it here: the schedule ends where the configuration says.
-    weights: folder of the file that the encoder starts from, if it does. earlier: trained members, who are teachers
-    too. before: the member after all its cycles but the last, which alone is trained then. Trains on CUDA's first
-    graphics processor where there is one, which gives other weights than the CPU does; in PyTorch's deterministic mode
-    the same ones each time.
+    member: up to the cycle, its last one. weights: folder of the file that the encoder starts from, if it does.
+    earlier: trained members, who are teachers too. before: the member after the cycle before, who is one; none at the
+    first. Trains on CUDA's first graphics processor where there is one, which gives other weights than the CPU does; in
+    PyTorch's deterministic mode the same ones each time.
 
     Raises:
         WeightsError: the file is missing or does not fit, or the member cannot start from any.
         FloatingPointError: the loss is no number.
     """
-    device = training_device()
-    averaged, history = before, []
-    first = 0 if before is None else len(member.cycles) - 1
+    device, number, cycle = training_device(), len(member.cycles) - 1, member.cycles[-1]
     with device:  # where all tensors are made from here on
-        for number, cycle in enumerate(member.cycles[first:], first):
-            torch.manual_seed(seed + number)
-            generator = torch.Generator(device).manual_seed(seed + number)
-            targets = FaceTargets.of(faces)
-            if cycle.teacher_share > 0.0:
-                teachers = [*earlier, *([] if averaged is None else [averaged])]
-                teacher = joined([copy.deepcopy(one).to(device) for one in teachers])
-                targets = targets.taught(teacher, faces.images, cycle.teacher_share)
-            if averaged is None:
-                model = start_member(member, config, faces, weights, generator)
-            else:
-                model = make_member(member)
-                model.load_state_dict(averaged.state_dict())
-            averaged, figures = _train_cycle(
-                model, cycle.epochs, member, config, faces.images, targets, validation, generator
-            )
-            history += figures
+        torch.manual_seed(seed + number)
+        generator = torch.Generator(device).manual_seed(seed + number)
+        targets = FaceTargets.of(faces)
+        if cycle.teacher_share > 0.0:
+            teachers = [*earlier, *([] if before is None else [before])]
+            teacher = joined([copy.deepcopy(one).to(device) for one in teachers])
+            targets = targets.taught(teacher, faces.images, cycle.teacher_share)
+        if before is None:
+            model = start_member(member, config, faces, weights, generator)
+        else:
+            model = make_member(member)
+            model.load_state_dict(before.state_dict())
+        averaged, history = _train_cycle(
+            model, cycle.epochs, member, config, faces.images, targets, validation, generator
+        )
     return averaged.cpu().eval(), history
 
 

@@ -305,6 +305,7 @@ def _train_member(
     Each cycle is kept, as one may take an hour: an interrupted build goes on with the next one.
     """
     *teachers, whole = config.face_encoder.members[: len(earlier) + 1]
+    fingerprint = fingerprint_faces(faces.train, faces.validation)
     networks: list[FaceClassifier] = []
     stages = []
     for cycles in range(1, len(whole.cycles) + 1):
@@ -315,7 +316,7 @@ def _train_member(
             config.face_training,
             config.seed,
             config.threads,
-            fingerprint_faces(faces.train, faces.validation),
+            fingerprint,
         )
         train = partial(
             train_face_classifier,

@@ -24,10 +24,13 @@ FIRST, SECOND = CONFIG.face_encoder.members
 
 
 def train(member, **options):
-    faces = generated_faces(CONFIG, 0)
-    return train_face_classifier(
-        member, CONFIG.face_training, faces.train, faces.validation, Path("weights"), seed=0, **options
-    )[0]
+    """All its cycles."""
+    faces, trained = generated_faces(CONFIG, 0), None
+    given = CONFIG.face_training, faces.train, faces.validation, Path("weights")
+    for count in range(1, len(member.cycles) + 1):
+        until = replace(member, cycles=member.cycles[:count])
+        trained, _ = train_face_classifier(until, *given, seed=0, before=trained, **options)
+    return trained
 
 
 def always(label):
