@@ -1,7 +1,10 @@
 """Processes that start their nodes themselves, as the launch files use them."""
 
 import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
+from rosgraph_msgs.msg import Clock
 
 from emotion_msgs.msg import EmotionState
 from emotion_perception.nodes.starting import REFUSED
@@ -61,6 +64,14 @@ def test_bug_in_a_callback_ends_the_process_with_its_traceback(start):
     assert "Traceback" in process.output and process.output.strip().endswith("KeyError: 'of a bug'")
 
 
+def test_signal_while_nodes_are_configured_ends_the_process_in_order(start):
+    main = "import os, signal; from emotion_perception.nodes.media_player_node import MediaPlayerNode, main"
+    configure = "MediaPlayerNode.configure = lambda node: os.kill(os.getpid(), signal.SIGINT)"
+    process = start("-c", f"{main}; {configure}; main()", "--start")
+    assert process.end() == 0
+    assert process.output == ""
+
+
 @pytest.mark.parametrize("text", ["not: [valid", "rate_hz: 10.0"])
 def test_parameter_file_that_is_none_is_refused_in_the_same_way(start, tmp_path, text):
     path = tmp_path / "mine.yaml"
@@ -100,3 +111,18 @@ def test_pipeline_of_named_nodes_follows_a_namespace_and_a_remapping(graph, star
     start(*program("emotion_pipeline", "--nodes", "audio_window_node", "emotion_fusion_node", *remapping))
     assert graph.wait_for(lambda: states, "a state")[0].label == EmotionState.NOBODY
     assert state_of(graph, "/robot/audio_window_node") == "active"
+
+
+def test_nodes_of_a_process_hear_a_simulated_clock_once(graph, start):
+    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+    nodes = ("audio_window_node", "face_crop_node")
+    remapping = ("-r", "/clock:=/simulation/clock")
+    start(*program("emotion_pipeline", "--nodes", *nodes, "--ros-args", *remapping, "-p", "use_sim_time:=true"))
+    clock, now = graph.speak(Clock, "/simulation/clock"), Time(sec=1000)
+
+    def that_follow_it():
+        clock.publish(Clock(clock=now))
+        return {array.status[0].name for array in diagnostics if array.header.stamp == now}
+
+    graph.wait_for(lambda: that_follow_it() == {f"/{node}" for node in nodes}, "the time of each node")
+    graph.wait_for(lambda: clock.get_subscription_count() == 1, "a single subscription to the clock")

@@ -5,6 +5,7 @@ topics and parameter files are the same as with one process per node.
 """
 
 import argparse
+from functools import partial
 from importlib import import_module
 
 from emotion_perception.nodes.perception_node import PerceptionNode
@@ -31,6 +32,10 @@ def node_class(name: str) -> type[PerceptionNode]:
     return node
 
 
+def make_node(name: str) -> PerceptionNode:
+    return node_class(name)()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="emotion_pipeline", description=__doc__, epilog="Parameters: --ros-args --params-file FILE"
@@ -52,7 +57,7 @@ def main() -> None:
     )
     arguments = own_arguments(parser)
     names = arguments.nodes or [*CHAIN, *SOURCES[arguments.source]]
-    run_active([node_class(name) for name in names])
+    run_active([partial(make_node, name) for name in names])
 
 
 if __name__ == "__main__":

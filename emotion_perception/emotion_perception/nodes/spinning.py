@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 import cv2
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from emotion_perception.nodes.parameter_files import unheeded
 from emotion_perception.nodes.perception_node import PerceptionNode
+from emotion_perception.nodes.simulated_clock import SimulatedClock
 
 END_S = 1.0  # the longest that the end waits for a callback
 SIGNAL_LOOK_S = 0.1  # how often the main thread looks whether a signal came
@@ -53,7 +55,8 @@ def spin(
     # of an image of 640x480 took five times the processor time, with four threads fifteen times.
     cv2.setNumThreads(1)
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    executors = [SingleThreadedExecutor() for _ in make_nodes]
+    executors: list[SingleThreadedExecutor] = []
+    threads: list[threading.Thread] = []
     failures: list[BaseException] = []
 
     def execute(executor: SingleThreadedExecutor) -> None:
@@ -63,12 +66,20 @@ def spin(
             failures.append(failure)
             stop.set()
 
-    threads = [threading.Thread(target=execute, args=(executor,), daemon=True) for executor in executors]
+    def host(node: Node) -> None:
+        executors.append(SingleThreadedExecutor())
+        executors[-1].add_node(node)
+        threads.append(threading.Thread(target=execute, args=(executors[-1],), daemon=True))
+
     nodes: list[PerceptionNode] = []
+    clock: SimulatedClock | None = None
     try:
-        for make_node, executor in zip(make_nodes, executors, strict=True):
+        for make_node in make_nodes:
             nodes.append(make_node())
-            executor.add_node(nodes[-1])
+            host(nodes[-1])
+        if any(node.get_parameter("use_sim_time").value for node in nodes):
+            clock = SimulatedClock(nodes)
+            host(clock)
         for complaint in unheeded(sys.argv, nodes):
             nodes[0].get_logger().warning(complaint)
         for thread in threads:
@@ -88,6 +99,8 @@ def spin(
             if node.is_active:
                 node.trigger_deactivate()
             node.destroy_node()
+        if clock is not None:
+            clock.destroy_node()
         rclpy.try_shutdown()
         for number in (signal.SIGINT, signal.SIGTERM):  # a second one has nothing left to end
             signal.signal(number, signal.SIG_IGN)

@@ -49,6 +49,8 @@ def bring_to_active(nodes: Sequence[PerceptionNode], stop: threading.Event) -> b
     if not all(succeed(node.trigger_configure) for node in nodes):
         return False
     for node in nodes:
+        if stop.is_set():
+            break
         node.on_end = end
         node.wait_before_start(stop)
         if not succeed(node.trigger_activate):
