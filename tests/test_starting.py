@@ -72,6 +72,14 @@ def test_signal_while_nodes_are_configured_ends_the_process_in_order(start):
     assert process.output == ""
 
 
+def test_signal_while_nodes_are_imported_ends_the_process_in_order(start):
+    main = "import os, signal; from emotion_perception import emotion_pipeline"
+    node_class = "lambda name, own=emotion_pipeline.node_class: os.kill(os.getpid(), signal.SIGINT) or own(name)"
+    process = start("-c", f"{main}; emotion_pipeline.node_class = {node_class}; emotion_pipeline.main()")
+    assert process.end() == 0
+    assert process.output == ""
+
+
 @pytest.mark.parametrize("text", ["not: [valid", "rate_hz: 10.0"])
 def test_parameter_file_that_is_none_is_refused_in_the_same_way(start, tmp_path, text):
     path = tmp_path / "mine.yaml"
@@ -113,16 +121,33 @@ def test_pipeline_of_named_nodes_follows_a_namespace_and_a_remapping(graph, star
     assert state_of(graph, "/robot/audio_window_node") == "active"
 
 
+class SimulatedTime:
+    """A clock under another name, for a process of two nodes."""
+
+    NODES = ("audio_window_node", "face_crop_node")
+
+    def __init__(self, graph, start):
+        self._diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
+        remapping = ("-r", "/clock:=/simulation/clock")
+        arguments = ("--nodes", *self.NODES, "--ros-args", *remapping, "-p", "use_sim_time:=true")
+        self.process = start(*program("emotion_pipeline", *arguments))
+        self.publisher = graph.speak(Clock, "/simulation/clock")
+
+    def is_followed(self, seconds):
+        """Tell the time; whether all nodes have it."""
+        now = Time(sec=seconds)
+        self.publisher.publish(Clock(clock=now))
+        followers = {array.status[0].name for array in self._diagnostics if array.header.stamp == now}
+        return followers == {f"/{node}" for node in self.NODES}
+
+
 def test_nodes_of_a_process_hear_a_simulated_clock_once(graph, start):
-    diagnostics = graph.listen(DiagnosticArray, "/diagnostics")
-    nodes = ("audio_window_node", "face_crop_node")
-    remapping = ("-r", "/clock:=/simulation/clock")
-    start(*program("emotion_pipeline", "--nodes", *nodes, "--ros-args", *remapping, "-p", "use_sim_time:=true"))
-    clock, now = graph.speak(Clock, "/simulation/clock"), Time(sec=1000)
+    simulated = SimulatedTime(graph, start)
+    graph.wait_for(lambda: simulated.is_followed(1000), "the time of each node")
+    graph.wait_for(lambda: simulated.publisher.get_subscription_count() == 1, "a single subscription to the clock")
 
-    def that_follow_it():
-        clock.publish(Clock(clock=now))
-        return {array.status[0].name for array in diagnostics if array.header.stamp == now}
 
-    graph.wait_for(lambda: that_follow_it() == {f"/{node}" for node in nodes}, "the time of each node")
-    graph.wait_for(lambda: clock.get_subscription_count() == 1, "a single subscription to the clock")
+def test_time_before_zero_is_left_out_with_a_warning(graph, start):
+    simulated = SimulatedTime(graph, start)
+    graph.wait_for(lambda: simulated.is_followed(-5) or "-5 s, expected 0 s" in simulated.process.output, "a warning")
+    graph.wait_for(lambda: simulated.is_followed(1000), "the time of each node")

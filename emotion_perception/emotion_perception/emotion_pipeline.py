@@ -33,6 +33,7 @@ def node_class(name: str) -> type[PerceptionNode]:
 
 
 def make_node(name: str) -> PerceptionNode:
+    """Import and make a node: when the process already heeds signals, as that may take a while."""
     return node_class(name)()
 
 

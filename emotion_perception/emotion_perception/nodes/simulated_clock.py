@@ -10,6 +10,7 @@ from rosgraph_msgs.msg import Clock
 
 # A simulation may tick more often than a node needs the time.
 PAUSE_S = 0.01
+COMPLAINT_PERIOD_S = 10.0
 
 
 class SimulatedClock(Node):
@@ -38,8 +39,14 @@ class SimulatedClock(Node):
         for topic, callbacks in hearers.items():
             self.create_subscription(Clock, topic, partial(self._tell, callbacks), newest)
 
-    @staticmethod
-    def _tell(callbacks: Sequence[Callable[[Clock], None]], clock: Clock) -> None:
-        for callback in callbacks:
-            callback(clock)
+    def _tell(self, callbacks: Sequence[Callable[[Clock], None]], clock: Clock) -> None:
+        if clock.clock.sec >= 0:
+            for callback in callbacks:
+                callback(clock)
+        else:  # rclpy would raise
+            self.get_logger().warning(
+                f"The simulated clock says {clock.clock.sec} s, expected 0 s or more; it is left out until then: "
+                "restart the simulation, or what else publishes it.",
+                throttle_duration_sec=COMPLAINT_PERIOD_S,
+            )
         time.sleep(PAUSE_S)
