@@ -347,22 +347,42 @@ def quiet_lightning():
             logger.setLevel(level)
 
 
+class _EarlyStopping(EarlyStopping):
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Resumed, a training that had stopped would have one epoch more."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+class _Checkpoint(ModelCheckpoint):
+    """The file of that name, written again at each epoch that is to be kept: all, or those best by `monitor`."""
+
+    def __init__(self, directory: Path, name: str, **which: Any) -> None:
+        super().__init__(
+            directory,
+            filename=name.removesuffix(".ckpt"),
+            save_on_train_epoch_end=True,  # when the epoch is counted, so that a resumed run begins with the next
+            enable_version_counter=False,
+            **which,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """In a folder that was moved Lightning would forget which epoch was the best, and overwrite it."""
+        paths = {name: self._here(state_dict[name]) for name in ("best_model_path", "kth_best_model_path")}
+        best_k = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | paths | {"dirpath": self.dirpath, "best_k_models": best_k})
+
+    def _here(self, path: str) -> str:
+        return str(Path(str(self.dirpath)) / Path(path).name) if path else ""
+
+
 def _callbacks(selection: SelectionConfig, directory: Path) -> list[lightning.Callback]:
     mode = "max" if GREATEST_IS_BEST[selection.monitor] else "min"
     callbacks: list[lightning.Callback] = []
     if selection.patience is not None:  # before the checkpoint, which holds how patient it still is
-        callbacks.append(EarlyStopping(selection.monitor, patience=selection.patience, mode=mode, check_finite=False))
-    callbacks.append(
-        ModelCheckpoint(
-            directory,
-            filename=BEST.removesuffix(".ckpt"),
-            monitor=selection.monitor,
-            mode=mode,
-            save_last=True,
-            save_on_train_epoch_end=True,  # when the epoch is counted, so that a resumed run begins with the next
-            enable_version_counter=False,
-        )
-    )
+        callbacks.append(_EarlyStopping(selection.monitor, patience=selection.patience, mode=mode, check_finite=False))
+    callbacks.append(_Checkpoint(directory, BEST, monitor=selection.monitor, mode=mode))
+    # After the best one, whose state it holds. Lightning's own `save_last` writes only where the best one was written.
+    callbacks.append(_Checkpoint(directory, LAST))
     return callbacks
 
 

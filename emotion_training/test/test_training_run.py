@@ -48,20 +48,44 @@ def test_the_same_seed_gives_the_same_figures_and_another_one_others(folder, tmp
     assert not np.array_equal(logits[0], logits[2])
 
 
+def run_until(epoch, folder, out, monkeypatch, changes=()):
+    """A training that fails at the beginning of that epoch."""
+    experiment = read_experiment(changed(experiment_tree(folder), dict(changes)))
+
+    def stop(epoch_start=experiment.module.on_train_epoch_start):
+        if experiment.module.current_epoch == epoch:
+            raise OSError("the power fails")
+        epoch_start()
+
+    monkeypatch.setattr(experiment.module, "on_train_epoch_start", stop)
+    with pytest.raises(OSError, match="the power fails"):
+        experiment.run(out)
+
+
 def test_a_resumed_run_ends_as_one_that_did_not_stop(folder, tmp_path, monkeypatch):
     whole = run(folder, tmp_path / "whole")
-    stopped = read_experiment(experiment_tree(folder))
-
-    def stop(epoch_end=stopped.module.on_train_epoch_start):
-        if stopped.module.current_epoch == 2:
-            raise OSError("the power fails")
-        epoch_end()
-
-    monkeypatch.setattr(stopped.module, "on_train_epoch_start", stop)
-    with pytest.raises(OSError, match="the power fails"):
-        stopped.run(tmp_path / "stopped")
+    run_until(2, folder, tmp_path / "stopped", monkeypatch)
     resumed = run(folder, tmp_path / "stopped", resume=True)
     assert resumed.module.history == whole.module.history
+
+
+WORSE_AND_WORSE = {"model.optimiser.learning_rate": 30.0, "model.optimiser.ema_decay": 0.0}
+
+
+def test_the_last_epoch_is_kept_though_the_best_one_was_before(folder, tmp_path):
+    experiment = run(folder, tmp_path, WORSE_AND_WORSE | {"selection.keep": "last"})
+    best, last = (load_checkpoint(tmp_path / name) for name in (BEST, LAST))
+    assert (best["epoch"], last["epoch"]) == (0, 2)
+    weights = experiment.module.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in last["state_dict"].items())
+
+
+def test_training_goes_on_with_the_epoch_after_the_last_though_the_best_one_was_before(folder, tmp_path, monkeypatch):
+    run_until(2, folder, tmp_path / "stopped", monkeypatch, WORSE_AND_WORSE)
+    moved = (tmp_path / "stopped").rename(tmp_path / "moved")
+    resumed = run(folder, moved, WORSE_AND_WORSE, resume=True)
+    assert resumed.module.history == run(folder, tmp_path / "whole", WORSE_AND_WORSE).module.history
+    assert load_checkpoint(moved / BEST)["epoch"] == 0, "is known in another folder, too"
 
 
 def test_a_training_that_stopped_early_has_no_more_epochs_when_it_is_resumed(folder, tmp_path):
