@@ -101,8 +101,8 @@ class AudioWindower:
             raise
         if len(samples) == 0:
             return []
-        # The stamp alone does not tell: a simulated clock may tick more rarely than chunks come.
-        if stamp_s == self._last_stamp_s and np.array_equal(samples, self._last_samples):
+        # The stamp alone does not tell: a simulated clock may tick more rarely than chunks come. Nor does silence.
+        if stamp_s == self._last_stamp_s and samples.any() and np.array_equal(samples, self._last_samples):
             raise AudioError(
                 "The audio chunk has the stamp and the samples of the one before, expected a later one; "
                 "do two nodes publish the topic?"

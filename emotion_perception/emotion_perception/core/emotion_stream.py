@@ -5,6 +5,7 @@ over the embeddings that are kept. Stamps are integer nanoseconds, as ROS carrie
 estimate is exactly the stamp of a sample.
 """
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -75,9 +76,9 @@ class EmotionStream:
         self._scene = 0  # of the newest image
         self._audio_stamp_ns: int | None = None
         self._audio_embeddings: FloatArray | None = None  # (tokens, embedding); None without a usable voice
-        self._somebody_speaks = False  # at the end of the newest audio window
+        self._speaking: deque[tuple[int, bool]] = deque()  # whether somebody spoke at the ends of the last windows
         self._voice_of: str | None = None  # the last of whom it was known
-        self._voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
+        self.voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
         self._heard_of: str | None = None  # the last track id to which the voice was given
         self._heard_ns = 0  # when
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
@@ -85,7 +86,7 @@ class EmotionStream:
 
     def forget_sound(self, before_ns: int) -> None:
         """What was captured before that stamp is nobody's, though windows that come still hold it."""
-        self._voice_since_ns = max(before_ns, self._voice_since_ns or before_ns)
+        self.voice_since_ns = max(before_ns, self.voice_since_ns or before_ns)
         self._audio_embeddings = None  # until the next window
 
     def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample], scene: int = 0) -> None:
@@ -153,7 +154,9 @@ class EmotionStream:
             return
         self._audio_stamp_ns = stamp_ns
         self._audio_embeddings = None
-        self._somebody_speaks = speaking
+        self._speaking.append((stamp_ns, speaking))
+        while self._speaking[0][0] <= stamp_ns - self._audio_window_ns:
+            self._speaking.popleft()
         if muted:
             self.counts.audio_windows_muted += 1
             self._speaker.hear_nothing()
@@ -161,12 +164,11 @@ class EmotionStream:
         self._speaker.hear(stamp_ns, speaking)
         newest = samples[-audio.window_samples :]
         own_samples = len(newest)
-        if self._voice_since_ns is not None:
-            own_samples = min(
-                own_samples, max(stamp_ns - self._voice_since_ns, 0) * sample_rate_hz // NANOSECONDS_PER_S
-            )
-        # Of the voice as little may be in the own part of the window as the others' part leaves over.
-        own_voice = voice_activity * len(newest) - (len(newest) - own_samples)
+        if self.voice_since_ns is not None:
+            own_samples = min(own_samples, max(stamp_ns - self.voice_since_ns, 0) * sample_rate_hz // NANOSECONDS_PER_S)
+        own_voice = voice_activity * len(newest)
+        if own_samples < len(newest):  # the share does not say where in the window the voice is
+            own_voice = min(own_voice, self._own_voice_activity() * own_samples)
         if own_samples == 0 or own_voice < self._settings.min_voice_activity * len(newest):
             return
         # The share is of all that came: where the model looks at less of it, there must be a voice at its end.
@@ -180,7 +182,7 @@ class EmotionStream:
     def estimate(self, now_ns: int) -> list[EmotionEstimate]:
         """Fuse what is known at now_ns: one estimate a person, the one in focus first; empty when nobody is there."""
         # What was forgotten just before time was set back would else be kept out until that time comes again.
-        past_ns = (self._estimated_ns, self._voice_since_ns)
+        past_ns = (self._estimated_ns, self.voice_since_ns)
         if any(stamp_ns is not None and now_ns < stamp_ns - TIME_JUMP_NS for stamp_ns in past_ns):
             self._jump_back()
         self._estimated_ns = now_ns
@@ -255,6 +257,12 @@ class EmotionStream:
             if person.is_forgotten:
                 del self._people[track_id]
 
+    def _own_voice_activity(self) -> float:
+        """Share of the last windows, of those that do not end in another's voice, that end in one."""
+        since_ns = self.voice_since_ns or 0
+        own = [speaking for stamp_ns, speaking in self._speaking if stamp_ns > since_ns]
+        return sum(own) / len(own) if own else 0.0
+
     def _pass_voice_on(self, voice_of: str | None, now_ns: int) -> None:
         """When another person is found to speak, keep the words of the one before out of the window."""
         if voice_of is None or voice_of == self._voice_of:
@@ -290,7 +298,7 @@ class EmotionStream:
         face_ns = person.newest_ns if person else None
         audio_ns = self._audio_stamp_ns if with_voice else None
         smoother = person.smoother if person else self._voice_only
-        unseen_speech = Speech.SPEAKING if self._somebody_speaks else Speech.SILENT
+        unseen_speech = Speech.SPEAKING if self._speaking and self._speaking[-1][1] else Speech.SILENT
         smoothed, label = smoother.update(fused.probabilities[row], now_ns / NANOSECONDS_PER_S)
         confidence = float(smoothed[label])
         valence, arousal = smoothed @ self.bundle.coordinates  # (C,) @ (C, 2)
@@ -313,12 +321,19 @@ class EmotionStream:
 
 
 def _owner(voice: FloatArray | None, verdict: Verdict, focus: str | None) -> str | None:
-    """The track id to which the voice belongs: undecided, to the person in focus; of nobody who is seen, VOICE_ONLY."""
+    """The track id to which the voice belongs; None: it is not used.
+
+    An undecided voice belongs to the person in focus, one of nobody who is seen to VOICE_ONLY.
+    """
     if voice is None:
         return None
     if verdict.voice_of in verdict.speech:
         return verdict.voice_of
-    return focus if verdict.voice_of is None and focus is not None else VOICE_ONLY
+    if verdict.voice_of is not None or focus is None:
+        return VOICE_ONLY
+    # The mouth of the one in focus is at rest, and another's, of whom nothing is known yet, may speak.
+    is_anothers = verdict.speech[focus] is Speech.SILENT and set(verdict.speech.values()) != {Speech.SILENT}
+    return None if is_anothers else focus
 
 
 def _contrast(crop: NDArray[np.uint8]) -> float:

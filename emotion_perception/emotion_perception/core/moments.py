@@ -50,10 +50,10 @@ class Moments:
         if arrivals.newest_ns is not None and stamp_ns < arrivals.newest_ns - SILENCE_NS:
             self._start(now_ns)  # time was set back
             arrivals = self._arrivals[source]
-        was_silent = arrivals.are_silent(now_ns)
+        was_silent, is_first = arrivals.are_silent(now_ns), arrivals.newest_ns is None
         is_newest = arrivals.see(stamp_ns)
         if was_silent and not arrivals.are_silent(now_ns):
-            self._align(source, stamp_ns, now_ns)
+            self._align(source, stamp_ns, now_ns, is_first)
         if stamp_ns <= self._next_ns:
             use()
         elif is_newest:  # while a clock stands still, as of a simulation that pauses, others would come without end
@@ -78,15 +78,16 @@ class Moments:
         self._next_ns = self._lead_ns = moment_ns  # the moments are whole periods from the lead
         self._judged_ns = 0  # the last moment that was given
 
-    def _align(self, source: Source, stamp_ns: int, now_ns: int) -> None:
+    def _align(self, source: Source, stamp_ns: int, now_ns: int, is_first: bool) -> None:
         """Let the moments follow a source that begins, unless they follow a better one."""
         others = [self._arrivals[other] for other in Source if other is not source]
         if all(other.are_silent(now_ns) for other in others):
             for other in others:
                 other.expected_ns = stamp_ns
             self._lead_ns = stamp_ns + MARGIN_NS
-            # Where samples are so late that they are silent again and again, no moment is judged a second time.
-            is_prompt = self._lead_ns > self._judged_ns - self._patience_ns
+            # Only for its first sample back to before a moment that was judged: a source that is silent again and
+            # again, as it is late or slow or comes in bursts, would have it judged a second time.
+            is_prompt = self._lead_ns > self._judged_ns - (self._patience_ns if is_first else 0)
             self._go_on_to(self._lead_ns if is_prompt else self._following_ns())
         elif source is Source.AUDIO:
             self._lead_ns = stamp_ns + MARGIN_NS

@@ -1,6 +1,5 @@
 """Face crops and audio windows in, emotions out, at a steady rate."""
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -54,7 +53,8 @@ class EmotionFusionNode(PerceptionNode):
         ),
         Parameter(
             "audio_limit_s",
-            "A voice older than this is not used, in seconds; set more than hop_s of audio_window_node",
+            "A voice older than this is not used, in seconds; set more than hop_s of audio_window_node and the "
+            "length of the microphone's chunks together",
             0.0,
             10.0,
         ),
@@ -202,9 +202,8 @@ class EmotionFusionNode(PerceptionNode):
         for source, delay_s in delays_s.items():
             side, limit_s = ("before", limits_s[source]) if delay_s > 0.0 else ("after", SILENCE_NS / NANOSECONDS_PER_S)
             if abs(delay_s) > limit_s:
-                # In whole seconds: what differs from the last sentence is logged again.
                 return (
-                    f"Samples of {TOPICS[source]} are stamped up to {math.ceil(abs(delay_s))} s {side} the present of "
+                    f"Samples of {TOPICS[source]} are stamped up to {abs(delay_s):.1f} s {side} the present of "
                     f"this node, expected at most {limit_s:g} s, and are not used; see that the clocks of all "
                     "computers agree, that use_sim_time is the same for all nodes, and that this computer keeps up."
                 )
@@ -241,7 +240,10 @@ class EmotionFusionNode(PerceptionNode):
             response.message = f"{error} {self._stream.bundle.model_id} stays in use."
             self.get_logger().error(response.message)
             return response
+        voice_since_ns = self._stream.voice_since_ns
         self._use(bundle)
+        if voice_since_ns is not None:
+            self._stream.forget_sound(voice_since_ns)  # the next windows may still hold what was nobody's
         response.success, response.message = True, bundle.model_id
         return response
 

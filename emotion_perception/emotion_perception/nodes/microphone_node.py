@@ -27,7 +27,7 @@ class MicrophoneNode(PerceptionNode):
             "Name of the microphone or a part of it, as python -m sounddevice lists it; empty: the default",
         ),
         Parameter("channels", "Channels to capture", 1, 32),
-        Parameter("chunk_s", "Length of a published chunk, in seconds", 0.005, 1.0),
+        Parameter("chunk_s", "Length of a published chunk, in seconds", 0.005, 0.2),
         Parameter("audio_topic", "Topic of the sound"),
         Parameter("frame_id", "Frame of the microphone"),
     )

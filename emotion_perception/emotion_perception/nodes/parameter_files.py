@@ -27,8 +27,12 @@ def unheeded(arguments: Sequence[str], nodes: Sequence[PerceptionNode]) -> Itera
     """
     for option, file in pairwise(arguments):
         if option == "--params-file":
-            # Without types and tags, which are left to ROS.
-            contents = yaml.load_all(Path(file).read_bytes(), yaml.BaseLoader)
+            try:
+                # By libyaml, as ROS does; without types and tags, which are left to ROS.
+                contents = list(yaml.load_all(Path(file).read_bytes(), yaml.CBaseLoader))
+            except yaml.YAMLError as error:
+                yield f"{file} was not looked through for names that no node knows: {' '.join(str(error).split())}."
+                continue
             sections = [section for content in contents for section in _sections(content)]
             for complaint in _complaints(sections, nodes):
                 yield f"{file} {complaint}."

@@ -407,10 +407,30 @@ def test_words_of_one_who_left_are_not_those_of_the_next_face(stream):
     stream.add_faces(at(0.52), [face(GREEN, "b")])
     hear(stream, 0.52)
     assert weights_of_voice(stream, 0.52) == {"b": 0}
-    hear(stream, 0.55, voice_activity=0.8)
-    assert weights_of_voice(stream, 0.55) == {"b": 0}, "of 0.08 s of voice 0.07 s may be of the former one"
+    hear(stream, 0.55, voice_activity=0.8, speaking=False)
+    assert weights_of_voice(stream, 0.55) == {"b": 0}, "all of the voice is the former one's"
     hear(stream, 0.6)
     assert weights_of_voice(stream, 0.6)["b"] > 0
+
+
+def test_silence_before_takes_nothing_from_words_that_are_ones_own(stream):
+    hear(stream, 0.9, voice_activity=0.0, speaking=False)
+    stream.forget_sound(at(1.0))
+    hear(stream, 1.04, voice_activity=0.4)
+    assert stream.estimate(at(1.04)), "all of the voice is in the own 0.04 s"
+
+
+def test_voice_is_not_given_to_a_mouth_at_rest_while_another_may_be_speaking(stream):
+    converse(stream, 0, still=["a"])
+    newcomer = face(GREEN, "b", area=1.0)  # whose mouth has not been seen long enough
+    stream.add_faces(at(1.5), [face(GREEN, "a", mouth_opening=0.02), newcomer])
+    hear(stream, 1.5)
+    estimates = {estimate.track_id: estimate for estimate in stream.estimate(at(1.51))}
+    assert {track_id: estimate.speech for track_id, estimate in estimates.items()} == {
+        "a": Speech.SILENT,
+        "b": Speech.UNKNOWN,
+    }
+    assert with_voice(estimates) == []
 
 
 @pytest.mark.parametrize(("gap_s", "is_heard"), [(0.05, False), (0.09, False), (0.11, True)])
@@ -429,8 +449,8 @@ def test_windows_that_come_later_still_hold_forgotten_sound_which_is_nobodys(str
     assert stream.estimate(at(0))
     stream.forget_sound(at(0.01))
     assert stream.estimate(at(0.01)) == []
-    hear(stream, 0.05, voice_activity=0.6)
-    assert stream.estimate(at(0.05)) == [], "of 0.06 s of voice all may be from before"
+    hear(stream, 0.05, voice_activity=0.6, speaking=False)
+    assert stream.estimate(at(0.05)) == [], "the voice is from before"
     hear(stream, 0.1)
     assert stream.estimate(at(0.1))
 

@@ -162,6 +162,15 @@ def test_samples_that_are_silent_again_and_again_as_they_come_late_let_no_moment
     assert len(moments) == pytest.approx(200, abs=10)
 
 
+@pytest.mark.parametrize("period_ms, lag_ms", [(667, 30), (667, 90), (1000, 60), (1000, 150)])
+def test_camera_that_is_slower_than_a_source_may_be_lets_no_moment_be_judged_twice(period_ms, lag_ms):
+    images = list(samples(Source.FACE, period_ms, lambda: lag_ms, 20_000))
+    moments = [moment for moment, _, _ in play(images, until_ms=20_000)]
+    later = [moment for moment in moments if moment > period_ms]  # at the first sample the moments begin anew
+    assert all(earlier < later for earlier, later in pairwise(later))
+    assert len(moments) == pytest.approx(200, abs=10)
+
+
 def test_images_alone_lead_when_there_is_no_sound():
     judged = play(list(samples(Source.FACE, 50, lambda: 5, since_ms=33)))
     assert [moment for moment, _, _ in judged[-5:]] == pytest.approx([1543 + 100 * k for k in range(5)])

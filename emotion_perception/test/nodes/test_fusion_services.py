@@ -1,6 +1,5 @@
 """Behaviours learn what the model is, and reset, pause and switch it."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -218,12 +217,15 @@ def test_reset_forgets_everybody(robot):
 
 
 @pytest.mark.parametrize("calls", [[(Reset, "reset", {})], [(Pause, "pause", {"paused": on}) for on in (True, False)]])
-def test_what_was_said_before_a_reset_or_during_a_pause_is_not_judged(graph, robot, calls):
+@pytest.mark.parametrize("is_another", [False, True])
+def test_what_was_said_before_a_reset_or_during_a_pause_is_not_judged(graph, robot, other_bundle, calls, is_another):
+    """By another model neither, to which it is switched then."""
     robot.judged()
-    counts = robot.node._stream.counts
     before = robot.node.get_clock().now().to_msg()
-    for service_type, name, fields in calls:
+    switch = (SwitchModel, "switch_model", {"model": str(other_bundle)})
+    for service_type, name, fields in calls + [switch] * is_another:
         assert robot.call(service_type, name, **fields).success
+    counts = robot.node._stream.counts
     robot.sound(before)
     graph.wait_for(lambda: counts.audio_windows == 1, "the window")
     assert counts.audio_windows_encoded == 0
@@ -378,7 +380,7 @@ def test_stamps_of_another_clock_are_said(graph, robot, source, topic, delay_s, 
     diagnosis = node.diagnose()
     told_s = diagnosis.values[f"{source.name.lower()}_delay_s"]
     assert diagnosis.level == DiagnosticStatus.WARN and told_s == pytest.approx(delay_s, abs=10)
-    expected = f"{topic} are stamped up to {math.ceil(abs(told_s))} s {side} the present of this node, expected at most"
+    expected = f"{topic} are stamped up to {abs(told_s):.1f} s {side} the present of this node, expected at most"
     assert expected in diagnosis.message
     assert node.diagnose().level == DiagnosticStatus.OK, "nothing more has come"
 

@@ -45,6 +45,17 @@ def test_section_that_ros_takes_is_no_reason_to_complain(read, name):
     assert read(section(name, crop_px=GIVEN_PX)) == (GIVEN_PX, [])
 
 
+@pytest.mark.parametrize("line", ["crop_px:\t48", "crop_px: 48\t# small", "crop_px: &side 48"])
+def test_what_ros_reads_is_read_here_too(read, line):
+    assert read(f"/**/face_crop_node:\n  ros__parameters:\n    {line}\n") == (GIVEN_PX, [])
+
+
+def test_file_that_ros_alone_can_read_is_said_to_be_unchecked(read):
+    size_px, (complaint,) = read(section("/**/face_crop_node", crop_px=f"&a {GIVEN_PX}", min_score="&a 0.5"))
+    assert size_px == GIVEN_PX
+    assert complaint.startswith("FILE was not looked through for names that no node knows: found duplicate anchor")
+
+
 @pytest.mark.parametrize(
     "name", ["face_crop_node", "/robot1/face_crop_node", "/*/face_crop_node", "lab/face_crop_node"]
 )
