@@ -268,7 +268,7 @@ def test_happy_person_is_greeted_with_words_and_a_motion(graph, servers):
     assert servers["/tts_engine/tts"].goals == [SimpleNamespace(input="Hello! Nice to see you.", locale="en_US")]
 
 
-def test_speed_stays_limited_for_a_scared_bystander_and_states_of_another_time_are_not_heard(graph, servers):
+def test_speed_stays_limited_for_a_scared_bystander_and_states_of_another_time_are_not_heard(graph, servers, capfd):
     node = graph.add(GreetAndSlowDown)
     calls = []
     node._reactions = SimpleNamespace(
@@ -290,6 +290,7 @@ def test_speed_stays_limited_for_a_scared_bystander_and_states_of_another_time_a
 
     graph.wait_for(heard, "both topics")
     assert {label for label, _ in calls} == {"see", "neutral"}
+    assert capfd.readouterr().err.count("s old when they come, expected at most 1 s, and are passed over") == 1
 
 
 @pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--greeting", 2)])

@@ -31,7 +31,12 @@ def processor() -> str:
 
 
 def code_commit() -> str:
-    """Hash of the commit of this code; "-changed" is added where files differ; "uncommitted" without one."""
+    """Hash of the commit of this code; "-changed" is added where files differ; "uncommitted" without one.
+
+    Where the code lies outside its repository, as in a container, EMOTION_COMMIT of the environment says it.
+    """
+    if commit := os.environ.get("EMOTION_COMMIT"):
+        return commit
     folder = Path(__file__).resolve().parent  # Git sees no change behind the symbolic link of a colcon workspace
     try:
         commit = _git(folder, "rev-parse", "HEAD")

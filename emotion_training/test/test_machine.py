@@ -36,6 +36,8 @@ def test_changed_code_is_told_from_committed_code_behind_the_link_of_a_colcon_wo
 def test_code_outside_of_a_repository_is_said_to_be_uncommitted(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
     assert machine.code_commit() == "uncommitted"
+    monkeypatch.setenv("EMOTION_COMMIT", "of the image")
+    assert machine.code_commit() == "of the image"
 
 
 @pytest.mark.parametrize(

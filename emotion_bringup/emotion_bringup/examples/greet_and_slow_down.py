@@ -19,6 +19,7 @@ from emotion_bringup.examples.robot_skills import RobotSkills
 from emotion_msgs.msg import EmotionState, EmotionStateArray
 
 LOOK_S = 0.1  # how often Ctrl-C is looked for
+COMPLAINT_S = 10.0  # how often it is said that states are passed over
 MAX_DELAY_S = 1.0  # a state of a sample that was captured longer before it came says nothing of the present
 
 
@@ -55,7 +56,14 @@ class GreetAndSlowDown(Node):
     def _on_state(self, state: EmotionState) -> None:
         # Decisions go by the arrival: the stamp, of the newest sample, goes back when the newer modality ends.
         time_s = self._now_s()
-        if abs(time_s - (state.header.stamp.sec + state.header.stamp.nanosec / 1e9)) > MAX_DELAY_S:
+        delay_s = time_s - (state.header.stamp.sec + state.header.stamp.nanosec / 1e9)
+        if abs(delay_s) > MAX_DELAY_S:
+            self.get_logger().warning(
+                f"States are {delay_s:.1f} s old when they come, expected at most {MAX_DELAY_S:g} s, and are passed "
+                "over; on the clock of a simulation or a bag set use_sim_time to true, and see that the clocks of all "
+                "computers agree.",
+                throttle_duration_sec=COMPLAINT_S,
+            )
             return
         for reaction in self._reactions.update(time_s, state.track_id, state.label, state.uncertain):
             self._react(reaction, state)
