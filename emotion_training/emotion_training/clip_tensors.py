@@ -11,6 +11,9 @@ from torch import Tensor
 
 from .clip import Clip
 
+# Clips that are judged or encoded at once: of eight crops each, a network of 160 px takes 1 GB for them.
+AT_ONCE = 32
+
 
 class DataError(Exception):
     """Clips that cannot be trained or tested on; the message names the clip or class and the remedy."""

@@ -59,7 +59,7 @@ class Cell:
     seed: int
     tree: dict[str, Any]
     data: str
-    path: Path
+    folder: Path
 
     @property
     def name(self) -> str:
@@ -70,6 +70,16 @@ class Cell:
         corpus = {name: value for name, value in self.tree["data"]["corpus"].items() if name not in ("root", "cache")}
         plain = [FORMAT, self.data, changed(self.tree, {"data.corpus": corpus})]
         return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    @property
+    def path(self) -> Path:
+        """One of other options has another, so that neither is lost by a trial."""
+        return self.folder / f"fold{self.fold}-seed{self.seed}-{self.key}.json"
+
+    @property
+    def kind(self) -> dict[str, str]:
+        """What the comparison says of the model, on which its training does not depend."""
+        return {"fusion": self.entry.fusion, "modalities": "+".join(self.entry.modalities)}
 
 
 def data_hash(corpus: PreparedCorpus, split: Split) -> str:
@@ -98,8 +108,8 @@ def grid(
                     "data.corpus.cache": str(chosen.out / "cache"),
                     "trainer.enable_progress_bar": False,
                 }
-                path = chosen.out / "cells" / model / f"fold{fold}-seed{seed}.json"
-                cells.append(Cell(model, config.models[model], fold, seed, changed(experiment, changes), data, path))
+                folder = chosen.out / "cells" / model
+                cells.append(Cell(model, config.models[model], fold, seed, changed(experiment, changes), data, folder))
     return cells
 
 
@@ -116,8 +126,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     test = tests["both"]
     row = {
         "model": cell.model,
-        "fusion": cell.entry.fusion,
-        "modalities": "+".join(cell.entry.modalities),
+        **cell.kind,
         "fold": cell.fold,
         "seed": cell.seed,
         "speakers_tested": sorted(set(test.speaker_ids.tolist())),
@@ -148,7 +157,9 @@ def finished(cell: Cell) -> dict[str, Any] | None:
         content = json.loads(cell.path.read_text())
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         return None
-    return content if isinstance(content, dict) and content.get("key") == cell.key else None
+    if not isinstance(content, dict) or content.get("key") != cell.key:
+        return None
+    return content | {"row": content["row"] | cell.kind}
 
 
 def run_grid(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:

@@ -78,8 +78,10 @@ class CorpusConfig:
     cache: Path | None = None
 
 
-def load_corpus(config: CorpusConfig) -> ClipTensors:
-    """All clips of the corpus with a face or a voice, in the order of their ids; loaded once per process.
+def load_corpus(config: CorpusConfig, keep: bool = True) -> ClipTensors:
+    """All clips of the corpus with a face or a voice, in the order of their ids.
+
+    keep: in memory, for whoever asks for them again.
 
     Raises:
         CorpusError: the corpus cannot be read.
@@ -87,9 +89,10 @@ def load_corpus(config: CorpusConfig) -> ClipTensors:
             short for functionals, or no clip at all.
     """
     key = json.dumps(vars(config), sort_keys=True, default=str)
-    if key not in _loaded:
-        _loaded[key] = _load(config)
-    return _loaded[key]
+    clips = _loaded.get(key) or _load(config)
+    if keep:
+        _loaded[key] = clips
+    return clips
 
 
 _loaded: dict[str, ClipTensors] = {}
@@ -103,6 +106,11 @@ def _check(config: CorpusConfig) -> None:
     for name in ("face_bins", "face_bin_s", "face_px", "window_s"):
         if not 0.0 < (number := getattr(config, name)) < math.inf:
             raise DataError(f"data.corpus.{name} is {number}; expected a finite number above 0")
+    if config.reader != PREPARED and config.audio != "none":
+        raise DataError(
+            f"data.corpus.reader is {config.reader} and data.corpus.audio is {config.audio}; expected audio none, as "
+            "such a corpus has pictures alone"
+        )
     if config.snr_db is not None and not math.isfinite(config.snr_db):
         raise DataError(f"data.corpus.snr_db is {config.snr_db}; expected a finite number, or null for no noise")
 
@@ -167,7 +175,7 @@ def _seen_or_heard(clips: ClipTensors, root: Path) -> ClipTensors:
 
 def _wanted(clip: Clip, config: CorpusConfig) -> bool:
     """Has what the configuration asks for, in a class that counts."""
-    if config.other_labels == "drop" and clip.label not in config.labels:
+    if config.other_labels == "drop" and not _is_of_labels(clip, config.labels):
         return False
     if config.speakers is not None and clip.speaker_id not in config.speakers:
         return False
@@ -177,6 +185,13 @@ def _wanted(clip: Clip, config: CorpusConfig) -> bool:
     if config.audio != "none":
         has.append(clip.audio is not None)
     return all(has) if config.both_modalities else any(has)
+
+
+def _is_of_labels(clip: Clip, labels: Sequence[str]) -> bool:
+    """Also where nobody said what is felt, which `_judged` tells."""
+    if clip.label is None and clip.votes:
+        return any(clip.votes.get(label) for label in labels)
+    return clip.label in (None, *labels)
 
 
 def _faces(

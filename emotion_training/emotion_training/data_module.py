@@ -21,7 +21,7 @@ from .balancing import (
     vote_borderline,
     vote_borderline_smote,
 )
-from .clip_tensors import ClipTensors, DataError, Rows
+from .clip_tensors import AT_ONCE, ClipTensors, DataError, Rows
 from .committed_splits import FOLDER as SPLITS_FOLDER
 from .corpus_tensors import SAMPLE_RATE_HZ, CorpusConfig, load_corpus
 from .robot_face_augmentation import RobotFaceAugmentation, augment_robot_faces
@@ -37,7 +37,6 @@ Balancing = Literal[
     "vote_borderline",
     "vote_borderline_smote",
 ]
-EVALUATION_BATCH = 256  # clips
 EPOCHS_PER_SEED = 1_000_003  # keeps the draws of two seeds apart
 
 
@@ -181,7 +180,7 @@ class EmotionDataModule(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        rows = [Rows.plain(part) for part in torch.arange(len(self.validation)).split(EVALUATION_BATCH)]
+        rows = [Rows.plain(part) for part in torch.arange(len(self.validation)).split(AT_ONCE)]
         return DataLoader(ClipBatches(self.validation), sampler=rows, batch_size=None)
 
     def _check(self) -> None:

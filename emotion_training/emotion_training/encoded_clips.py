@@ -9,10 +9,8 @@ from tqdm import tqdm
 
 from emotion_perception.core.model_bundle import ModelBundle
 
-from .clip_tensors import ClipTensors, Rows
+from .clip_tensors import AT_ONCE, ClipTensors, Rows
 from .models.audio_visual import AudioVisualModel
-
-CLIPS = 32  # at once
 
 
 def encoded(model: nn.Module, clips: ClipTensors, shown: str) -> ClipTensors:
@@ -32,7 +30,7 @@ def encoded(model: nn.Module, clips: ClipTensors, shown: str) -> ClipTensors:
     voices: list[Tensor] = []
     model.eval()
     with torch.no_grad(), tqdm(total=len(clips), desc=shown, unit="clip") as progress:
-        for rows in torch.arange(len(clips)).split(CLIPS):
+        for rows in torch.arange(len(clips)).split(AT_ONCE):
             batch = clips.batch(Rows.plain(rows))
             if seen:
                 faces.append(model.encode_faces(batch)[0])

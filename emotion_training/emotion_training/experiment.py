@@ -17,6 +17,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from emotion_perception.core.model_bundle import BundleError
 
@@ -264,6 +265,8 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
             )
         except ArgumentError as error:
             raise ConfigurationError(str(error)) from None
+        except MisconfigurationException as error:
+            raise ConfigurationError(f"trainer: {error}; choose what this machine has") from None
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"a configuration is no text in UTF-8 ({error}); save it as such") from None
     cli.trainer.strategy.checkpoint_io = AtomicCheckpointIO()
@@ -287,7 +290,9 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
     """
     content = load_checkpoint(checkpoint)
     trained = content["emotion_training"]
-    tree = changed(trained["configuration"], changes)
+    # Where it was trained is not where it is now: a machine without that one's graphics processors, for example.
+    trainer = {name: value for name, value in trained["configuration"]["trainer"].items() if name not in SURROUNDINGS}
+    tree = changed(trained["configuration"] | {"trainer": trainer}, changes)
     for kind in ("face_encoder", "audio_encoder"):
         if tree["model"].get(kind):
             tree["model"][kind]["start_from"] = None  # the checkpoint has the weights, and that file may be gone

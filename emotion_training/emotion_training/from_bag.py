@@ -16,9 +16,10 @@ recording. A table of segments has one row a clip:
 
 import argparse
 import csv
+import itertools
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,13 +150,28 @@ def _topic(reader: AnyReader, bag: Path, types: Collection[str], wanted: str | N
 
 
 def write_manifest(recordings: Sequence[Recording], segments: Path | None, path: Path) -> int:
-    """Writes the manifest and gives the number of its clips; CorpusError names a segment that does not fit."""
+    """Writes the manifest and gives the number of its clips; CorpusError names a segment that does not fit.
+
+    What an earlier manifest says of other recordings stays, and without segments what it says of these, as somebody may
+    have written labels into it.
+    """
     rows = _segment_rows(recordings, segments) if segments else [_whole(recording) for recording in recordings]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
+    earlier = [row.cells for row in read_table(path, ("clip_id", "speaker_id"))] if path.is_file() else []
+    if segments:
+        written = {_file(row) for row in rows} | {recording.path.name for recording in recordings}
+        rows = [row for row in earlier if _file(row) not in written] + rows
+    else:
+        known = {_file(row) for row in earlier}
+        rows = earlier + [row for row in rows if _file(row) not in known]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, dict.fromkeys((*COLUMNS, *itertools.chain(*rows))), restval="")
         writer.writeheader()
         writer.writerows(rows)
     return len(rows)
+
+
+def _file(row: Mapping[str, str]) -> str:
+    return row.get("video") or row.get("audio") or ""
 
 
 def _segment_rows(recordings: Sequence[Recording], segments: Path) -> list[dict[str, str]]:

@@ -25,6 +25,7 @@ SILENT_BELOW = 1e-4  # peak, of full scale: less than four steps of 16-bit sound
 MAX_GAP_S = 0.05  # a longer one between blocks is filled with silence; a shorter one is the file's rounding
 PERIOD_TOLERANCE = 1e-6  # times are sums of fractions; a picture that is due may seem a little early
 SETTLE_S = 0.5  # after a clip's end, for the resampler to give all of its sound
+MAX_LOST_S = 0.5  # of what a file says that it lasts, which is rounded, and is that of its longest stream
 MAX_MISSING_S = 0.1  # at a clip's end, which people note down by hand; a picture of a slow camera lasts as long
 
 NO_FACE = "no face"
@@ -33,6 +34,7 @@ SILENT = "silent"
 UNREADABLE = "unreadable"
 NOTHING = "nothing in the clip's span"
 CUT_SHORT = "the recording ends before the clip"
+DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ def cut_clips(
     sound, last_image_s = _Sound(), 0.0
     try:
         with ExitStack() as opened:
-            for item in _items(clips[0], opened):
+            readers = [
+                opened.enter_context(MediaReader(path)) for path in (clips[0].video, clips[0].audio) if path is not None
+            ]
+            for item in _items(clips[0], readers):
                 if isinstance(item, AudioBlock):
                     sound.add(item)
                 else:
@@ -93,15 +98,17 @@ def cut_clips(
                     last_image_s = item.time_s
                 complete = [cutter for cutter in waiting if item.time_s >= cutter.end_s + SETTLE_S]
                 for cutter in complete:
-                    yield cutter.clip, cutter.finish(sound, math.inf)
+                    yield cutter.clip, cutter.finish(sound, math.inf, _unreadable_pieces(readers))
                 waiting = [cutter for cutter in waiting if cutter not in complete]
                 if not waiting:
                     return
                 if complete:
                     sound.forget(min(cutter.start_s for cutter in waiting))
-        sound.finish()
-        for cutter in waiting:
-            yield cutter.clip, cutter.finish(sound, max(last_image_s, sound.end_s))
+            sound.finish()
+            ended_s = max(last_image_s, sound.end_s)
+            damage = _unreadable_pieces(readers) or _lost_end(readers[-1], ended_s)
+            for cutter in waiting:
+                yield cutter.clip, cutter.finish(sound, ended_s, damage)
     except ValueError as error:  # MediaError, AudioError, or a face that MediaPipe sees outside the picture
         for cutter in waiting:
             yield cutter.clip, unreadable(str(error), crop_px)
@@ -113,17 +120,28 @@ def unreadable(details: str, crop_px: int) -> MediaClip:
     return MediaClip(faces, np.zeros(0), audio, (Problem(UNREADABLE, details),))
 
 
-def _items(clip: Clip, opened: ExitStack) -> Iterator[VideoFrame | AudioBlock]:
-    """The pictures of the clip's video and its sound, by time."""
-    pictures = opened.enter_context(MediaReader(clip.video)) if clip.video else ()
+def _items(clip: Clip, readers: Sequence[MediaReader]) -> Iterator[VideoFrame | AudioBlock]:
+    """The pictures of the clip's video and its sound, by time; readers: of the one and of the other, as there are."""
     if clip.audio is None:
-        return iter(pictures)
-    sound = opened.enter_context(MediaReader(clip.audio))
+        return iter(readers[0])
+    sound, pictures = readers[-1], readers[0] if clip.video else ()
     return heapq.merge(
         (item for item in pictures if isinstance(item, VideoFrame)),
         (item for item in sound if isinstance(item, AudioBlock)),
         key=lambda item: item.time_s,
     )
+
+
+def _unreadable_pieces(readers: Sequence[MediaReader]) -> str:
+    """What of the recording could not be read so far; empty for nothing."""
+    pieces = sum(reader.corrupt_packets for reader in readers)
+    return f"{pieces} pieces cannot be read" if pieces else ""
+
+
+def _lost_end(reader: MediaReader, ended_s: float) -> str:
+    """How much earlier it ended than it says; empty where it did not."""
+    is_lost = reader.duration_s is not None and ended_s < reader.duration_s - MAX_LOST_S
+    return f"it ends at {ended_s:.2f} s of {reader.duration_s:.2f} s" if is_lost else ""
 
 
 def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: VideoFrame) -> None:
@@ -226,14 +244,16 @@ class _ClipCutter:
     def _periods(self, time_s: float) -> float:
         return (time_s - self.start_s) / self._period_s + PERIOD_TOLERANCE
 
-    def finish(self, sound: _Sound, ended_s: float) -> MediaClip:
-        """ended_s: where the recording does; inf while it goes on."""
+    def finish(self, sound: _Sound, ended_s: float, damage: str) -> MediaClip:
+        """ended_s: where the recording does; inf while it goes on. damage: what of it is lost; empty for nothing."""
         faces, times_s = np.zeros((0, self._crop_px, self._crop_px, 3), np.uint8), np.zeros(0)
         if self._tracks:
             track = max(self._tracks.values(), key=lambda track: track.area_px2)
             faces, times_s = np.stack(track.crops), np.array(track.times_s)  # (T, S, S, 3), (T,)
         audio = sound.cut(self.start_s, self.end_s)
         problems = tuple(self._problems(audio, sound, ended_s))
+        if damage:
+            problems = (Problem(DAMAGED, damage), *problems)
         if any(problem.reason == SILENT for problem in problems):
             audio = audio[:0]
         return MediaClip(faces, times_s, audio, problems)

@@ -12,13 +12,12 @@ from torch import nn
 from emotion_perception.core.model_bundle import STATES, ModelBundle
 
 from .calibration import UNCALIBRATED, calibrate
-from .clip_tensors import ClipTensors, Rows
+from .clip_tensors import AT_ONCE, ClipTensors, Rows
 from .encoded_clips import encoded_by_bundle
 from .metrics import accuracy, expected_calibration_error, macro_f1, unweighted_average_recall
 from .models.bundle_encoders import start_of
 
 State = Literal["both", "face", "audio"]
-BATCH = 256  # clips
 LEAST_PROBABILITY = 1e-12
 
 
@@ -69,7 +68,7 @@ def predict(model: nn.Module, clips: ClipTensors, state: State = "both") -> Pred
     model.eval()
     parts = [torch.zeros(0, clips.target.shape[1], dtype=torch.float64)]
     with torch.inference_mode():
-        for rows in torch.arange(len(clips)).split(BATCH) if len(clips) else ():
+        for rows in torch.arange(len(clips)).split(AT_ONCE) if len(clips) else ():
             batch = clips.batch(Rows.plain(rows))
             for name, hidden_in in (("face_mask", "audio"), ("audio_mask", "face")):
                 if state == hidden_in and name in batch:

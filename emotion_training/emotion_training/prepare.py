@@ -43,6 +43,7 @@ from .report_pages import Heading, Table, Text, markdown
 
 FORMAT = 1  # of the files; another number makes them again
 CLIPS_FOLDER = "clips"
+ENDS = 65536  # bytes of a file that are looked at, at its beginning and at its end
 UNFINISHED = ".part"  # after the name of a file that is being written
 MAX_NAME = 255 - len(UNFINISHED)  # as file systems have it
 
@@ -218,7 +219,7 @@ def _read_outcome(path: Path) -> Outcome | None:
 
 
 def _key(clip: Clip, options: PrepareOptions) -> str:
-    """Tells whether a file still fits: the sources by size and time, the clip's span, the options."""
+    """Tells whether a file still fits: the sources, the clip's span, the options."""
     parts = [
         FORMAT,
         *(_stamp(path) for path in (clip.video, clip.audio)),
@@ -230,10 +231,16 @@ def _key(clip: Clip, options: PrepareOptions) -> str:
 
 
 def _stamp(path: Path | None) -> list[Any] | None:
+    """By its ends, too: of an archive all files have one time, and those of one length are many."""
     if path is None or not path.is_file():
         return None
-    found = path.stat()
-    return [path.name, found.st_size, found.st_mtime_ns]
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - ENDS, 0))
+        last = file.read()
+        file.seek(0)
+        ends = hashlib.sha256(file.read(ENDS) + last).hexdigest()
+    return [size, path.stat().st_mtime_ns, ends]
 
 
 def write_report(

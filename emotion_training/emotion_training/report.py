@@ -287,11 +287,12 @@ def _protocol(split: Split, contents: Sequence[Mapping[str, Any]], results: Sequ
     threads = sorted({content["configuration"]["threads"] for content in contents})
     used = " or ".join("one thread" if count == 1 else f"{count} threads" for count in threads)
     sizes = {content["row"]["fold"]: content["clips"] for content in contents}
+    tested = {row["fold"]: row["speakers_tested"] for row in rows}  # of the others no clip has a label
     table = [
         [
             str(fold),
             *(f"{len(getattr(split.fold(fold), part))} ({sizes[fold][part]})" for part in ("train", "validation")),
-            f"{', '.join(split.fold(fold).test)} ({sizes[fold]['test']})",
+            f"{', '.join(tested[fold])} ({sizes[fold]['test']})",
         ]
         for fold in folds
     ]

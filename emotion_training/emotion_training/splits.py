@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -251,7 +252,7 @@ def _names(part: str, value: Any) -> tuple[str, ...]:
     for name in value:
         if not isinstance(name, str):
             raise SplitError(f"{part} has {name!r}; expected names of speakers, in quotes")
-    return tuple(value)
+    return tuple(unicodedata.normalize("NFC", name) for name in value)  # as `corpora.table` has them
 
 
 def _draw(seed: int, name: str) -> str:

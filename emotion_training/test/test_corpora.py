@@ -466,6 +466,14 @@ def test_a_file_is_found_however_its_accents_are_written(tmp_path, form_of_table
     assert clip.audio == file
 
 
+def test_a_person_is_one_however_the_accents_of_the_name_are_written(tmp_path):
+    (tmp_path / "a.wav").touch()
+    spellings = [unicodedata.normalize(form, "José") for form in ("NFC", "NFD")]
+    rows = [f"{number},{name},a.wav" for number, name in enumerate(spellings)]
+    write(tmp_path / "manifest.csv", "clip_id,speaker_id,audio", *rows)
+    assert len({clip.speaker_id for clip in read_corpus("manifest", tmp_path)}) == 1
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

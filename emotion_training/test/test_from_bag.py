@@ -1,5 +1,6 @@
 """Recordings of the robot become a corpus: written with rosbags, read back through the manifest."""
 
+import csv
 import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
@@ -175,6 +176,30 @@ def test_recordings_without_segments_are_clips_of_their_own(tmp_path):
     assert main([*bags, "--out", str(tmp_path / "corpus")]) == 0
     found = [(clip.clip_id, clip.speaker_id, clip.label) for clip in read_corpus("manifest", tmp_path / "corpus")]
     assert found == [("monday", "manifest-monday", None), ("tuesday", "manifest-tuesday", None)]
+
+
+def test_labels_that_somebody_wrote_into_the_manifest_stay_when_more_recordings_come(tmp_path):
+    bags = [str(write_bag(tmp_path / name, conversation())) for name in ("monday", "tuesday")]
+    manifest = tmp_path / "corpus" / "manifest.csv"
+    assert main([bags[0], "--out", str(tmp_path / "corpus")]) == 0
+    with manifest.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    with manifest.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*row, "arousal"])
+        writer.writeheader()
+        writer.writerow(row | {"speaker_id": "anne", "label": "happy", "arousal": "0.5"})
+    assert main([*bags, "--out", str(tmp_path / "corpus")]) == 0
+    clips = read_corpus("manifest", tmp_path / "corpus")
+    found = [(clip.clip_id, clip.speaker_id, clip.label, clip.arousal) for clip in clips]
+    assert found == [
+        ("monday", "manifest-anne", "happy", 0.5),
+        ("tuesday", "manifest-tuesday", None, None),
+    ]
+    segments = tmp_path / "segments.csv"
+    segments.write_text("start_s,end_s,label,speaker_id\n0,1,sad,luc\n")
+    assert main([bags[1], "--out", str(tmp_path / "corpus"), "--segments", str(segments)]) == 0
+    found = [(clip.clip_id, clip.label) for clip in read_corpus("manifest", tmp_path / "corpus")]
+    assert found == [("monday", "happy"), ("tuesday-0001", "sad")]
 
 
 def test_segments_name_the_recording_that_they_are_of(tmp_path, capsys):

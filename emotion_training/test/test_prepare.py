@@ -192,6 +192,36 @@ def test_segments_are_cut_out_of_one_reading(tmp_path, astronaut):
     ]
 
 
+def test_sound_of_another_file_of_the_same_name_length_and_time_is_made_anew(tmp_path):
+    for name, hertz in (("anne", 200.0), ("ben", 300.0)):
+        (tmp_path / name).mkdir()
+        tone = 0.5 * np.sin(2.0 * np.pi * hertz * np.arange(RATE_HZ) / RATE_HZ)
+        soundfile.write(tmp_path / name / "001.wav", tone, RATE_HZ)
+        os.utime(tmp_path / name / "001.wav", ns=(0, 0))  # as of an archive
+    header, rows = "clip_id,speaker_id,audio,label", ["1,anne,anne/001.wav,sad", "1,ben,ben/001.wav,sad"]
+    heard = []
+    for row in rows:
+        corpus = corpus_of(tmp_path, header, row)
+        heard.append(corpus.load_audio(corpus.clips[0]))
+    assert len(heard[0]) == len(heard[1]) and not np.array_equal(*heard)
+
+
+@pytest.mark.parametrize("kind", ["cut off", "overwritten"])
+def test_a_damaged_recording_is_used_and_named(tmp_path, kind):
+    file = tmp_path / "talk.flac"
+    soundfile.write(file, 0.5 * voice(4.0, RATE_HZ), RATE_HZ)
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    if kind == "cut off":
+        del content[middle:]
+    else:
+        content[middle : middle + 8000] = bytes(8000)
+    file.write_bytes(content)
+    corpus_of(tmp_path, "clip_id,speaker_id,audio,label", "1,anne,talk.flac,sad")
+    (problem,) = report_of(tmp_path / "out")["problems"]
+    assert (problem["reason"], problem["used"]) == ("damaged", "sound")
+
+
 def test_a_clip_longer_than_its_recording_is_kept_and_named(tmp_path, astronaut):
     face_film(tmp_path / "talk.mp4", astronaut, duration_s=3.0)
     rows = ["rounded,anne,talk.mp4,0,3.05,sad", "late,anne,talk.mp4,2,9,sad"]

@@ -113,6 +113,19 @@ def test_a_comparison_writes_one_report_and_goes_on_where_it_stopped(folder, tmp
     assert compare.main(arguments(folder, tmp_path, "--models", "gated", "--folds", "1", "--epochs", "1")) == 0
     assert trained == ["gated, fold 1, seed 0"], "another configuration is another cell"
     assert "--out OUT --models gated --folds 1 --epochs 1 --workers 2" in (tmp_path / "report.md").read_text()
+    trained.clear()
+    assert compare.main(arguments(folder, tmp_path)) == 0 and not trained, "a trial costs nothing of what is finished"
+
+
+def test_a_corrected_kind_of_a_model_counts_without_another_training(folder, tmp_path, monkeypatch):
+    given = arguments(folder, tmp_path, "--models", "face_only", "gated")
+    assert compare.main(given) == 0
+    corrected = changed(COMPARISON, {"models.gated.fusion": "late", "contrasts": [], "chosen": {}})
+    (folder / "corrected.yaml").write_text(yaml.safe_dump(corrected, sort_keys=False))
+    monkeypatch.setattr(compare, "run_cell", None)
+    assert compare.main([*given, "--config", str(folder / "corrected.yaml")]) == 0
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert {row["fusion"] for row in rows if row["model"] == "gated"} == {"late"}
 
 
 def test_one_test_speaker_two_threads_and_odd_names_are_told_as_they_are(folder, tmp_path):
@@ -137,10 +150,10 @@ def test_one_test_speaker_two_threads_and_odd_names_are_told_as_they_are(folder,
 
 @pytest.mark.parametrize("broken", [b"[1]", b"\xff\xfe\x00", b"{"])
 def test_a_cell_that_cannot_be_read_is_not_finished(tmp_path, broken):
-    path = tmp_path / "cell.json"
-    path.write_bytes(broken)
     entry = compare.ModelEntry("late", ("face",))
-    assert compare.finished(compare.Cell("late", entry, 0, 0, {"data": {"corpus": {}}}, "hash", path)) is None
+    cell = compare.Cell("late", entry, 0, 0, {"data": {"corpus": {}}}, "hash", tmp_path)
+    cell.path.write_bytes(broken)
+    assert compare.finished(cell) is None
 
 
 @pytest.mark.parametrize("key", ["data.split", "data"])
@@ -271,7 +284,7 @@ def test_candidates_without_a_common_seed_are_not_chosen_between(folder, tmp_pat
 def test_the_report_names_the_machines_that_the_cells_were_made_on(folder, tmp_path):
     given = arguments(folder, tmp_path, "--models", "gated")
     assert compare.main(given) == 0
-    cell = tmp_path / "cells" / "gated" / "fold0-seed0.json"
+    (cell,) = (tmp_path / "cells" / "gated").glob("fold0-seed0-*.json")
     cell.write_text(json.dumps(json.loads(cell.read_text()) | {"machine": "a greater machine"}))
     assert compare.main([*given, "--finished"]) == 0
     report = (tmp_path / "report.md").read_text()
@@ -282,7 +295,8 @@ def test_the_same_cell_gives_the_same_figures(folder, tmp_path):
     found = []
     for name in "ab":
         compare.main(arguments(folder, tmp_path / name, "--models", "gated", "--folds", "0"))
-        content = json.loads((tmp_path / name / "cells" / "gated" / "fold0-seed0.json").read_text())
+        (cell,) = (tmp_path / name / "cells" / "gated").glob("*.json")
+        content = json.loads(cell.read_text())
         found.append([content["logits"], content["history"], content["temperature"]])
     assert found[0] == found[1]
 
@@ -294,7 +308,7 @@ def test_a_failing_cell_is_named_and_the_finished_ones_stay(folder, tmp_path, ca
     given = ["--config", str(config), "--data", str(folder / "corpus"), "--out", str(tmp_path), "--folds", "0"]
     assert compare.main(given) == 1
     assert "gated, fold 0, seed 0: fusion 'gatd' is unknown" in capsys.readouterr().err
-    assert (tmp_path / "cells" / "late_product" / "fold0-seed0.json").is_file()
+    assert len([*(tmp_path / "cells" / "late_product").glob("fold0-seed0-*.json")]) == 1
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,14 @@ def test_clips_of_other_labels_are_left_out_where_asked_for_whatever_their_votes
     assert set(kept.clip_ids) == {clip.clip_id for clip in others}
 
 
+def test_of_clips_with_votes_and_no_label_those_without_a_vote_that_counts_are_left_out(tmp_path):
+    first, *others = write_corpus(tmp_path, clips_per_class=1)
+    voted = [dataclasses.replace(clip, label=None, votes={clip.label: 2.0, "calm": 1.0}) for clip in others]
+    save_clips([dataclasses.replace(first, label=None, votes={"calm": 1.0}), *voted], tmp_path)
+    kept = load_corpus(CorpusConfig(tmp_path, LABELS, audio="none", other_labels="drop"))
+    assert set(kept.clip_ids) == {clip.clip_id for clip in others} and kept.voted.all()
+
+
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [

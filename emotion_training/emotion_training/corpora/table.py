@@ -35,7 +35,10 @@ class Row:
         return CorpusError(f"{self.path}:{self.line}: {message}")
 
     def text(self, column: str) -> str | None:
-        return self.cells.get(column) or None
+        """The text of a cell; an accent that is a character of its own is made one with its letter, as two spellings of
+        a name would be two people.
+        """
+        return unicodedata.normalize("NFC", self.cells.get(column, "")) or None
 
     def required(self, column: str) -> str:
         """The text of a cell; CorpusError for an empty one."""
@@ -80,8 +83,8 @@ class Row:
 
     def file(self, column: str) -> Path | None:
         """The file that a cell names, relative to the table's folder; CorpusError if it does not exist."""
-        text = self.text(column)
-        if text is None:
+        text = self.cells.get(column)
+        if not text:
             return None
         path = self.path.parent / text
         # A table and its files that come from two systems may have an accent as one character and as two.
