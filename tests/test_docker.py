@@ -25,6 +25,12 @@ def test_no_argument_of_a_launch_is_without_its_value(name):
     assert command and not re.search(r":=(\s|$)", command)
 
 
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "training"])
+def test_a_service_of_the_robot_starts_a_launch_file_that_is_there(name):
+    (file,) = re.findall(r"ros2 launch emotion_bringup (\S+)", " ".join(SERVICES[name]["command"]))
+    assert (COMPOSE.parents[1] / "emotion_bringup" / "launch" / file).is_file()
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_path_from_outside_is_bound_and_never_a_named_volume(name):
     for volume in SERVICES[name].get("volumes", []):
