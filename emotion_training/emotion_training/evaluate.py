@@ -119,10 +119,8 @@ def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, Clip
     """The clips of a corpus in every condition that their kind allows, with its name."""
     if clips.audio is not None and clips.audio_mask.any():
         for snr_db in SNR_DB:
-            yield (
-                f"noise at {snr_db:g} dB",
-                load_corpus(dataclasses.replace(corpus, snr_db=snr_db, views=1), keep=False),
-            )
+            noisy = load_corpus(dataclasses.replace(corpus, snr_db=snr_db, views=1), keep=False)
+            yield f"noise at {snr_db:g} dB", noisy
     if clips.has_crops and clips.face_mask.any():
         for share in OCCLUDED_SHARES:
             yield f"{100 * share:g} % of the face's side covered", with_occluded_faces(clips, share, SEED)

@@ -163,10 +163,12 @@ def write_manifest(recordings: Sequence[Recording], segments: Path | None, path:
     else:
         known = {_file(row) for row in earlier}
         rows = earlier + [row for row in rows if _file(row) not in known]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, dict.fromkeys((*COLUMNS, *itertools.chain(*rows))), restval="")
         writer.writeheader()
         writer.writerows(rows)
+    unfinished.replace(path)
     return len(rows)
 
 

@@ -106,7 +106,7 @@ def cut_clips(
                     sound.forget(min(cutter.start_s for cutter in waiting))
             sound.finish()
             ended_s = max(last_image_s, sound.end_s)
-            damage = _unreadable_pieces(readers) or _lost_end(readers[-1], ended_s)
+            damage = _unreadable_pieces(readers) or _lost_end(readers[-1], sound.end_s if clips[0].audio else ended_s)
             for cutter in waiting:
                 yield cutter.clip, cutter.finish(sound, ended_s, damage)
     except ValueError as error:  # MediaError, AudioError, or a face that MediaPipe sees outside the picture
