@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -368,7 +369,8 @@ def test_timeline_shows_weights_and_label_of_each_moment_and_no_more_of_a_pause(
 
     def bars(axes):
         """Left and right, lower and upper edge, and how opaque."""
-        outlines = [(bar.get_paths()[0].get_extents(), bar.get_alpha()) for bar in axes.collections]
+        parts = [zip(row.get_paths(), row.get_facecolors(), strict=True) for row in axes.collections]
+        outlines = [(path.get_extents(), colour[3]) for path, colour in chain(*parts)]
         return [(*box.intervalx.tolist(), *box.intervaly.tolist(), alpha) for box, alpha in outlines]
 
     voice_bar, face_bar = sorted(bars(used), key=lambda bar: bar[2])

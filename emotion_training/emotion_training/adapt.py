@@ -17,14 +17,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .adaptation import bundle_experiment, encode_once
 from .bundle_writer import ParityError
+from .checkpoints import CheckpointError
 from .command import make_out, run_command
 from .evaluate import evaluate
 from .experiment import BEST, EXPERIMENT_ERRORS, LAST, Experiment, restore_experiment
 from .export import ExportError, export, never_certain
 from .models.bundle_encoders import start_of
 from .predictions import calibration_of, figures, predict
+from .run_card import of_untaught
+from .training_module import TrainingError
 
 ADAPTATION = "adaptation.json"
 
@@ -43,9 +48,20 @@ def adapt(
     module, data = experiment.module, experiment.data
     test = predict(module.evaluated, data.test)
     before = figures(test, test.temperatures(calibration))
+    start = _validation_loss(experiment)
     module.begin_adaptation(train_encoders)
     experiment.run(out)
+    if not (best := _validation_loss(experiment)) < start:
+        raise TrainingError(
+            f"no epoch says more of the validation speakers than the model did before (loss {best:.3f} at best, "
+            f"{start:.3f} before), which is better than what {out} holds now; lower --learning-rate, or record more"
+        )
     return {name: round(value, 4) for name, value in before.items()}, evaluate(experiment, robustness=False)
+
+
+def _validation_loss(experiment: Experiment) -> float:
+    said = predict(experiment.module.evaluated, experiment.data.validation)
+    return float(torch.nn.functional.cross_entropy(torch.from_numpy(said.logits), experiment.data.validation.target))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,6 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(given: argparse.Namespace) -> str:
     make_out(given.out)
+    if (last := given.out / LAST).exists():
+        raise CheckpointError(f"{last} is of an earlier training, which would be lost; give another --out")
     changes = {
         "data.corpus.root": str(given.data),
         "data.split": str(given.split),
@@ -110,9 +128,12 @@ def _write(given: argparse.Namespace) -> str:
         "speakers": after["speakers"],
         "split": after["split"],
         "protocol": experiment.data.split.protocol,
+        "untaught": experiment.data.untaught,
     }
     (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
     sentence = f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}"
+    if content["untaught"]:
+        sentence += f"; {of_untaught(content['untaught'])}"
     if not given.name:
         return sentence
     training = export(experiment, given.out / "bundle", given.name, given.licence, int8=False, before=before)

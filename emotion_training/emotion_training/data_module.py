@@ -143,6 +143,11 @@ class EmotionDataModule(lightning.LightningDataModule):
         return self.train.target.sum(dim=0)
 
     @property
+    def untaught(self) -> list[str]:
+        """The emotions that no training clip shows."""
+        return [label for label, count in zip(self.corpus.labels, self.class_counts, strict=True) if not count]
+
+    @property
     def shape(self) -> DataShape:
         face, audio, corpus = self.clips.face, self.clips.audio, self.corpus
         return DataShape(

@@ -72,6 +72,7 @@ def export(
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
         "speakers": experiment.known,
         "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "untaught": data.untaught,
         "configuration": _with_model_ids(configuration, model),
         "networks": _with_model_ids({kind: asdict(of) for kind, of in experiment.module.networks.items()}, model),
         "commit": code_commit(),

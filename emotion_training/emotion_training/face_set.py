@@ -82,4 +82,5 @@ def fingerprint_faces(*sets: FaceSet) -> str:
     for faces in sets:
         digest.update(faces.images.tobytes())
         digest.update(faces.soft_labels.tobytes())
+        digest.update(faces.folder_labels.tobytes())
     return digest.hexdigest()

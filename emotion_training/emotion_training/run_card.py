@@ -1,6 +1,6 @@
 """MODEL_CARD.md of a bundle that `export` or `adapt` made, filled from its training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .calibration import FEWEST
@@ -34,6 +34,7 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
             f"{'; '.join(training['data'])}. {training['clips']['train']} clips to learn from, "
             f"{training['clips']['validation']} to choose and calibrate by, {training['clips']['test']} to measure on; "
             f"nobody is in two of these parts (fold {found['fold']} of {found['split']})."
+            + (f" Mind: {of_untaught(training['untaught'])}." if training["untaught"] else "")
         ),
         Heading("Figures"),
         Text(
@@ -65,6 +66,13 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         Text(licence),
     ]
     return markdown(parts)
+
+
+def of_untaught(labels: Sequence[str]) -> str:
+    return (
+        f"no clip of {', '.join(labels)} to learn from, so that it names them less often than the model that it was "
+        "made from, and the UAR counts the emotions of the test clips alone"
+    )
 
 
 def _pool(training: Mapping[str, Any]) -> list[Text]:

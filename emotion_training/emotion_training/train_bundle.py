@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from .audio_training import AudioClassifier, train_audio_classifier
 from .bundle_writer import BundleModels
 from .calibration import calibrate, fit_pool
-from .config import BundleConfig, configuration_hash
+from .config import BundleConfig, FaceMemberConfig, configuration_hash
 from .distillation import STEPS_AT_ONCE
 from .embedding_views import FaceViews, VoiceViews, learnt_voices
 from .evaluation import NOISE_SNR_DB, SMALL_FACE_PX, TestVoices, face_figures, judge
@@ -317,6 +318,7 @@ def _train_member(
             config.seed,
             config.threads,
             fingerprint,
+            [_start_hash(each, weights) for each in (*teachers, member)],
         )
         train = partial(
             train_face_classifier,
@@ -335,14 +337,25 @@ def _train_member(
     return networks[-1], key, {"history": history, "seconds": sum(stage["seconds"] for stage in stages)}
 
 
+def _start_hash(member: FaceMemberConfig, weights: Path) -> str:
+    """Of the files that a member starts from: what their name begins with may lie in several."""
+    digest = hashlib.sha256()
+    for file in sorted(weights.glob(f"{Path(member.start_from).stem}.*")) if member.start_from else ():
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _hash(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _face_graph(config: BundleConfig, face: FaceClassifier, faces: FaceSplits, cache: StageCache) -> bytes:
     """face_encoder.onnx, which all folds share."""
     key = configuration_hash(
-        config.face_encoder,
-        config.face_training,
-        config.seed,
-        config.threads,
-        fingerprint_faces(faces.train, faces.validation),
+        config.face_encoder.size_px, config.seed, fingerprint_faces(faces.train, faces.validation), _hash(face)
     )
 
     def compute() -> dict:

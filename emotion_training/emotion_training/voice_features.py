@@ -1,5 +1,6 @@
 """Windows of voices through what never learns of an audio encoder: made once, for all networks that learn from them."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from functools import partial
@@ -143,7 +144,7 @@ def together_in_every_fold(clips: Sequence[SpeechClip], folds: Sequence[SpeechSp
 def _features_of(config: BundleConfig, encoder: SpectrogramEncoder, clips: Sequence[SpeechClip]) -> dict[str, Tensor]:
     """Of the clips of one group, by the name under which the cache keeps them."""
     device = training_device()
-    encoder = encoder.to(device).eval()
+    encoder = copy.deepcopy(encoder).to(device).eval()  # the caller's stays where it is
     generator = torch.Generator(device).manual_seed(config.seed)
     with device, torch.inference_mode():
         augmented = AugmentedWindows(clips, config.audio_encoder, config.audio_training, generator)

@@ -180,3 +180,15 @@ def test_too_few_speakers_are_refused():
         k_fold("x", "test", dict.fromkeys("abc", ""), 5, 0)
     with pytest.raises(SplitError, match="2 sessions; expected 3 or more"):
         leave_one_session_out("x", "test", {"a": "s1", "b": "s2"}, 0)
+
+
+def test_folds_keep_their_numbers_where_one_before_them_cannot_be_run():
+    folds = (Fold(("c", "d"), ("a",), ("b",)), Fold(("a", "b"), ("c",), ("d",)))
+    reduced = Split("x", "test", "", None, folds).among("bcd", [1])
+    assert reduced.numbers == (1,) and reduced.fold(1).test == ("d",)
+
+
+@pytest.mark.parametrize("number", [-1, 20])
+def test_a_fold_that_there_is_not_is_named(number):
+    with pytest.raises(SplitError, match=f"fold is {number}; expected one of 0, 1, .* 19, those of x"):
+        leave_one_speaker_out("x", "test", ACTORS, 0).fold(number)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,7 @@ def test_each_figure_of_the_card_of_a_run_stands_in_its_place():
         "commit": "abc",
         "data": ["some data"],
         "clips": {"train": 5, "validation": 6, "test": 7},
+        "untaught": ["angry"],
         "quantisation": {"uar_int8": 0.51, "uar_float": 0.52, "bytes_int8": 2**20, "bytes_float": 3 * 2**20},
         "before_adaptation": {"uar": 0.61, "ece": 0.62},
         "adapted_from": {"model_id": "the start", "licence": "its terms"},
@@ -96,6 +98,7 @@ def test_each_figure_of_the_card_of_a_run_stands_in_its_place():
     card = " ".join(render_run_card("a run", training, calibration, "").split())
     for expected in (
         "5 clips to learn from, 6 to choose and calibrate by, 7 to measure on",
+        "Mind: no clip of angry to learn from, so that it names them less often than the model that it was made from",
         "UAR 0.210 (95 % interval over 2 speakers: 0.310 to 0.320",
         "accuracy 0.220, macro-F1 0.230, ECE 0.240.",
         "| clean | 0.110 | 0.120 | 0.130 |",
@@ -376,7 +379,24 @@ def test_an_adaptation_says_what_it_brought_to_whom(folder, tiny, tmp_path, monk
     after = {"figures": {"uar": 0.5}, "speakers": ["anna", "ben"], "split": "tones"}
     monkeypatch.setattr(adapt, "adapt", lambda *_: ({"uar": 0.25}, after))
     assert adapt.main(["--bundle", str(tiny.directory), *own_corpus(folder, tmp_path)]) == 0
-    assert "UAR 0.250 before, 0.500 after, on anna, ben\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "UAR 0.250 before, 0.500 after, on anna, ben; no clip of sad, scared, disgusted, surprised to learn" in said
+
+
+def test_an_adaptation_that_helps_nobody_is_refused(folder, tiny, tmp_path, capsys):
+    given = ["--bundle", str(tiny.directory), *own_corpus(folder, tmp_path), "--epochs", "1", "--learning-rate", "100"]
+    assert adapt.main(given) == 1
+    assert "no epoch says more of the validation speakers than the model did before (loss" in capsys.readouterr().err
+
+
+def test_an_adaptation_loses_no_training_that_is_there(folder, tiny, tmp_path, capsys):
+    given = own_corpus(folder, tmp_path)
+    out = Path(given[given.index("--out") + 1])
+    out.mkdir(exist_ok=True)
+    (out / LAST).write_bytes(b"of hours")
+    assert adapt.main(["--bundle", str(tiny.directory), *given]) == 1
+    assert "last.ckpt is of an earlier training, which would be lost; give another --out" in capsys.readouterr().err
+    assert (out / LAST).read_bytes() == b"of hours"
 
 
 def test_the_figures_before_and_after_are_those_of_both_bundles(folder, tiny, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, wilcoxon
 
-from emotion_training.comparison import ModelResult, paired_tests
+from emotion_training.comparison import ModelResult, chosen_in_every_fold, paired_tests
 from emotion_training.evaluate import interval
 from emotion_training.metrics import (
     confusion_counts,
@@ -115,3 +115,27 @@ def test_models_are_compared_speaker_by_speaker_after_the_seeds_are_averaged():
     assert worse.uar_by_speaker.tolist() == [0.75, 1.0]
     assert (test.difference, test.better, test.speakers) == (0.125, 1, 2)
     assert test.p_sign_flip == 1.0
+
+
+@pytest.mark.parametrize(("keep", "chosen"), [("last", "b"), ("best", "a")])
+def test_a_candidate_is_chosen_by_the_epoch_whose_weights_were_kept(keep, chosen):
+    def candidate(name, *uars):  # the first epoch has the least loss
+        history = [{"validation_loss": loss, "validation_uar": uar} for loss, uar in zip((0.5, 0.9), uars, strict=True)]
+        kept = {"history": history, "configuration": {"selection": {"keep": keep, "monitor": "validation_loss"}}}
+        return ModelResult(name, [cell(name, "late", ["s"], [0]) | kept])
+
+    (kept,) = chosen_in_every_fold("x", [candidate("a", 0.8, 0.3), candidate("b", 0.4, 0.7)]).cells
+    assert kept["row"]["chosen"] == chosen
+
+
+def test_a_loss_is_as_significant_as_a_gain():
+    assert sign_flip_test(np.array([-1.0, -1.0, -1.0]), 0) == pytest.approx(2 / 8)
+    differences = np.random.default_rng(0).normal(0.3, 1.0, 60)
+    assert sign_flip_test(-differences, 0) == pytest.approx(sign_flip_test(differences, 0), rel=0.1)
+
+
+def test_speakers_for_whom_nothing_differs_leave_the_others_to_the_signed_ranks():
+    speakers, right, wrong = [name for name in "stuvw" for _ in range(2)], [0, 1] * 5, [0, 0] * 4 + [0, 1]
+    a, b = (ModelResult(name, [cell(name, "late", speakers, said)]) for name, said in (("a", right), ("b", wrong)))
+    (test,) = paired_tests([(a, b)])
+    assert test.p_wilcoxon == wilcoxon([0.5] * 4 + [0.0]).pvalue < 1.0

@@ -144,9 +144,11 @@ class MediaReader:
         frame_s = 1.0 / self.frame_rate_hz if self.frame_rate_hz else 0.0
         time_s = -frame_s
         converter = VideoReformatter()  # each frame's own would make its tables and a thread for every core anew
+        pixel_width = float(stream.sample_aspect_ratio or 1)  # in heights: of television and camcorders it is not 1
         for frame in self._decoded(container, stream):
             time_s = self._time_s(frame, otherwise_s=time_s + frame_s)
-            image_rgb = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            width_px = max(round(frame.width * pixel_width), 1)
+            image_rgb = converter.reformat(frame, width=width_px, format="rgb24", threads=1).to_ndarray()
             yield VideoFrame(time_s, _upright(np.asarray(image_rgb, np.uint8), frame))
 
     def _audio_blocks(self, container: InputContainer, stream: AudioStream) -> _Items:

@@ -1,5 +1,7 @@
 """A webcam as a ROS camera."""
 
+import time
+
 import cv2
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -11,7 +13,9 @@ from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 RETRY_S = 0.2  # before a camera that gave no image is asked again
-RETRIES = 10  # until it is opened anew: one that was unplugged gives no image any more when it is back
+# Without an image for so long it is opened anew: one that was unplugged gives none any more when it is back. By time,
+# as one that hangs lets each look for an image wait, ten seconds with V4L2.
+REOPEN_S = 2.0
 
 
 class CameraNode(PerceptionNode):
@@ -57,16 +61,17 @@ class CameraNode(PerceptionNode):
         self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an image that waits is an image that is late
 
     def _publish_images(self) -> None:
-        missing = 0
+        since_s = time.monotonic()
         while not self.stopping.is_set():
             is_there, pixels = self._camera.read()
             if not is_there:
-                missing += 1
                 self.stopping.wait(RETRY_S)
-                if missing % RETRIES == 0 and self._camera.open(self.value("device")):
-                    self._set_up()
+                if time.monotonic() - since_s >= REOPEN_S:
+                    since_s = time.monotonic()
+                    if self._camera.open(self.value("device")):
+                        self._set_up()
                 continue
-            missing = 0
+            since_s = time.monotonic()
             header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.value("frame_id"))
             self._arrivals.receive()
             self._publisher.publish(rgb_to_image(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), header))

@@ -125,7 +125,7 @@ class FaceCropNode(PerceptionNode):
             return
         try:
             pixels = self._to_rgb(image)
-            if self._scene_cuts.is_cut(pixels):
+            if self._scene_cuts.is_cut(pixels, stamp_s):
                 self._scene += 1
                 self._tracker.reset()
             faces = self._find_faces(pixels, stamp_s, image.header)

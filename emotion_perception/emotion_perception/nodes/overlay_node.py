@@ -24,7 +24,7 @@ from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 LOOK_PERIOD_S = 0.5  # how often the node looks whether somebody watches
-IMAGES_KEPT = 8  # until their faces have been found
+KEPT_NS = NANOSECONDS_PER_S // 2  # so long an image waits until its faces have been found
 # A state so far from the image says nothing about it: the fusion is paused, has died or is of another clock.
 STATE_LIMIT_NS = NANOSECONDS_PER_S
 OUTSIDE_PX = 10  # where an edge is not seen any more; OpenCV draws nothing that is billions of pixels away
@@ -88,8 +88,9 @@ class OverlayNode(PerceptionNode):
 
     def _on_image(self, image: Image | CompressedImage) -> None:
         self._arrivals.receive()
-        self._images[to_nanoseconds(image.header.stamp)] = image
-        if len(self._images) > IMAGES_KEPT:
+        stamp_ns = to_nanoseconds(image.header.stamp)
+        self._images[stamp_ns] = image
+        while abs(stamp_ns - next(iter(self._images))) > KEPT_NS:
             self._images.popitem(last=False)
 
     def _on_states(self, message: EmotionStateArray) -> None:

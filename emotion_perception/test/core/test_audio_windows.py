@@ -393,3 +393,11 @@ def test_hears_the_voice_of_a_clip(talking_clip, voice_model_path):
     assert len(before) > 5 and len(during) > 3 and len(after) > 1
     assert all(window.voice_activity == 0.0 and not window.speaking for window in before + after)
     assert all(window.voice_activity > 0.7 and window.speaking for window in during)
+
+
+@pytest.mark.parametrize("sample_rate_hz", [44_100, 48_000])
+def test_chunks_of_another_rate_are_resampled_without_a_break_between_them(windower, sample_rate_hz):
+    tone = np.sin(2 * np.pi * 440 * np.arange(2 * sample_rate_hz) / sample_rate_hz).astype(np.float32)[:, None]
+    heard = hear(windower, tone, sample_rate_hz)[-1].samples
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
+    assert spectrum[430:451].sum() > 0.9999 * spectrum.sum(), "nothing but the tone"

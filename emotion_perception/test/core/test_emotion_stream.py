@@ -531,3 +531,48 @@ def test_lag_and_order_of_arrival_do_not_change_the_estimates(bundle, stream):
     assert len(expected) > 50 and {speech for *_, speech, _, _, _ in expected} == set(Speech)
     for seed in range(1, 6):
         assert judged_over_lagging_ways(bundle, settings, seed) == expected
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_single_sample_that_is_no_number_has_the_window_refused(stream, value):
+    samples = LOUD.copy()
+    samples[100] = value
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        hear(stream, 0, samples)
+    assert stream.estimate(at(0)) == []
+
+
+def test_who_speaks_is_in_focus_as_long_as_the_voice_is_there(stream):
+    for image in range(31):
+        opening, is_heard = 0.05 if image // 2 % 2 else 0.1, image < 30
+        near, far = face(RED, "near", 200.0, mouth_opening=0.02), face(GREEN, "far", 100.0, mouth_opening=opening)
+        stream.add_faces(at(image / 20), [near, far])
+        hear(stream, image / 20, voice_activity=0.9 * is_heard, speaking=is_heard)
+        in_focus = stream.estimate(at(image / 20))[0].track_id
+        assert image != 29 or in_focus == "far"
+    assert in_focus == "near"
+
+
+def test_crop_that_is_too_large_is_averaged_and_does_not_alias(bundle, stream, monkeypatch):
+    crops, encode_faces = [], bundle.encode_faces
+    monkeypatch.setattr(bundle, "encode_faces", lambda batch: crops.append(batch) or encode_faces(batch))
+    noise = np.random.default_rng(0).integers(0, 2, (8 * SIDE_PX, 8 * SIDE_PX, 1)).astype(np.uint8) * 255
+    stream.add_faces(at(0), [replace(face(RED), crop=np.repeat(noise, 3, axis=2))])
+    assert crops[0].std() < 25, "8 by 8 pixels make one"
+
+
+def test_mouth_that_is_hidden_for_a_while_costs_no_words(stream, heard, monkeypatch):
+    monkeypatch.setattr(emotion_stream, "SPEAKER_DELAY_NS", 0)
+    converse(stream, 0, moving=["a"])
+    for image in range(30, 60):
+        stream.add_faces(at(image / 20), [face(GREEN, "a")])  # whose mouth cannot be measured
+        hear(stream, image / 20)
+        assert stream.estimate(at(image / 20))[0].audio_weight > 0
+    assert all(window.all() for window in heard)
+
+
+def test_forgotten_sound_is_nobodys_though_silence_is_judged(bundle, settings):
+    stream = EmotionStream(bundle, replace(settings, min_voice_activity=0.0))
+    stream.forget_sound(at(1.0))
+    hear(stream, 0.95)
+    assert stream.estimate(at(1.0)) == []

@@ -218,3 +218,24 @@ def test_no_image_is_late_after_a_reset():
 def test_refuses_impossible_settings(arguments, message):
     with pytest.raises(ValueError, match=message):
         FaceTracker(*arguments)
+
+
+def test_a_face_that_takes_the_place_of_one_who_left_keeps_its_id():
+    tracker = make_tracker()
+    for frame in range(5):  # two walk one behind the other
+        in_front, behind = face(190 + 90 * frame, score=0.9), face(100 + 90 * frame, score=0.8)
+        assert ids(tracker, [in_front, behind], frame * 0.2) == ["face_1", "face_2"]
+    assert ids(tracker, [face(100 + 90 * 5)], 5 * 0.2) == ["face_2"], "the first one has left the image"
+
+
+def test_three_images_with_the_same_stamp_change_no_id():
+    tracker = make_tracker()
+    assert [ids(tracker, [face(100 + step)], 1.0) for step in range(3)] == [["face_1"]] * 3
+
+
+def test_velocity_of_a_face_is_that_of_the_last_moments():
+    tracker = make_tracker()
+    for frame in range(120):  # stands for three seconds, then walks
+        tracker.update([face(100 + 10 * max(frame - 90, 0))], frame * FRAME_S)
+    tracker.update([], 120 * FRAME_S)
+    assert ids(tracker, [face(100 + 10 * 50)], 140 * FRAME_S) == ["face_1"]

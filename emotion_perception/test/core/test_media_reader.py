@@ -1,6 +1,7 @@
 """Pictures and sound as their files mean them."""
 
 import struct
+from fractions import Fraction
 
 import av
 import cv2
@@ -118,3 +119,32 @@ def test_cover_of_a_record_is_no_video(tmp_path):
     with MediaReader(tmp_path / "record.mp4") as reader:
         assert (reader.has_video, reader.has_audio) == (False, True)
         assert all(isinstance(item, AudioBlock) for item in reader)
+
+
+def test_channels_of_compressed_sound_stay_apart(tmp_path):
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    samples = np.stack([tone, np.zeros(16_000)], axis=1).astype(np.float32)
+    write_media(tmp_path / "clip.mp4", samples=samples, sample_rate_hz=16_000)  # AAC, whose samples are planar
+    with MediaReader(tmp_path / "clip.mp4") as reader:
+        left, right = np.concatenate([block.samples for block in reader])[4000:12_000].T
+    assert left.std() == pytest.approx(tone.std(), rel=0.05) and np.abs(right).max() < 0.01
+
+
+def test_gaps_of_a_file_stay_gaps(tmp_path):
+    times_s = [0.0, 0.04, 1.0, 1.04]
+    pictures, sound = np.zeros((4, HEIGHT_PX, WIDTH_PX, 3), np.uint8), np.zeros((8000, 1), np.float32)
+    write_media(tmp_path / "clip.mkv", pictures, times_s, samples=sound, sample_rate_hz=16_000, audio_start_s=0.5)
+    with MediaReader(tmp_path / "clip.mkv") as reader:
+        items = list(reader)
+    assert [item.time_s for item in items if not isinstance(item, AudioBlock)] == pytest.approx(times_s, abs=1e-3)
+    assert next(item.time_s for item in items if isinstance(item, AudioBlock)) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_pixels_that_are_wider_than_high_make_a_wider_picture(tmp_path):
+    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, width=72, height=64, pix_fmt="yuv420p")
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 72, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(picture), *stream.encode()])
+    with MediaReader(tmp_path / "clip.mkv") as reader:
+        assert {item.image_rgb.shape for item in reader} == {(64, 96, 3)}

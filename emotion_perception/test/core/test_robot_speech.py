@@ -87,3 +87,19 @@ def test_utterance_that_ended_is_remembered_for_sound_that_comes_late_but_not_fo
 def test_impossible_times_are_refused(tail_s, limit_s):
     with pytest.raises(ValueError, match="mute_(tail|limit)_s is"):
         RobotSpeech(tail_s, limit_s)
+
+
+def test_end_of_speech_that_was_told_of_again_and_again_is_believed_at_once(speech):
+    for seconds in (0.0, 1.0, 2.0):
+        tell(speech, True, seconds)
+    tell(speech, False, 3.0)
+    assert sounding(speech, 2.9, 3.4, 3.6, 9.0) == [True, True, False, False]
+
+
+def test_sources_that_begin_in_the_same_moment_are_both_believed(speech):
+    tell(speech, True, 1.0, "topic")
+    tell(speech, True, 1.0, "action")  # a simulated clock may tick rarely
+    tell(speech, False, 2.0, "action")
+    assert sounding(speech, 3.0) == [True]
+    tell(speech, False, 4.0, "topic")
+    assert sounding(speech, 4.4, 4.6) == [True, False]

@@ -6,9 +6,21 @@ import pytest
 from emotion_perception.core.scene_cut import SceneCuts
 
 
+class Film(SceneCuts):
+    """Looked at image by image."""
+
+    def __init__(self, rate_hz=30.0):
+        super().__init__()
+        self.rate_hz, self.images = rate_hz, 0
+
+    def is_cut(self, image_rgb):
+        self.images += 1
+        return super().is_cut(image_rgb, self.images / self.rate_hz)
+
+
 @pytest.fixture
-def cuts(astronaut) -> SceneCuts:
-    cuts = SceneCuts()
+def cuts(astronaut) -> Film:
+    cuts = Film()
     assert not cuts.is_cut(astronaut)
     return cuts
 
@@ -60,7 +72,7 @@ def test_what_is_at_the_edge_of_one_scene_and_in_the_middle_of_another_hides_no_
         thumbnail = random.integers(90, 110, (24, 32), np.uint8)
         thumbnail[:, left : left + 4] = 250
         scenes.append(np.repeat(np.kron(thumbnail, np.ones((10, 10), np.uint8))[..., np.newaxis], 3, axis=2))
-    cuts = SceneCuts()
+    cuts = Film()
     first, second = reversed(scenes) if is_backwards else scenes
     assert not cuts.is_cut(first)
     assert cuts.is_cut(second)
@@ -71,3 +83,12 @@ def test_after_a_covered_lens_the_same_scene_goes_on(cuts, astronaut):
     assert not cuts.is_cut(astronaut)
     cuts.reset()
     assert not cuts.is_cut(np.ascontiguousarray(astronaut[::-1, :, ::-1]))
+
+
+def test_of_a_slow_camera_nothing_tells_a_cut_from_somebody_who_walks_past(astronaut):
+    passer_by = astronaut.copy()
+    passer_by[:, 100:350] = 20
+    for rate_hz, is_cut in ((30.0, True), (7.5, False)):
+        film = Film(rate_hz)
+        assert not film.is_cut(astronaut)
+        assert film.is_cut(passer_by) is is_cut

@@ -47,6 +47,7 @@ class Webcam:
 def plugged_in(monkeypatch):
     def plug(kind):
         monkeypatch.setattr(camera_node, "RETRY_S", 0.001)
+        monkeypatch.setattr(camera_node, "REOPEN_S", 0.01)
         monkeypatch.setattr(camera_node.cv2, "VideoCapture", kind)
 
     return plug

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
 from emotion_perception.nodes import arrivals
 from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
-from emotion_perception.nodes.overlay_node import IMAGES_KEPT, OverlayNode, draw
+from emotion_perception.nodes.overlay_node import KEPT_NS, OverlayNode, draw
 
 HEADER = Header(stamp=Time(sec=5), frame_id="head")
 BLACK = np.zeros((100, 200, 3), np.uint8)
@@ -120,9 +120,9 @@ def test_of_images_that_wait_too_long_for_their_faces_the_newest_are_kept(graph)
     node = graph.start(OverlayNode, image_topic="/head/image", image_transport="compressed")
     images = graph.listen(Image, "/emotion/image", 1)
     graph.speak(CompressedImage, "/head/image")
-    for number in range(3 * IMAGES_KEPT):
-        node._on_image(CompressedImage(header=Header(stamp=Time(sec=100 + number))))
-    assert len(node._images) == IMAGES_KEPT
+    for number in range(31):
+        node._on_image(CompressedImage(header=Header(stamp=Time(sec=100, nanosec=number * KEPT_NS // 20))))
+    assert len(node._images) == 21
     node._on_image(CompressedImage(header=HEADER, format="png", data=cv2.imencode(".png", BLACK)[1].tobytes()))
     node._on_faces(faces(200, 100))
     assert graph.wait_for(lambda: images, "the overlay")[0].header == HEADER
