@@ -17,7 +17,7 @@ from .face_set import load_faces, split_faces, without_duplicates
 from .fusion_training import fusion_network
 from .latency import measure_latency
 from .machine import code_commit
-from .model_card import LICENCE, TRAINING_DATA, render_model_card
+from .model_card import LICENCE, render_model_card, training_data
 from .models import ModelError
 from .models.start_weights import WeightsError
 from .robot_voice_augmentation import BackgroundError
@@ -57,9 +57,10 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
     folds = [judge_fold(config, faces, fold, features, data, cache) for fold in parts]
     bundle = train_bundle(config, faces, clips, features, [fold.judgements for fold in folds], data, cache)
     networks = bundle.networks
+    speakers = sorted({clip.speaker_id for clip in clips})
     training = {
-        "data": TRAINING_DATA,
-        "speakers": {"train": sorted({clip.speaker_id for clip in clips}), "validation": []},
+        "data": training_data(config, speakers),
+        "speakers": {"train": speakers, "validation": []},
         "counts": {
             "faces": {part: len(getattr(faces, part)) for part in PARTS},
             "voices": {corpus: _voice_counts(clips, corpus) for corpus in dict.fromkeys(clip.corpus for clip in clips)},

@@ -22,7 +22,7 @@ from emotion_training.face_set import FaceSet
 from emotion_training.face_training import train_face_classifier
 from emotion_training.judgements import GAIN, LATE_FUSION
 from emotion_training.labels import LABELS
-from emotion_training.model_card import LICENCE, TRAINING_DATA, render_model_card
+from emotion_training.model_card import LICENCE, render_model_card, training_data
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.quantised_face import quantise_face
 from emotion_training.speech_clips import speech_folds
@@ -377,7 +377,8 @@ def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
 
 def test_the_model_card_says_what_the_figures_are(tiny):
     training = {
-        "data": TRAINING_DATA,
+        "data": training_data(CONFIG, []),
+        "speakers": {"train": []},
         "counts": {"faces": {"train": 1, "validation": 1, "test": 1}, "voices": {"tones": {"clips": 3, "speakers": 2}}},
         "commit": "abc",
         "seed": 0,
@@ -398,6 +399,20 @@ def test_the_model_card_says_what_the_figures_are(tiny):
     assert "`compact_cnn` and `mobilenet` per face crop" in card and "3 clips of 2 speakers of tones" in card
 
 
+def test_the_model_card_names_the_people_who_were_learnt_from_and_sends_nobody_to_them(tiny):
+    speakers = [f"ravdess-{actor:02d}" for actor in range(1, 25) if actor != 7] + ["emodb-03", "emodb-08", "emodb-09"]
+    config = replace(CONFIG, audio_training=replace(CONFIG.audio_training, emodb_boredom=True))
+    data = " ".join(training_data(config, speakers))
+    assert "voice only, actors 01 to 06, 08 to 24 (Livingstone" in data
+    assert "EmoDB with boredom as neutral, speakers 03, 08 to 09 (Burkhardt" in data
+    latency = {"median_ms_one_core": {"fusion.onnx": 0.1}, "machine": "a machine", "onnxruntime": "1"}
+    counts = {"faces": {"train": 1, "validation": 1, "test": 1}, "voices": {}}
+    training = {"data": [], "speakers": {"train": speakers}, "counts": counts, "commit": "abc", "seed": 0}
+    training["metrics"] = read_metrics(tiny) | {"latency": latency}
+    card = " ".join(render_model_card(config, training, tiny.trained.calibration).split())
+    assert "take other people of these corpora: RAVDESS's actors 07 and EmoDB's speakers 10 to 16." in card
+
+
 def with_figures_apart(tree, rng):
     """The same tree with every number that is no count drawn anew, so that none is taken for another."""
     if isinstance(tree, dict):
@@ -411,7 +426,8 @@ def test_each_figure_of_the_model_card_stands_in_its_own_row(tiny):
     metrics = with_figures_apart(read_metrics(tiny), np.random.default_rng(0))
     latency = {"median_ms_one_core": {"fusion.onnx": 0.1}, "machine": "a machine", "onnxruntime": "1"}
     counts = {"faces": {"train": 1, "validation": 2, "test": 3}, "voices": {}}
-    training = {"data": [], "counts": counts, "commit": "abc", "seed": 0, "metrics": metrics | {"latency": latency}}
+    training = {"data": [], "speakers": {"train": []}, "counts": counts, "commit": "abc", "seed": 0}
+    training["metrics"] = metrics | {"latency": latency}
     calibration = with_figures_apart(tiny.trained.calibration, np.random.default_rng(1))
     card = " ".join(render_model_card(CONFIG, training, calibration).split())
 
