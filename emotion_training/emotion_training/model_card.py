@@ -134,7 +134,8 @@ def _data(config: BundleConfig, training: dict) -> str:
 Faces: {counts["faces"]["train"]} to learn from, {counts["faces"]["validation"]} to choose by,
 {counts["faces"]["test"]} to measure on (PublicTest). FER2013 holds many pictures twice, also across its
 parts: copies of test pictures that are the same byte for byte were taken out of the training part, other copies
-merged. Votes for contempt, unknown and "not a face" were dropped. Voices, all to learn from: {voices}; those of {" and ".join(config.splits)}
+merged. Votes for contempt, unknown and "not a face" were dropped.
+Voices, all to learn from: {voices}; those of {" and ".join(config.splits)}
 are measured in {len(training["metrics"]["folds"])} folds of the speakers, see below. Calm joins neutral.
 Fusion: **synthetic label-matched pairs** of these faces and voices: nobody in them was seen and heard at
 once. A face whose annotators agreed more than is usual for its class gets no voice of normal intensity, any other
