@@ -25,7 +25,8 @@ class SceneCuts:
     """Compares each image with the one before; light may change, the picture of the scene may only move."""
 
     def __init__(self) -> None:
-        self.reset()
+        self._scene: NDArray[np.uint8] | None = None  # (H, W) thumbnail
+        self._stamp_s = -math.inf  # of the last image
 
     def is_cut(self, image_rgb: NDArray[np.uint8], stamp_s: float) -> bool:
         """Whether `image_rgb` uint8 (H, W, 3) shows another scene than the last image that showed one.
@@ -42,7 +43,7 @@ class SceneCuts:
 
     def reset(self) -> None:
         """Forget the scene: the next image is the first one."""
-        self._scene: NDArray[np.uint8] | None = None  # (H, W) thumbnail
+        self._scene = None
         self._stamp_s = -math.inf
 
 
