@@ -1,5 +1,7 @@
 """Microphone chunks in, windows of 16 kHz mono sound with voice activity out."""
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from action_msgs.msg import GoalStatus, GoalStatusArray
@@ -22,6 +24,7 @@ from emotion_perception.nodes.starting import run
 
 VOICE_MODEL = "models/silero_vad/silero_vad_16k_op15.onnx"
 ROBOT_SPEAKING = "emotion/robot_speaking"
+DEAD_S = 10.0  # a microphone hears a change in less, be it the noise of its own
 EXECUTING = (GoalStatus.STATUS_EXECUTING, GoalStatus.STATUS_CANCELING)
 
 
@@ -101,6 +104,7 @@ class AudioWindowNode(PerceptionNode):
         self._arrivals = TopicArrivals(self, self._message_type, topic, "audio_topic and audio_type")
         self._windower.reset()
         self._pace.reset()
+        self._lively_s = time.monotonic()  # when the samples were not all the same
         self._robot_speech.reset()  # whoever said meanwhile that it ended was not heard
         # No chunk of sound is made worthless by the next one: the queue holds some seconds, and one that was lost
         # is sent again where the publisher is sure to do so, as the nodes of this suite are.
@@ -117,14 +121,29 @@ class AudioWindowNode(PerceptionNode):
     def diagnose(self) -> Diagnosis:
         now_s = self._now_s()
         diagnosis = self._arrivals.diagnose(muted=self._robot_speech.sounds(now_s))
-        disbelieved = self._robot_speech.disbelieved(now_s)
-        if disbelieved and diagnosis.level == DiagnosticStatus.OK:
-            diagnosis.level = DiagnosticStatus.WARN
-            diagnosis.message = (
+        complaint = self._complain(self._robot_speech.disbelieved(now_s))
+        if complaint and diagnosis.level == DiagnosticStatus.OK:
+            diagnosis.level, diagnosis.message = DiagnosticStatus.WARN, complaint
+        return diagnosis
+
+    def _complain(self, disbelieved: Sequence[str]) -> str:
+        """What is odd about sound that comes; empty for nothing."""
+        if disbelieved:
+            return (
                 f"The robot speaks, as {' and '.join(disbelieved)} said last, but more than mute_limit_s = "
                 f"{self.value('mute_limit_s'):g} s ago; it is no longer believed: say when it ends, or say it again."
             )
-        return diagnosis
+        if time.monotonic() - self._lively_s > DEAD_S:
+            return (
+                f"All samples of the last {DEAD_S:g} s have one value, expected the noise of a room; see that the "
+                "microphone is not muted, and that it is the one that is meant."
+            )
+        if self._pace.is_wrong and self._pace.pace < 1.0:
+            return (
+                f"Only {self._pace.pace:.2f} s of sound come in a second, expected 1.00 s; see whether messages are "
+                "lost, and that the sound has the rate that they say."
+            )
+        return ""
 
     def _now_s(self) -> float:
         return self.get_clock().now().nanoseconds / NANOSECONDS_PER_S
@@ -139,6 +158,7 @@ class AudioWindowNode(PerceptionNode):
     def _on_audio(self, message: Any) -> None:
         self._arrivals.receive()
         if not self._publisher.get_subscription_count():
+            self._lively_s = time.monotonic()  # for all that is known
             return
         try:
             now_ns = self.get_clock().now().nanoseconds
@@ -147,8 +167,9 @@ class AudioWindowNode(PerceptionNode):
             if len(chunk.samples) == 0:
                 raise AudioError("The audio message holds no samples, expected some; check what publishes it.")
             stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
-            if chunk.is_assumed:
-                self._check_pace(chunk, stamp_s)
+            if chunk.samples.min() < chunk.samples.max():
+                self._lively_s = time.monotonic()
+            self._check_pace(chunk, stamp_s)
             windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, chunk.jitter_s)
         except AudioError as error:
             self._arrivals.refuse(str(error))
@@ -168,10 +189,19 @@ class AudioWindowNode(PerceptionNode):
             )
 
     def _check_pace(self, chunk: Chunk, stamp_s: float) -> None:
+        """AudioError where the sound cannot have the rate that it is said to have: its pitch would be another."""
         self._pace.add(len(chunk.samples) / chunk.sample_rate_hz, stamp_s)
-        if self._pace.is_wrong:
+        if not self._pace.is_wrong:
+            return
+        came = f"{self._pace.pace:.2f} s of sound come in a second"
+        if not chunk.is_assumed and self._pace.pace > 1.0:  # stamps tell less from lost messages: see diagnose
             raise AudioError(
-                f"{self._pace.pace:.2f} s of sound come in a second, read with unstamped_sample_rate_hz "
+                f"{came}, expected 1.00 s; see that it has the {chunk.sample_rate_hz} Hz that its messages say, and "
+                f"that {self.value('audio_topic')} has one publisher."
+            )
+        if chunk.is_assumed:
+            raise AudioError(
+                f"{came}, read with unstamped_sample_rate_hz "
                 f"{chunk.sample_rate_hz} and unstamped_channels {chunk.samples.shape[1]}, expected 1.00 s; set both to "
                 "what the microphone has, and its samples to S16LE, and see whether messages are lost."
             )

@@ -272,6 +272,38 @@ def test_sound_of_another_rate_than_the_parameters_say_is_refused_with_what_to_s
     )
 
 
+@pytest.mark.parametrize(
+    ("chunk_s", "level", "expected"),
+    [
+        (0.2, DiagnosticStatus.ERROR, "2.00 s of sound come in a second, expected 1.00 s; see that it has the 16000"),
+        (0.05, DiagnosticStatus.WARN, "Only 0.50 s of sound come in a second, expected 1.00 s; see whether messages"),
+    ],
+)
+def test_sound_that_lasts_longer_or_less_than_its_stamps_say_is_complained_of(graph, ears, chunk_s, level, expected):
+    graph.listen(AudioWindow, "/emotion/audio_window")
+    diagnostics = graph.listen_to_diagnostics()
+    microphone = graph.speak(AudioChunk, SOUND)
+    samples = to_float_array(np.sin(np.arange(round(16_000 * chunk_s))))
+    for tenth in range(50):
+        stamped = header(50 + tenth / 10)
+        microphone.publish(AudioChunk(header=stamped, sample_rate_hz=16_000, channels=1, samples=samples))
+    complaint = graph.wait_for(
+        lambda: [status for status in diagnostics if status.message.startswith(expected)], "the diagnosis"
+    )[0]
+    assert complaint.level == level
+
+
+def test_sound_of_one_value_is_that_of_a_dead_microphone(graph, ears):
+    microphone = Microphone(graph)
+    ears._lively_s -= audio_window_node.DEAD_S
+    microphone.hear(50.0, value=0.0)
+    graph.wait_for(lambda: microphone.windows, "the windows of silence")
+    assert "All samples of the last 10 s have one value, expected the noise of a room" in ears.diagnose().message
+    microphone.hear(50.1)
+    graph.wait_for(lambda: len(microphone.windows) > 1, "a window of sound")
+    assert ears.diagnose().level == DiagnosticStatus.OK
+
+
 def test_eight_kilohertz_stereo_becomes_windows_of_16_khz_mono(graph, ears):
     microphone = Microphone(graph, rate_hz=8000, channels=2)
     microphone.hear_second(50.0)
