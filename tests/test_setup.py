@@ -250,11 +250,15 @@ def test_a_link_to_a_file_that_is_gone_stops_no_build(package, folder, tmp_path,
     assert {str(path.relative_to(tmp_path)) for path in there} <= set(files)
 
 
-def test_what_a_shell_says_of_another_graph_does_not_reach_the_nodes():
+def test_what_a_shell_says_of_another_graph_does_not_reach_the_nodes(tmp_path):
     """Else a discovery server on another machine would be told of faces and voices, and no state would come."""
+    for folder in ("environment", "install"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(ROOT / "environment" / "run", tmp_path / "environment")
+    (tmp_path / "install" / "environment.sh").touch()
     names = ("ROS_DISCOVERY_SERVER", "ROS_STATIC_PEERS", "ROS_SUPER_CLIENT", "FASTRTPS_DEFAULT_PROFILES_FILE")
     shell = os.environ | dict.fromkeys(names, "192.0.2.1:11811")
-    command = [ROOT / "environment" / "run", "env"]
+    command = [tmp_path / "environment" / "run", "env"]
     run = subprocess.run(command, env=shell, capture_output=True, text=True, check=True)
     assert "192.0.2.1" not in run.stdout
     assert "ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST" in run.stdout.splitlines()
