@@ -54,7 +54,8 @@ def adapt(
     if not (best := _validation_loss(experiment)) < start:
         raise TrainingError(
             f"no epoch says more of the validation speakers than the model did before (loss {best:.3f} at best, "
-            f"{start:.3f} before), which is better than what {out} holds now; lower --learning-rate, or record more"
+            f"{start:.3f} before), which is better than what {out} holds now; lower --learning-rate or record more, "
+            "and give another --out"
         )
     return {name: round(value, 4) for name, value in before.items()}, evaluate(experiment, robustness=False)
 
@@ -94,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--train-encoders needs --checkpoint; the encoders of a bundle are finished graphs")
     interrupted = (
         f"interrupted; {given.out / BEST} holds the best of the epochs that were finished, and {LAST} the last of "
-        "them; the same command begins anew"
+        "them; with another --out the same command begins anew"
     )
     return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError), interrupted)
 

@@ -234,12 +234,15 @@ def _stamp(path: Path | None) -> list[Any] | None:
     """By its ends, too: of an archive all files have one time, and those of one length are many."""
     if path is None or not path.is_file():
         return None
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - ENDS, 0))
-        last = file.read()
-        file.seek(0)
-        ends = hashlib.sha256(file.read(ENDS) + last).hexdigest()
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - ENDS, 0))
+            last = file.read()
+            file.seek(0)
+            ends = hashlib.sha256(file.read(ENDS) + last).hexdigest()
+    except OSError:  # the report will say why
+        return None
     return [size, path.stat().st_mtime_ns, ends]
 
 

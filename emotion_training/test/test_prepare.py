@@ -206,6 +206,14 @@ def test_sound_of_another_file_of_the_same_name_length_and_time_is_made_anew(tmp
     assert len(heard[0]) == len(heard[1]) and not np.array_equal(*heard)
 
 
+def test_a_file_that_cannot_be_read_is_named_and_ends_nothing(tmp_path):
+    (tmp_path / "talk.wav").symlink_to("/proc/self/mem")  # which even root may not read from its beginning
+    soundfile.write(tmp_path / "other.wav", 0.5 * voice(1.0, RATE_HZ), RATE_HZ)
+    corpus_of(tmp_path, "clip_id,speaker_id,audio,label", "1,anne,talk.wav,sad", "2,ben,other.wav,sad")
+    (problem,) = report_of(tmp_path / "out")["problems"]
+    assert (problem["clip_id"], problem["reason"]) == ("1", "unreadable")
+
+
 @pytest.mark.parametrize("kind", ["cut off", "overwritten"])
 def test_a_damaged_recording_is_used_and_named(tmp_path, kind):
     file = tmp_path / "talk.flac"

@@ -1,6 +1,7 @@
 """A webcam that is unplugged and comes back, and one whose images nobody can use."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,26 @@ def test_camera_that_was_unplugged_is_opened_anew_as_it_was(plugged_in, graph):
     graph.start(CameraNode, width_px=32)
     graph.wait_for(lambda: len(images) > 3, "images after the third")
     assert {image.width for image in images} == {32}
+
+
+def test_camera_that_hangs_whenever_it_is_looked_at_is_opened_anew_at_once(plugged_in, graph, monkeypatch):
+    now_s, looks = [0.0], []
+
+    class Hanging(Webcam):
+        def read(self):
+            there = super().read()
+            if not there[0]:
+                now_s[0] += 10.0  # as V4L2 waits
+                looks.append(self.left)
+            return there
+
+    plugged_in(Hanging)
+    monkeypatch.setattr(camera_node, "REOPEN_S", 2.0)
+    monkeypatch.setattr(camera_node, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    images = graph.listen(Image, "/emotion/camera/image")
+    graph.start(CameraNode)
+    graph.wait_for(lambda: len(images) > 6, "images after two hangs")
+    assert set(looks) == {-1}, "one look in vain, then anew"
 
 
 def test_camera_that_is_activated_again_gives_images_again(plugged_in, graph):

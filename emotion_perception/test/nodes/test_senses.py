@@ -293,6 +293,16 @@ def test_sound_that_lasts_longer_or_less_than_its_stamps_say_is_complained_of(gr
     assert complaint.level == level
 
 
+def test_sound_of_a_microphone_that_lives_beside_a_slow_simulation_is_used(graph):
+    """By the clock of which a second of sound takes half a second."""
+    ears = graph.start(AudioWindowNode, use_sim_time=True)
+    microphone = Microphone(graph)
+    for tenth in range(100):
+        microphone.hear(50.0 + tenth / 20)
+    graph.wait_for(lambda: len(microphone.windows) > 90, "the windows")
+    assert ears.diagnose().level == DiagnosticStatus.OK
+
+
 def test_sound_of_one_value_is_that_of_a_dead_microphone(graph, ears):
     microphone = Microphone(graph)
     ears._lively_s -= audio_window_node.DEAD_S
