@@ -111,13 +111,14 @@ class MicrophoneNode(PerceptionNode):
 
     def _on_samples(self, samples: NDArray[np.float32], _: int, time: Any, status: Any) -> None:
         """Publish samples (N, channels); called by PortAudio's thread."""
-        now_ns = self.get_clock().now().nanoseconds
-        # Some hosts do not tell when the first sample was captured; then the chunk has just ended.
+        # Read together: PortAudio's clock knows how long its thread waited for Python's lock before it came here.
+        now_ns, port_audio_now_s = self.get_clock().now().nanoseconds, self._stream.time
         age_s = time.currentTime - time.inputBufferAdcTime
         duration_s = len(samples) / self._sample_rate_hz
-        if not duration_s <= age_s < 1.0:
-            age_s = duration_s
-        captured_ns = now_ns - round(age_s * NANOSECONDS_PER_S)
+        if not duration_s <= age_s < 1.0:  # some hosts do not tell when the first sample was captured
+            age_s = duration_s  # it has just ended
+        waited_s = max(0.0, port_audio_now_s - time.currentTime)
+        captured_ns = now_ns - round((age_s + waited_s) * NANOSECONDS_PER_S)
         if status.input_overflow:
             self._arrivals.refuse("The microphone lost samples: this computer was too busy to take them.")
         self._arrivals.receive()

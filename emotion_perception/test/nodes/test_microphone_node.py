@@ -20,6 +20,7 @@ class FakeStream:
     def __init__(self, start_error, **options):
         self.options = options
         self.active = self.has_ended = self.is_closed = False
+        self.time = 100.0
         self.start_error = start_error
 
     def start(self):
@@ -39,8 +40,9 @@ class FakeStream:
         assert not self.active, "PortAudio would cancel its thread amid a callback"
         self.is_closed = True
 
-    def give(self, samples, age_s, overflow=False):
-        time = SimpleNamespace(currentTime=100.0, inputBufferAdcTime=100.0 - age_s)
+    def give(self, samples, age_s, overflow=False, waited_s=0.0):
+        time = SimpleNamespace(currentTime=self.time, inputBufferAdcTime=self.time - age_s)
+        self.time += waited_s
         self.options["callback"](samples, len(samples), time, SimpleNamespace(input_overflow=overflow))
 
 
@@ -100,14 +102,16 @@ def test_missing_portaudio_is_named_with_the_command_that_installs_it(graph, mon
     assert "apt-get install libportaudio2" in refusal(graph.add(MicrophoneNode))
 
 
-@pytest.mark.parametrize(("told_age_s", "age_s"), [(0.05, 0.05), (0.0, 0.032), (1.5, 0.032)])
-def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio, told_age_s, age_s):
+@pytest.mark.parametrize(
+    ("told_age_s", "waited_s", "age_s"), [(0.05, 0.0, 0.05), (0.0, 0.0, 0.032), (1.5, 0.0, 0.032), (0.05, 0.2, 0.25)]
+)
+def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio, told_age_s, waited_s, age_s):
     node = graph.start(MicrophoneNode, device="webcam", channels=2)
     chunks = graph.listen(AudioChunk, "/emotion/microphone/audio")
     graph.wait_for(lambda: node._publisher.get_subscription_count(), "the subscription")
     samples = np.linspace(-1, 1, 2 * 1536, dtype=np.float32).reshape(1536, 2)
     before_ns = node.get_clock().now().nanoseconds
-    port_audio.stream.give(samples, told_age_s)
+    port_audio.stream.give(samples, told_age_s, waited_s=waited_s)
     after_ns = node.get_clock().now().nanoseconds
     chunk = graph.wait_for(lambda: chunks, "a chunk")[0]
     stamp_ns = to_nanoseconds(chunk.header.stamp)
