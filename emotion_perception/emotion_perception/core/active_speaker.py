@@ -95,8 +95,8 @@ class ActiveSpeaker:
         """Say who of the present track ids speaks.
 
         One who has begun is believed through short pauses, until another mouth moves clearly more. A voice with which
-        no mouth moves is OFF_SCREEN, and stays so until one moves as much as that of a speaker; for that every mouth
-        must have been measured.
+        no mouth moves is OFF_SCREEN, for which every mouth must have been measured, and stays so until one moves as
+        much as that of a speaker.
         """
         self._forget(now_ns)
         voiced = self._voiced_steps()
@@ -147,6 +147,9 @@ class ActiveSpeaker:
         return movements
 
     def _choose(self, movements: Mapping[str, float], present: Collection[str]) -> str | None:
+        # Who has begun unseen is believed until a mouth moves as one that speaks, be that of somebody who comes now.
+        if self._speaker == OFF_SCREEN and max(movements.values(), default=0.0) < self._settings.movement_enter:
+            return OFF_SCREEN
         if not movements:
             return None
         moves_most = max(movements, key=movements.__getitem__)
@@ -155,9 +158,7 @@ class ActiveSpeaker:
             return self._speaker
         if movements[moves_most] >= self._settings.movement_enter:
             return moves_most
-        # Who has begun unseen is believed, too, until a mouth moves as one that speaks.
-        limit = self._settings.movement_enter if self._speaker == OFF_SCREEN else self._settings.movement_leave
-        is_nobody = movements[moves_most] < limit and len(movements) == len(present)
+        is_nobody = movements[moves_most] < self._settings.movement_leave and len(movements) == len(present)
         return OFF_SCREEN if is_nobody else None
 
     def _speech_of(self, track_id: str, movements: Mapping[str, float]) -> Speech:

@@ -6,7 +6,7 @@ estimate is exactly the stamp of a sample.
 """
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -78,7 +78,7 @@ class EmotionStream:
         self._audio_embeddings: FloatArray | None = None  # (tokens, embedding); None without a usable voice
         self._speaking: deque[tuple[int, bool]] = deque()  # whether somebody spoke at the ends of the last windows
         self._voice_of: str | None = None  # the last of whom it was known
-        self.voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
+        self._voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
         self._heard_of: str | None = None  # the last track id to which the voice was given
         self._heard_ns = 0  # when
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
@@ -86,7 +86,7 @@ class EmotionStream:
 
     def forget_sound(self, before_ns: int) -> None:
         """What was captured before that stamp is nobody's, though windows that come still hold it."""
-        self.voice_since_ns = max(before_ns, self.voice_since_ns or before_ns)
+        self._voice_since_ns = max(before_ns, self._voice_since_ns or before_ns)
         self._audio_embeddings = None  # until the next window
 
     def add_faces(self, stamp_ns: int, faces: Sequence[FaceSample], scene: int = 0) -> None:
@@ -164,12 +164,13 @@ class EmotionStream:
         self._speaker.hear(stamp_ns, speaking)
         newest = samples[-audio.window_samples :]
         own_samples = len(newest)
-        if self.voice_since_ns is not None:
-            own_samples = min(own_samples, max(stamp_ns - self.voice_since_ns, 0) * sample_rate_hz // NANOSECONDS_PER_S)
+        if self._voice_since_ns is not None:
+            own_ns = max(stamp_ns - self._voice_since_ns, 0)
+            own_samples = min(own_samples, own_ns * sample_rate_hz // NANOSECONDS_PER_S)
         own_voice = voice_activity * len(newest)
         if own_samples < len(newest):  # the share does not say where in the window the voice is
             own_voice = min(own_voice, self._own_voice_activity() * own_samples)
-        if own_samples == 0 or own_voice < self._settings.min_voice_activity * len(newest):
+        if own_voice <= 0.0 or own_voice < self._settings.min_voice_activity * len(newest):
             return
         # The share is of all that came: where the model looks at less of it, there must be a voice at its end.
         if len(newest) < len(samples) and not speaking:
@@ -182,7 +183,7 @@ class EmotionStream:
     def estimate(self, now_ns: int) -> list[EmotionEstimate]:
         """Fuse what is known at now_ns: one estimate a person, the one in focus first; empty when nobody is there."""
         # What was forgotten just before time was set back would else be kept out until that time comes again.
-        past_ns = (self._estimated_ns, self.voice_since_ns)
+        past_ns = (self._estimated_ns, self._voice_since_ns)
         if any(stamp_ns is not None and now_ns < stamp_ns - TIME_JUMP_NS for stamp_ns in past_ns):
             self._jump_back()
         self._estimated_ns = now_ns
@@ -206,7 +207,7 @@ class EmotionStream:
         )
         track_ids = sorted(present, key=lambda track_id: (track_id != focus, -present[track_id].area))
         voice_of = _owner(voice, verdict, focus)
-        if voice_of in present and not self._may_hear(voice_of, present, now_ns):
+        if voice_of in present and not self._may_hear(voice_of, now_ns):
             voice = voice_of = None
         if voice_of == VOICE_ONLY:
             track_ids.append(VOICE_ONLY)
@@ -259,7 +260,7 @@ class EmotionStream:
 
     def _own_voice_activity(self) -> float:
         """Share of the last windows, of those that do not end in another's voice, that end in one."""
-        since_ns = self.voice_since_ns or 0
+        since_ns = self._voice_since_ns or 0
         own = [speaking for stamp_ns, speaking in self._speaking if stamp_ns > since_ns]
         return sum(own) / len(own) if own else 0.0
 
@@ -271,11 +272,14 @@ class EmotionStream:
             self.forget_sound(now_ns - SPEAKER_DELAY_NS)
         self._voice_of = voice_of
 
-    def _may_hear(self, track_id: str, present: Collection[str], now_ns: int) -> bool:
+    def _may_hear(self, track_id: str, now_ns: int) -> bool:
         """Whether what is in the window may be this one's; the words of one who has left are kept out of it."""
-        former, former_ns = self._heard_of, self._heard_ns
+        former_id, former_ns = self._heard_of, self._heard_ns
         self._heard_of, self._heard_ns = track_id, now_ns
-        if former in (None, track_id) or former in present or now_ns - former_ns > self._audio_window_ns:
+        if former_id in (None, track_id) or now_ns - former_ns > self._audio_window_ns:
+            return True
+        former = self._people.get(former_id)
+        if former is not None and former.newest_ns == self._face_stamp_ns:  # the newest image shows both
             return True
         self.forget_sound(now_ns)
         return False

@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_action_status_d
 from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
-from emotion_perception.core.audio_chunk import AudioError
+from emotion_perception.core.audio_chunk import MAX_DELAY_S, AudioError
 from emotion_perception.core.audio_pace import AudioPace
 from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
 from emotion_perception.core.robot_speech import RobotSpeech
@@ -169,10 +169,12 @@ class AudioWindowNode(PerceptionNode):
             stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
             if chunk.samples.min() < chunk.samples.max():
                 self._lively_s = time.monotonic()
+            is_simulated = self.get_parameter("use_sim_time").value
             # Stamps of a simulation that is slower than the sound say nothing of its rate.
-            if chunk.is_assumed or not self.get_parameter("use_sim_time").value:
+            if chunk.is_assumed or not is_simulated:
                 self._check_pace(chunk, stamp_s)
-            windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, chunk.jitter_s)
+            jitter_s = MAX_DELAY_S if is_simulated else chunk.jitter_s  # its clock stands still between two ticks
+            windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, jitter_s)
         except AudioError as error:
             self._arrivals.refuse(str(error))
             return

@@ -240,10 +240,7 @@ class EmotionFusionNode(PerceptionNode):
             response.message = f"{error} {self._stream.bundle.model_id} stays in use."
             self.get_logger().error(response.message)
             return response
-        voice_since_ns = self._stream.voice_since_ns
         self._use(bundle)
-        if voice_since_ns is not None:
-            self._stream.forget_sound(voice_since_ns)  # the next windows may still hold what was nobody's
         response.success, response.message = True, bundle.model_id
         return response
 
@@ -251,21 +248,15 @@ class EmotionFusionNode(PerceptionNode):
         response.success, response.message = self._is_at_work()
         if response.success:
             self._forget()
-            self._forget_sound()
         return response
 
     def _on_pause(self, request: Pause.Request, response: Pause.Response) -> Pause.Response:
         response.success, response.message = self._is_at_work()
         if response.success:
-            if self._is_paused and not request.paused:
-                self._forget_sound()
             self._is_paused = request.paused
+            self._wanted_since_ns = None  # it need not last until the timer sees it
             self._estimates = []
         return response
-
-    def _forget_sound(self) -> None:
-        """The next windows still hold what was heard before."""
-        self._stream.forget_sound(self.get_clock().now().nanoseconds)
 
     def _is_at_work(self) -> tuple[bool, str]:
         """Whether the node is active, and else what to do about it."""
@@ -283,8 +274,9 @@ class EmotionFusionNode(PerceptionNode):
 
     def _take(self, source: Source, stamp: Time, use: Callable[[], None]) -> None:
         self._arrivals.receive()
-        if self.is_wanted():
-            stamp_ns, now_ns = to_nanoseconds(stamp), self.get_clock().now().nanoseconds
+        now_ns = self.get_clock().now().nanoseconds
+        if self._wanted_for_ns(now_ns) is not None:
+            stamp_ns = to_nanoseconds(stamp)
             self._delays_s[source] = round((now_ns - stamp_ns) / NANOSECONDS_PER_S, 3)
             self._moments.take(source, stamp_ns, now_ns, use)
             self._judge()
@@ -319,16 +311,27 @@ class EmotionFusionNode(PerceptionNode):
         except ValueError as error:
             self._arrivals.refuse(f"{TOPICS[Source.AUDIO]}: {error}")
 
-    def _judge(self) -> None:
-        """Publish the states that are due."""
+    def _wanted_for_ns(self, now_ns: int) -> int | None:
+        """How long states have been wanted, None if they are not.
+
+        What was heard before they were is nobody's, though the next windows hold it.
+        """
         if not self.is_wanted():
             self._wanted_since_ns = None
             self._estimates = []  # nobody is looked at
-            return
-        now_ns = self.get_clock().now().nanoseconds
+            return None
         if self._wanted_since_ns is None or now_ns < self._wanted_since_ns:
             self._wanted_since_ns = now_ns
-        is_new_listener = now_ns - self._wanted_since_ns < self._settings.face_limit_s * NANOSECONDS_PER_S
+            self._stream.forget_sound(now_ns)
+        return now_ns - self._wanted_since_ns
+
+    def _judge(self) -> None:
+        """Publish the states that are due."""
+        now_ns = self.get_clock().now().nanoseconds
+        wanted_ns = self._wanted_for_ns(now_ns)
+        if wanted_ns is None:
+            return
+        is_new_listener = wanted_ns < self._settings.face_limit_s * NANOSECONDS_PER_S
         for moment_ns in self._moments.due(now_ns):
             self._estimates = self._stream.estimate(moment_ns)
             # Who has just begun to listen must not hear "nobody" before a face could be judged.

@@ -92,7 +92,7 @@ def test_another_mouth_takes_over_that_moves_clearly_more_and_not_a_little(scene
     assert verdict.voice_of == voice_of and verdict.speech == {voice_of: Speech.SPEAKING, other: Speech.UNKNOWN}
 
 
-@pytest.mark.parametrize(("seen_s", "voice_of"), [(0.4, None), (0.5, "a")])
+@pytest.mark.parametrize(("seen_s", "voice_of"), [(0.4, OFF_SCREEN), (0.5, "a")])
 def test_mouth_that_comes_into_view_is_measured_over_four_steps(scene, seen_s, voice_of):
     scene.go_on(1, b=SHUT)
     assert scene.go_on(seen_s, a=TALKING, b=SHUT).voice_of == voice_of
@@ -186,6 +186,13 @@ def test_voice_from_off_screen_stays_there_while_a_mouth_moves_a_little(scene):
     verdict = scene.go_on(1, a=UNSURE, b=SHUT)
     assert verdict.voice_of == OFF_SCREEN and verdict.speech == {"a": Speech.SILENT, "b": Speech.SILENT}
     assert scene.go_on(1, a=TALKING, b=SHUT).voice_of == "a"
+
+
+@pytest.mark.parametrize("present", [{"a": SHUT, "b": math.nan}, {"b": math.nan}, {"b": UNSURE}])
+def test_voice_from_off_screen_is_not_that_of_one_who_comes_until_a_mouth_moves_with_it(scene, present):
+    scene.go_on(1, a=SHUT)
+    assert scene.go_on(0.3, **present).voice_of == OFF_SCREEN
+    assert scene.go_on(1, **present | {"b": TALKING}).voice_of == "b"
 
 
 def test_single_face_whose_mouth_is_shut_does_not_get_the_voice(scene):

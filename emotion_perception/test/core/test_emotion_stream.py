@@ -421,16 +421,28 @@ def test_silence_before_takes_nothing_from_words_that_are_ones_own(stream):
 
 
 def test_voice_is_not_given_to_a_mouth_at_rest_while_another_may_be_speaking(stream):
-    converse(stream, 0, still=["a"])
-    newcomer = face(GREEN, "b", area=1.0)  # whose mouth has not been seen long enough
-    stream.add_faces(at(1.5), [face(GREEN, "a", mouth_opening=0.02), newcomer])
-    hear(stream, 1.5)
-    estimates = {estimate.track_id: estimate for estimate in stream.estimate(at(1.51))}
+    for image in range(20):
+        hidden = face(GREEN, "b", area=1.0)  # its mouth is
+        stream.add_faces(at(image / 20), [face(GREEN, "a", mouth_opening=0.02), hidden])
+        hear(stream, image / 20)
+        estimates = {estimate.track_id: estimate for estimate in stream.estimate(at(image / 20))}
     assert {track_id: estimate.speech for track_id, estimate in estimates.items()} == {
         "a": Speech.SILENT,
         "b": Speech.UNKNOWN,
     }
     assert with_voice(estimates) == []
+
+
+def test_one_who_steps_before_the_speaker_does_not_get_the_words_from_before(stream):
+    """Though the speaker was seen a moment ago. The model's window is 0.1 s long."""
+    stream.add_faces(at(0), [face(GREEN, "a")])
+    hear(stream, 0)
+    assert weights_of_voice(stream, 0)["a"] > 0
+    stream.add_faces(at(0.05), [face(GREEN, "b", area=900.0)])
+    hear(stream, 0.05)
+    assert weights_of_voice(stream, 0.05) == {"a": 0, "b": 0}
+    hear(stream, 0.15)
+    assert weights_of_voice(stream, 0.15)["b"] > 0
 
 
 @pytest.mark.parametrize(("gap_s", "is_heard"), [(0.05, False), (0.09, False), (0.11, True)])
@@ -569,6 +581,14 @@ def test_mouth_that_is_hidden_for_a_while_costs_no_words(stream, heard, monkeypa
         hear(stream, image / 20)
         assert stream.estimate(at(image / 20))[0].audio_weight > 0
     assert all(window.all() for window in heard)
+
+
+def test_where_nobody_is_heard_nothing_is_judged_though_any_share_of_voice_is_enough(bundle, settings):
+    stream = EmotionStream(bundle, replace(settings, min_voice_activity=0.0))
+    hear(stream, 0, np.zeros(WINDOW_SAMPLES, np.float32), voice_activity=0.0, speaking=False)
+    assert stream.estimate(at(0)) == []
+    hear(stream, 0.1, voice_activity=0.01)
+    assert stream.estimate(at(0.1))
 
 
 def test_forgotten_sound_is_nobodys_though_silence_is_judged(bundle, settings):

@@ -303,6 +303,17 @@ def test_sound_of_a_microphone_that_lives_beside_a_slow_simulation_is_used(graph
     assert ears.diagnose().level == DiagnosticStatus.OK
 
 
+def test_sound_that_is_stamped_by_a_clock_of_slow_ticks_has_no_holes(graph):
+    graph.start(AudioWindowNode, use_sim_time=True)
+    microphone, noise = Microphone(graph), np.random.default_rng(0)
+    for tenth in range(60):
+        samples = to_float_array(noise.normal(0.0, 0.1, 1600))
+        stamped = header(50.0 + tenth // 2 / 5)
+        microphone.publisher.publish(AudioChunk(header=stamped, sample_rate_hz=16_000, channels=1, samples=samples))
+    graph.wait_for(lambda: len(microphone.windows) > 50, "the windows")
+    assert microphone.windows[-1].captured_s == 3.0
+
+
 def test_sound_of_one_value_is_that_of_a_dead_microphone(graph, ears):
     microphone = Microphone(graph)
     ears._lively_s -= audio_window_node.DEAD_S
