@@ -94,8 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
     if given.bundle and given.train_encoders:
         parser.error("--train-encoders needs --checkpoint; the encoders of a bundle are finished graphs")
     interrupted = (
-        f"interrupted; {given.out / BEST} holds the best of the epochs that were finished, and {LAST} the last of "
-        "them; with another --out the same command begins anew"
+        f"interrupted; if an epoch was finished, {given.out / BEST} holds the best so far, {LAST} the last, and the "
+        "same command begins anew with another --out"
     )
     return run_command(lambda: _write(given), (*EXPERIMENT_ERRORS, ExportError, ParityError), interrupted)
 

@@ -130,7 +130,8 @@ def class_targets(clips: Sequence[Clip], labels: Sequence[str], votes: bool) -> 
         alone; whether they are of votes, bool (N,).
 
     Raises:
-        DataError: a clip with a label out of `labels`, whatever its votes, or with neither label nor votes.
+        DataError: a clip with a label out of `labels`, whatever its votes, or without one and with most votes for
+            such a label, or with neither label nor votes.
     """
     shares = [_vote_shares(clip, labels) if votes else None for clip in clips]
     rows = [_of_label(clip, labels) if share is None else share for clip, share in zip(clips, shares, strict=True)]
@@ -140,9 +141,16 @@ def class_targets(clips: Sequence[Clip], labels: Sequence[str], votes: bool) -> 
     return (tied * (1.0 + own)).argmax(dim=1), target, np.array([share is not None for share in shares])
 
 
+def label_of(clip: Clip, labels: Sequence[str]) -> str | None:
+    """The clip's own label; without one that of most votes, in a tie one of `labels`; None without votes."""
+    if clip.label is not None or not clip.votes:
+        return clip.label
+    return max(clip.votes, key=lambda label: (clip.votes[label], label in labels))
+
+
 def _vote_shares(clip: Clip, labels: Sequence[str]) -> Tensor | None:
     """Float32 (C,), None where no vote counts."""
-    if not clip.votes or clip.label not in (None, *labels):
+    if not clip.votes or label_of(clip, labels) not in labels:
         return None
     counts = torch.tensor([float(clip.votes.get(label, 0.0)) for label in labels])
     return counts / counts.sum() if counts.sum() > 0.0 else None
@@ -151,8 +159,8 @@ def _vote_shares(clip: Clip, labels: Sequence[str]) -> Tensor | None:
 def _of_label(clip: Clip, labels: Sequence[str]) -> Tensor:
     if clip.label not in labels:
         raise DataError(
-            f"clip {clip.clip_id} of {clip.corpus} has the label {clip.label!r}; expected one of {', '.join(labels)}, "
-            "so correct it or leave the clip out"
+            f"clip {clip.clip_id} of {clip.corpus} has the label {label_of(clip, labels)!r}; expected one of "
+            f"{', '.join(labels)}, so correct it or leave the clip out"
         )
     return torch.tensor([float(label == clip.label) for label in labels])
 

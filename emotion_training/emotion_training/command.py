@@ -4,6 +4,7 @@ no process left behind.
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -49,8 +50,9 @@ def run_command(
 
 def end_with_parent() -> None:
     """Ends this worker process when the one that it works for is gone, however that came about; otherwise it would wait
-    for work for ever.
+    for work for ever. Ctrl-C, which every process hears, is the other one's affair.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

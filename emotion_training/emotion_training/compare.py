@@ -29,16 +29,23 @@ from .command import end_with_parent, make_out, run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
 from .configuration import ConfigurationError, changed, load_tree
+from .corpus_tensors import is_usable
 from .data_module import find_split
-from .experiment import EXPERIMENT_ERRORS, read_experiment
+from .experiment import EXPERIMENT_ERRORS, read_corpus_config, read_experiment
 from .machine import machine
 from .predictions import figures, predict, states_of
 from .prepared_corpus import PreparedCorpus
 from .report import Command, load_notes, write_report
-from .splits import Split, load_split
+from .splits import Split, load_split, shared_sessions
 
 FORMAT = 2  # of the cells; another number makes them again
 LOGIT_DIGITS = 4  # kept in a cell
+# Said in the report where it is so; of a session, and of their number.
+SHARED = (
+    "People who talked with each other are in different parts of a fold, such as those of {}, one of {} such sessions. "
+    "What they said to each other, and a microphone that heard both, is then learnt from and tested on; "
+    "`leave_one_session_out` keeps them together."
+)
 GO_ON = "run the same command again to go on"
 
 
@@ -256,7 +263,11 @@ def compare(given: argparse.Namespace) -> str:
     notes = load_notes(given.out)
     make_out(given.out)
     corpus = PreparedCorpus(given.data)
-    split = whole_split.among({clip.speaker_id for clip in corpus.clips}, given.folds)
+    wanted = read_corpus_config({**data.get("corpus", {}), "root": str(given.data)})
+    usable = [clip for clip in corpus.clips if is_usable(clip, wanted)]
+    split = whole_split.among({clip.speaker_id for clip in usable}, given.folds)
+    if shared := shared_sessions(split, usable):
+        notes = (*notes, SHARED.format(shared[0], len(shared)))
     for fold in given.folds or ():
         split.fold(fold)  # refuses one that cannot be run before the data are read
     cells = grid(config, experiment, split, data_hash(corpus, split), given)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ
 
 from .clip import Clip
-from .clip_tensors import ClipTensors, DataError, class_targets, feature_rows, perceived
+from .clip_tensors import ClipTensors, DataError, class_targets, feature_rows, label_of, perceived
 from .corpora import read_corpus
 from .face_images import load_images
 from .models.whisper import BLOCKS
@@ -53,7 +53,8 @@ class CorpusConfig:
     speech_network: weights for Whisper-tiny, see `read_smart_turn`, a path or a file in `root`; the states of its first
         `speech_blocks` blocks come beside the functionals, see `VoiceStates`. None: functionals alone.
     speakers: only the clips of these; none: of all.
-    snr_db: noise is added to every voice at this ratio, to see what a model stands; none: the voices as they are.
+    snr_db: noise is added to what is taken of every voice, at this ratio to its power, to see what a model stands;
+        none: the voices as they are.
     cache: folder for functionals once computed; none: they are computed at each start.
     """
 
@@ -121,6 +122,7 @@ def _load(config: CorpusConfig) -> ClipTensors:
         raise DataError(f"speech_network is {config.speech_network} and audio is {config.audio}; expected functionals")
     prepared = PreparedCorpus(config.root) if config.reader == PREPARED else None
     clips = prepared.clips if prepared else read_corpus(config.reader, config.root, **config.reader_options)
+    _say_what_lacks_a_modality(clips, config)
     clips = [clip for clip in clips if _wanted(clip, config)]
     if not clips:
         raise DataError(f"{config.root} has no clip for face {config.face} and audio {config.audio}; prepare it so")
@@ -152,7 +154,7 @@ def _facts(clips: Sequence[Clip], prepared: PreparedCorpus) -> str:
 
 def _judged(clips: Sequence[Clip], config: CorpusConfig) -> list[Clip]:
     """Without those of which nobody said what is felt, as a conversation has many; and saying how many there were."""
-    judged = [clip for clip in clips if clip.label is not None or (config.votes and clip.votes)]
+    judged = [clip for clip in clips if _is_judged(clip, config)]
     if not judged:
         raise DataError(f"no clip of {config.root} has a label; fill in the labels of its table and run prepare again")
     if len(judged) < len(clips):
@@ -173,25 +175,41 @@ def _seen_or_heard(clips: ClipTensors, root: Path) -> ClipTensors:
     return clips.of(np.flatnonzero(there))
 
 
+def is_usable(clip: Clip, config: CorpusConfig) -> bool:
+    """Whether the clip goes into the tensors."""
+    return _wanted(clip, config) and _is_judged(clip, config)
+
+
+def _is_judged(clip: Clip, config: CorpusConfig) -> bool:
+    return clip.label is not None or bool(config.votes and clip.votes)
+
+
 def _wanted(clip: Clip, config: CorpusConfig) -> bool:
     """Has what the configuration asks for, in a class that counts."""
-    if config.other_labels == "drop" and not _is_of_labels(clip, config.labels):
+    # One of which nobody said what is felt is left to `_judged`.
+    if config.other_labels == "drop" and label_of(clip, config.labels) not in (None, *config.labels):
         return False
     if config.speakers is not None and clip.speaker_id not in config.speakers:
         return False
+    has = _modalities(clip, config)
+    return all(has) if config.both_modalities else any(has)
+
+
+def _modalities(clip: Clip, config: CorpusConfig) -> list[bool]:
+    """Which of those that the configuration asks for the clip has."""
     has = []
     if config.face != "none":
         has.append(bool(clip.face_features) if config.face == "features" else bool(clip.video or clip.image))
     if config.audio != "none":
         has.append(clip.audio is not None)
-    return all(has) if config.both_modalities else any(has)
+    return has
 
 
-def _is_of_labels(clip: Clip, labels: Sequence[str]) -> bool:
-    """Also where nobody said what is felt, which `_judged` tells."""
-    if clip.label is None and clip.votes:
-        return any(clip.votes.get(label) for label in labels)
-    return clip.label in (None, *labels)
+def _say_what_lacks_a_modality(clips: Sequence[Clip], config: CorpusConfig) -> None:
+    """Where that is a reason to leave a clip out."""
+    lacking = sum(any(has := _modalities(clip, config)) and not all(has) for clip in clips)
+    if config.both_modalities and lacking:
+        _log.warning("%d of %d clips of %s have no face or no voice and are left out", lacking, len(clips), config.root)
 
 
 def _faces(
@@ -256,20 +274,21 @@ def _voices(
     windows = np.zeros((1, len(clips), samples), np.float32)
     for row, clip in enumerate(clips):
         if clip.audio is not None:
-            windows[0, row], end = loudest_window(_voice(clip, prepared, config.snr_db), samples)
+            voice = prepared.load_audio(clip)
+            start, end = loudest_span(voice, samples)
+            # Noise at a ratio to what is judged: a long voice is mostly pauses. And the same moment in any noise.
+            windows[0, row, samples - (end - start) :] = _noisy(voice[start:end], clip, config.snr_db)
             ends_s[row] = end / SAMPLE_RATE_HZ
     return torch.from_numpy(windows), mask, ends_s
 
 
-def loudest_window(voice: np.ndarray, samples: int) -> tuple[np.ndarray, int]:
-    """The `samples` (N,) with the most energy, and the sample of the voice that they end before; a shorter voice ends
-    with the window, after zeros.
-    """
+def loudest_span(voice: np.ndarray, samples: int) -> tuple[int, int]:
+    """Where those `samples` of the voice (N,) begin and end that have the most energy; all of a shorter voice."""
     if len(voice) <= samples:
-        return np.pad(voice, (samples - len(voice), 0)), len(voice)
+        return 0, len(voice)
     energy = np.concatenate([[0.0], np.cumsum(voice.astype(np.float64) ** 2)])
     start = int(np.argmax(energy[samples:] - energy[:-samples]))
-    return voice[start : start + samples], start + samples
+    return start, start + samples
 
 
 def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: CorpusConfig) -> Tensor:
@@ -282,7 +301,7 @@ def _functionals(clips: Sequence[Clip], prepared: PreparedCorpus, config: Corpus
             raise DataError(f"speech_blocks is {config.speech_blocks}; expected 1 to {BLOCKS}")
         states = VoiceStates(config.root / config.speech_network, config.speech_blocks)
         kinds.append((states.name, states))
-    voices = [None if clip.audio is None else _voice(clip, prepared, config.snr_db) for clip in clips]
+    voices = [None if clip.audio is None else _noisy(prepared.load_audio(clip), clip, config.snr_db) for clip in clips]
     if all(voice is None for voice in voices):
         raise DataError(f"{config.root} holds no clip with a voice; train without `audio`, or prepare clips with sound")
     clip_ids = [clip.clip_id for clip in clips]
@@ -327,8 +346,8 @@ def _view(
     return rows
 
 
-def _voice(clip: Clip, prepared: PreparedCorpus, snr_db: float | None) -> np.ndarray:
-    voice = prepared.load_audio(clip)
+def _noisy(voice: np.ndarray, clip: Clip, snr_db: float | None) -> np.ndarray:
+    """Of each clip another noise, and always the same."""
     return voice if snr_db is None else with_noise(voice, snr_db, seed=zlib.crc32(clip.clip_id.encode()))
 
 

@@ -69,7 +69,7 @@ def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
     calibration = calibration_of(model, encoded(model, data.validation, "encode validation"))
 
     def figures_of(test: Predictions) -> dict[str, float]:
-        return _rounded(figures(test, test.temperatures(calibration)))
+        return {"clips": len(test.labels)} | _rounded(figures(test, test.temperatures(calibration)))
 
     test_clips = encoded(model, data.test, "encode test")
     tests = {state: predict(model, test_clips, state) for state in states_of(test_clips)}
@@ -158,14 +158,14 @@ def _certain_figures(test: Predictions) -> dict[str, float]:
     values["certain_share"] = float(test.certain.mean())
     if test.certain.any():
         values["accuracy_of_certain"] = float((test.predicted == test.labels)[test.certain].mean())
-    return _rounded(values)
+    return {"clips": len(test.labels)} | _rounded(values)
 
 
 def report(found: dict[str, Any], title: str) -> list[Part]:
     """The figures as pages."""
     columns = {figure: name for figure, name in COLUMNS.items() if figure in found["figures"]}
     rows = [
-        [name, *(f"{values[figure]:.3f}" if figure in values else "" for figure in columns)]
+        [name, str(values["clips"]), *(f"{values[figure]:.3f}" if figure in values else "" for figure in columns)]
         for name, values in found["conditions"].items()
     ]
     counts = np.array(found["confusion"])
@@ -173,7 +173,7 @@ def report(found: dict[str, Any], title: str) -> list[Part]:
         Heading(title, 1),
         Text(_protocol(found)),
         Heading("Conditions"),
-        Table(["condition", *columns.values()], rows),
+        Table(["condition", "clips", *columns.values()], rows),
         Heading("Speakers"),
         Table(["speaker", "UAR"], [[name, f"{value:.3f}"] for name, value in found["uar_by_speaker"].items()]),
         Heading("Confusion: clips of each class (rows) by the predicted one"),
@@ -204,8 +204,8 @@ def truth(found: Mapping[str, Any]) -> str:
     if not found["voted"]:
         return ""
     return (
-        f" Labels are the raters' majority where there are votes, as on {found['voted']} of the clips; in a tie the "
-        "clip's own label where it is among them, else the first of them."
+        f" Labels are the raters' majority among these classes where there are votes, as on {found['voted']} of the "
+        "clips; in a tie the clip's own label where it is among them, else the first of them."
     )
 
 

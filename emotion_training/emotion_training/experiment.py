@@ -27,6 +27,7 @@ from .clip_tensors import DataError
 from .command import make_out
 from .configuration import ConfigurationError, changed
 from .corpora import CorpusError
+from .corpus_tensors import CorpusConfig
 from .data_module import EmotionDataModule
 from .models import ModelError
 from .models.start_weights import WeightsError
@@ -277,6 +278,18 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
     selection = SelectionConfig(**config.selection.as_dict())
     seed = cli.datamodule.seed = config.seed_everything
     return Experiment(cli.model, cli.datamodule, cli.trainer, selection, seed, configuration, config.out, config.resume)
+
+
+def read_corpus_config(tree: Mapping[str, Any]) -> CorpusConfig:
+    """What an experiment's tree has under data.corpus; ConfigurationError for unknown or missing keys or values of
+    another type.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--corpus", type=CorpusConfig)
+    try:
+        return parser.instantiate(parser.parse_object({"corpus": dict(tree)})).corpus
+    except ArgumentError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experiment:

@@ -12,6 +12,7 @@ recording. A table of segments has one row a clip:
 | `label` | one of `labels.KNOWN_LABELS`, or empty |
 | `speaker_id` | who is seen and heard |
 | `recording` | folder name of the recording; the column may be absent if there is only one |
+| `valence`, `arousal`, `intensity`, `vote_<label>` | as in a manifest; the columns may be absent |
 """
 
 import argparse
@@ -41,10 +42,12 @@ from .bag_messages import (
     stamp_ns,
 )
 from .command import make_out, run_command
-from .corpora.table import CorpusError, Row, build_all, read_table
+from .corpora.manifest import VOTE, VOTES
+from .corpora.table import CorpusError, Row, build_all, read_table, refuse_unknown_columns
 from .recording_writer import RecordingError, RecordingWriter
 
 COLUMNS = ("clip_id", "speaker_id", "session_id", "label", "video", "audio", "start_s", "end_s")
+SAID = ("valence", "arousal", "intensity", *VOTES)  # of a segment, which the manifest takes over
 
 
 class BagError(Exception):
@@ -180,6 +183,9 @@ def _segment_rows(recordings: Sequence[Recording], segments: Path) -> list[dict[
     by_name = {recording.path.stem: recording for recording in recordings}
     required = ["start_s", "end_s", "label", "speaker_id"] + (["recording"] if len(by_name) > 1 else [])
     seen: dict[str, int] = defaultdict(int)
+    rows = read_table(segments, required)
+    known = (*required, *({"recording"} - set(required)), *SAID)
+    refuse_unknown_columns(segments, rows, known, f"{', '.join(known[: -len(VOTES)])} or {VOTE}<label>")
 
     def build(row: Row) -> dict[str, str]:
         name = row.text("recording") or (next(iter(by_name)) if len(by_name) == 1 else "")
@@ -196,9 +202,10 @@ def _segment_rows(recordings: Sequence[Recording], segments: Path) -> list[dict[
             "label": row.label("label") or "",
             "start_s": str(start_s),
             "end_s": str(end_s),
+            **{column: text for column, text in row.cells.items() if column in SAID},
         }
 
-    return build_all(read_table(segments, required), build)
+    return build_all(rows, build)
 
 
 def _whole(recording: Recording) -> dict[str, str]:
@@ -239,7 +246,8 @@ def main(arguments: list[str] | None = None) -> int:
     names = [bag.resolve().name for bag in given.bags]
     if len(set(names)) < len(names):
         parser.error(f"the recordings {', '.join(names)} have the same name; rename one")
-    return run_command(lambda: _convert_all(given, names), (BagError, CorpusError))
+    interrupted = f"interrupted; what is finished in {given.out} stays, and the same command makes all of it again"
+    return run_command(lambda: _convert_all(given, names), (BagError, CorpusError), interrupted)
 
 
 def _convert_all(given: argparse.Namespace, names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,7 +26,8 @@ MAX_GAP_S = 0.05  # a longer one between blocks is filled with silence; a shorte
 PERIOD_TOLERANCE = 1e-6  # times are sums of fractions; a picture that is due may seem a little early
 SETTLE_S = 0.5  # after a clip's end, for the resampler to give all of its sound
 MAX_LOST_S = 0.5  # of what a file says that it lasts, which is rounded, and is that of its longest stream
-MAX_MISSING_S = 0.1  # at a clip's end, which people note down by hand; a picture of a slow camera lasts as long
+MAX_MISSING_S = 0.1  # at a clip's end, which people note down by hand
+MAX_AREA_RATIO = 4.0  # nobody's face is twice as wide after a look away
 
 NO_FACE = "no face"
 NO_SOUND = "no sound"
@@ -74,8 +75,9 @@ def cut_clips(
 ) -> Iterator[tuple[Clip, MediaClip]]:
     """Reads the recording that all of `clips` are of, and gives each clip as soon as it is complete.
 
-    A clip's face is that of the track with the largest sum of areas: large, and there for long. If the recording
-    cannot be read, each clip that is not complete has that problem.
+    A clip's face is that of the track with the largest sum of areas: large, and there for long; with it go those of
+    tracks that are about as large and never there at the same time, as who looks away for long gets another track. If
+    the recording cannot be read, each clip that is not complete has that problem.
 
     Args:
         clips: with the same `video` and the same `audio`.
@@ -84,7 +86,7 @@ def cut_clips(
         crop_px: side of the crops.
     """
     waiting = [_ClipCutter(clip, rate_hz, crop_px) for clip in clips]
-    sound, last_image_s = _Sound(), 0.0
+    sound, last_image_s, images_end_s = _Sound(), 0.0, 0.0
     try:
         with ExitStack() as opened:
             readers = [
@@ -95,10 +97,13 @@ def cut_clips(
                     sound.add(item)
                 else:
                     _add_image(waiting, detector, item)
+                    images_end_s = 2.0 * item.time_s - last_image_s  # it stays as long as the one before
                     last_image_s = item.time_s
-                complete = [cutter for cutter in waiting if item.time_s >= cutter.end_s + SETTLE_S]
+                # A block of sound may be long, and comes when it has ended.
+                settled_s = min(item.time_s, sound.end_s) if readers[-1].has_audio else item.time_s
+                complete = [cutter for cutter in waiting if settled_s >= cutter.end_s + SETTLE_S]
                 for cutter in complete:
-                    yield cutter.clip, cutter.finish(sound, math.inf, _unreadable_pieces(readers))
+                    yield cutter.clip, cutter.finish(sound, images_end_s, _unreadable_pieces(readers))
                 waiting = [cutter for cutter in waiting if cutter not in complete]
                 if not waiting:
                     return
@@ -108,7 +113,7 @@ def cut_clips(
             ended_s = max(last_image_s, sound.end_s)
             damage = _unreadable_pieces(readers) or _lost_end(readers[-1], sound.end_s if clips[0].audio else ended_s)
             for cutter in waiting:
-                yield cutter.clip, cutter.finish(sound, ended_s, damage)
+                yield cutter.clip, cutter.finish(sound, images_end_s, damage)
     except ValueError as error:  # MediaError, AudioError, or a face that MediaPipe sees outside the picture
         for cutter in waiting:
             yield cutter.clip, unreadable(str(error), crop_px)
@@ -210,6 +215,25 @@ class _Track:
     times_s: list[float] = field(default_factory=list)
     area_px2: float = 0.0  # summed over the crops
 
+    @property
+    def mean_area_px2(self) -> float:
+        return self.area_px2 / len(self.crops)
+
+    def may_go_on_as(self, other: "_Track") -> bool:
+        """Whether both may be of one person: they are about as large, and not there at the same time."""
+        ratio = self.mean_area_px2 / other.mean_area_px2
+        is_as_large = 1.0 / MAX_AREA_RATIO <= ratio <= MAX_AREA_RATIO
+        return is_as_large and (self.times_s[-1] < other.times_s[0] or other.times_s[-1] < self.times_s[0])
+
+
+def _of_one_person(tracks: Iterable[_Track]) -> list[_Track]:
+    """Those of whoever is the largest for longest, in the order of their times."""
+    chosen: list[_Track] = []
+    for track in sorted(tracks, key=lambda track: -track.area_px2):
+        if all(track.may_go_on_as(other) for other in chosen):
+            chosen.append(track)
+    return sorted(chosen, key=lambda track: track.times_s[0])
+
 
 class _ClipCutter:
     """Collects the faces of one clip by track."""
@@ -244,26 +268,30 @@ class _ClipCutter:
     def _periods(self, time_s: float) -> float:
         return (time_s - self.start_s) / self._period_s + PERIOD_TOLERANCE
 
-    def finish(self, sound: _Sound, ended_s: float, damage: str) -> MediaClip:
-        """ended_s: where the recording does; inf while it goes on. damage: what of it is lost; empty for nothing."""
+    def finish(self, sound: _Sound, images_end_s: float, damage: str) -> MediaClip:
+        """images_end_s: of those that came so far. damage: what of the recording is lost; empty for nothing."""
         faces, times_s = np.zeros((0, self._crop_px, self._crop_px, 3), np.uint8), np.zeros(0)
         if self._tracks:
-            track = max(self._tracks.values(), key=lambda track: track.area_px2)
-            faces, times_s = np.stack(track.crops), np.array(track.times_s)  # (T, S, S, 3), (T,)
+            tracks = _of_one_person(self._tracks.values())
+            faces = np.stack([crop for track in tracks for crop in track.crops])  # (T, S, S, 3)
+            times_s = np.array([time_s for track in tracks for time_s in track.times_s])  # (T,)
         audio = sound.cut(self.start_s, self.end_s)
-        problems = tuple(self._problems(audio, sound, ended_s))
+        problems = tuple(self._problems(audio, sound, images_end_s))
         if damage:
             problems = (Problem(DAMAGED, damage), *problems)
         if any(problem.reason == SILENT for problem in problems):
             audio = audio[:0]
         return MediaClip(faces, times_s, audio, problems)
 
-    def _problems(self, audio: np.ndarray, sound: _Sound, ended_s: float) -> Iterator[Problem]:
+    def _problems(self, audio: np.ndarray, sound: _Sound, images_end_s: float) -> Iterator[Problem]:
         if self._images == 0 and len(audio) == 0:
             yield Problem(NOTHING, f"{self.start_s:g} s to {self.end_s:g} s")
             return
-        if not math.isinf(self.end_s) and ended_s < self.end_s - MAX_MISSING_S:
-            yield Problem(CUT_SHORT, f"at {ended_s:.2f} s of {self.start_s:g} s to {self.end_s:g} s")
+        ends_s = {"pictures": images_end_s} if self._images else {}
+        ends_s |= {"sound": sound.end_s} if len(audio) else {}
+        early = [f"{name} to {end_s:.2f} s" for name, end_s in ends_s.items() if end_s < self.end_s - MAX_MISSING_S]
+        if early and not math.isinf(self.end_s):
+            yield Problem(CUT_SHORT, f"{' and '.join(early)} of {self.start_s:g} s to {self.end_s:g} s")
         if self.clip.video and not self._tracks:
             yield Problem(NO_FACE, f"in {self._images} pictures of {self.clip.video.name}")
         source = self.clip.audio or self.clip.video

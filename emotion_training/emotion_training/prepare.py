@@ -41,7 +41,7 @@ from .media_clips import MediaClip, Problem, cut_clips, robot_face_parameters
 from .prepared_corpus import FULL_SCALE, save_clips
 from .report_pages import Heading, Table, Text, markdown
 
-FORMAT = 1  # of the files; another number makes them again
+FORMAT = 2  # of the files; another number makes them again
 CLIPS_FOLDER = "clips"
 ENDS = 65536  # bytes of a file that are looked at, at its beginning and at its end
 UNFINISHED = ".part"  # after the name of a file that is being written

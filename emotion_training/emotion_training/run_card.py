@@ -19,7 +19,7 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         for kind, network in networks.items()
     )
     conditions = [
-        [condition, f"{values['uar']:.3f}", f"{values['accuracy']:.3f}", f"{values['ece']:.3f}"]
+        [condition, str(values["clips"]), *(f"{values[figure]:.3f}" for figure in ("uar", "accuracy", "ece"))]
         for condition, values in found["conditions"].items()
     ]
     parts = [
@@ -41,7 +41,7 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
             f"UAR {figures['uar']:.3f} ({interval(found)}), accuracy {figures['accuracy']:.3f}, "
             f"macro-F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}.{truth(found)}"
         ),
-        Table(["condition", "UAR", "accuracy", "calibrated ECE"], conditions),
+        Table(["condition", "clips", "UAR", "accuracy", "calibrated ECE"], conditions),
         *_quantisation(training),
         *_adaptation(training),
         Heading("Calibration"),

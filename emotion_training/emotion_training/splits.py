@@ -207,17 +207,38 @@ def leave_one_session_out(name: str, corpus: str, sessions: Mapping[str, str], s
 
 
 def speaker_sessions(clips: Iterable[Clip]) -> dict[str, str]:
-    """The session of each speaker; SplitError for a speaker of two, who would be in two parts, or of none."""
-    sessions: dict[str, str] = {}
+    """The session of each speaker; SplitError for one of none.
+
+    Sessions that somebody takes part in count as one, `a + b`, as neither that person nor those whom he or she talks
+    with may be in two parts.
+    """
+    met: list[tuple[set[str], set[str]]] = []  # speakers and sessions that nobody connects with others
     for clip in clips:
         if clip.session_id is None:
             raise SplitError(f"clip {clip.clip_id} has no session; split {clip.corpus} by speaker")
-        if sessions.setdefault(clip.speaker_id, clip.session_id) != clip.session_id:
-            raise SplitError(
-                f"speaker {clip.speaker_id} is in the sessions {sessions[clip.speaker_id]} and {clip.session_id} and "
-                "would be in two parts; split by speaker"
-            )
-    return sessions
+        speakers, sessions = {clip.speaker_id}, {clip.session_id}
+        apart = []
+        for others, their_sessions in met:
+            if speakers & others or sessions & their_sessions:
+                speakers, sessions = speakers | others, sessions | their_sessions
+            else:
+                apart.append((others, their_sessions))
+        met = [*apart, (speakers, sessions)]
+    return {speaker: " + ".join(sorted(sessions)) for speakers, sessions in met for speaker in speakers}
+
+
+def shared_sessions(split: Split, clips: Iterable[Clip]) -> list[str]:
+    """The sessions whose people are not all in one part of a fold."""
+    members = defaultdict(set)
+    for clip in clips:
+        if clip.session_id is not None:
+            members[clip.session_id].add(clip.speaker_id)
+    parts = [[set(getattr(split.fold(number), part)) for part in PARTS] for number in split.numbers]
+    return sorted(
+        session
+        for session, speakers in members.items()
+        if any(not any(speakers <= part for part in fold) for fold in parts)
+    )
 
 
 def load_split(path: Path) -> Split:

@@ -407,6 +407,12 @@ def test_a_table_of_cg_mer_without_a_row_is_named(cg_mer):
         read_corpus("cg_mer", cg_mer)
 
 
+def test_a_mistyped_column_of_cg_mer_is_named(cg_mer):
+    write(cg_mer / "segments.csv", "session_id,participant_id,start_s,end_s,label,arrousal", "01,anne,3,4,happy,0.5")
+    with pytest.raises(CorpusError, match=r"segments.csv:1: the columns \['arrousal'\] are unknown; .*, arousal"):
+        read_corpus("cg_mer", cg_mer)
+
+
 def test_a_session_of_cg_mer_has_two_participants(cg_mer):
     with (cg_mer / "tracks.csv").open("a") as file:
         file.write("01,eva,media/a.mp4,media/a.wav\n")
@@ -517,6 +523,12 @@ def test_all_problems_of_a_manifest_are_named_at_once(recordings):
 def test_a_manifest_with_wrong_columns_is_refused(recordings, header, message):
     write(recordings / "manifest.csv", header, ",".join("a" * len(header.split(","))))
     with pytest.raises(CorpusError, match=message):
+        read_corpus("manifest", recordings)
+
+
+def test_a_speaker_of_two_spellings_is_not_taken_for_two_people(recordings):
+    write(recordings / "manifest.csv", "clip_id,speaker_id,video", "a,Anna,a.mp4", "b,anna,a.mp4")
+    with pytest.raises(CorpusError, match="has the speakers manifest-Anna and manifest-anna; expected one spelling"):
         read_corpus("manifest", recordings)
 
 

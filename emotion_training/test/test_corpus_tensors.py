@@ -9,16 +9,49 @@ from training_fixtures import LABELS, write_corpus
 from emotion_perception.core.person import FaceSample, Person
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother
 from emotion_training.clip_tensors import DataError
-from emotion_training.corpus_tensors import CorpusConfig, load_corpus, loudest_window
+from emotion_training.corpus_tensors import CorpusConfig, load_corpus, loudest_span
 from emotion_training.prepared_corpus import save_clips
 
 
 def test_a_window_is_the_loudest_part_and_a_short_voice_ends_it():
     voice = np.concatenate([np.zeros(50), np.ones(20), np.zeros(30)]).astype(np.float32)
-    window, end = loudest_window(voice, 20)
-    assert (window.sum(), end) == (20, 70)
-    window, end = loudest_window(np.ones(2, np.float32), 4)
-    assert (window.tolist(), end) == ([0, 0, 1, 1], 2)
+    assert loudest_span(voice, 20) == (50, 70)
+    assert loudest_span(np.ones(2, np.float32), 4) == (0, 2)
+
+
+def long_talk(folder):
+    """A corpus of one clip with two loud seconds in ten, and them alone."""
+    first, *_ = write_corpus(folder, clips_per_class=1)
+    voice = np.zeros(160000, np.int16)
+    voice[64000:96000] = np.random.default_rng(0).normal(0.0, 3000.0, 32000)
+    np.savez(first.audio, audio=voice)
+    save_clips([first], folder)
+    return voice[64000:96000] / 2.0**15
+
+
+def test_a_short_voice_ends_its_window(tmp_path):
+    write_corpus(tmp_path, clips_per_class=1)
+    clips = load_corpus(CorpusConfig(tmp_path, LABELS, audio="samples", window_s=0.5))
+    assert not clips.audio[0, :, :3200].any() and clips.audio[0, :, 3200].all()
+
+
+def test_noise_is_as_loud_as_is_said_where_it_is_heard(tmp_path):
+    """In the window that is judged, however long the pauses around it are."""
+    expected = long_talk(tmp_path)
+    config = CorpusConfig(tmp_path, LABELS, audio="samples", window_s=2.0)
+    plain = load_corpus(config).audio[0, 0].numpy()
+    noisy = load_corpus(dataclasses.replace(config, snr_db=6.0)).audio[0, 0].numpy()
+    np.testing.assert_allclose(plain, expected, atol=1e-6)
+    snr_db = 10.0 * np.log10(np.mean(plain**2) / np.mean((noisy - plain) ** 2))
+    assert snr_db == pytest.approx(6.0, abs=0.01)
+
+
+def test_clips_without_one_of_two_wanted_modalities_are_left_out_and_counted(tmp_path, caplog):
+    first, *others = write_corpus(tmp_path, clips_per_class=1)
+    save_clips([dataclasses.replace(first, audio=None), *others], tmp_path)
+    clips = load_corpus(CorpusConfig(tmp_path, LABELS, both_modalities=True))
+    assert len(clips) == len(others)
+    assert f"1 of 18 clips of {tmp_path} have no face or no voice and are left out" in caplog.text
 
 
 def seen_in(folder, times_s, loud_s=None, bin_s=0.25):

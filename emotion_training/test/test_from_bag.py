@@ -157,7 +157,8 @@ def test_recordings_that_do_not_bring_their_types_can_be_read(tmp_path, audio_ty
 def test_segments_become_clips_of_the_manifest(tmp_path, storage):
     bag = write_bag(tmp_path / "talk", conversation(), storage=storage)
     segments = tmp_path / "segments.csv"
-    segments.write_text("start_s,end_s,label,speaker_id\n0.25,1.0,happy,anne\n1.0,1.75,,luc\n")
+    rows = ["start_s,end_s,label,speaker_id,valence,vote_sad", "0.25,1.0,happy,anne,0.5,", "1.0,1.75,,luc,,3"]
+    segments.write_text("\n".join(rows))
     assert main([str(bag), "--out", str(tmp_path / "corpus"), "--segments", str(segments)]) == 0
     anne, luc = read_corpus("manifest", tmp_path / "corpus", corpus="robot")
     assert (anne.clip_id, anne.speaker_id, anne.label, anne.start_s, anne.end_s) == (
@@ -168,6 +169,7 @@ def test_segments_become_clips_of_the_manifest(tmp_path, storage):
         1.0,
     )
     assert (luc.speaker_id, luc.label, luc.session_id) == ("robot-luc", None, "robot-talk")
+    assert (anne.valence, anne.votes, luc.valence, luc.votes) == (0.5, None, None, {"sad": 3.0})
     assert anne.video == luc.video == tmp_path / "corpus" / "talk.mkv" and anne.audio is None
 
 
@@ -372,6 +374,14 @@ def test_a_segment_that_does_not_fit_is_named_with_its_line(tmp_path, capsys, ro
     segments.write_text(f"start_s,end_s,label,speaker_id\n{row}\n")
     assert main([str(bag), "--out", str(tmp_path), "--segments", str(segments)]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_column_of_segments_that_nobody_reads_is_named(tmp_path, capsys):
+    bag = write_bag(tmp_path / "talk", conversation())
+    segments = tmp_path / "segments.csv"
+    segments.write_text("start_s,end_s,label,speaker_id,mood\n0,1,happy,anne,good\n")
+    assert main([str(bag), "--out", str(tmp_path), "--segments", str(segments)]) == 1
+    assert "segments.csv:1: the columns ['mood'] are unknown; expected start_s, end_s" in capsys.readouterr().err
 
 
 DAY_NS = 86_400 * 10**9

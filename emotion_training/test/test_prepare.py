@@ -235,9 +235,38 @@ def test_a_clip_longer_than_its_recording_is_kept_and_named(tmp_path, astronaut)
     rows = ["rounded,anne,talk.mp4,0,3.05,sad", "late,anne,talk.mp4,2,9,sad"]
     corpus_of(tmp_path, "clip_id,speaker_id,video,start_s,end_s,label", *rows)
     (problem,) = report_of(tmp_path / "out")["problems"]
-    assert problem["details"].startswith("at 3.0") and problem["details"].endswith("s of 2 s to 9 s")
+    assert problem["details"] == "pictures to 3.00 s and sound to 3.01 s of 2 s to 9 s"
     assert (problem["clip_id"], problem["used"]) == ("late", "all")
     assert problem["reason"] == "the recording ends before the clip"
+
+
+@pytest.mark.parametrize(("film_s", "sound_s"), [(2.0, 1.2), (1.2, 2.0)])
+def test_a_clip_in_which_pictures_or_sound_end_is_kept_and_named(tmp_path, astronaut, film_s, sound_s):
+    """Though the recording goes on."""
+    write_media(tmp_path / "face.mkv", [astronaut] * round(25 * film_s))
+    soundfile.write(tmp_path / "talk.wav", voice(sound_s, RATE_HZ), RATE_HZ)
+    corpus_of(tmp_path, "clip_id,speaker_id,video,audio,start_s,end_s", "cut,anne,face.mkv,talk.wav,0.5,1.4")
+    (problem,) = report_of(tmp_path / "out")["problems"]
+    assert (problem["reason"], problem["used"]) == ("the recording ends before the clip", "all")
+    shorter = "sound" if sound_s < film_s else "pictures"
+    assert problem["details"] == f"{shorter} to 1.20 s of 0.5 s to 1.4 s"
+
+
+def test_a_clip_of_a_slow_camera_does_not_end_early(tmp_path, astronaut):
+    write_media(tmp_path / "slow.mkv", [astronaut] * 4, image_times_s=[0.0, 1.0, 2.0, 3.0])
+    soundfile.write(tmp_path / "talk.wav", voice(4.0, RATE_HZ), RATE_HZ)
+    corpus_of(tmp_path, "clip_id,speaker_id,video,audio,start_s,end_s", "a,anne,slow.mkv,talk.wav,0.5,2.9")
+    assert report_of(tmp_path / "out")["problems"] == []
+
+
+def test_sound_in_long_blocks_is_whole_in_every_clip(tmp_path, astronaut):
+    samples = voice(4.0, RATE_HZ)
+    path = tmp_path / "film.mkv"
+    write_media(path, [astronaut] * 100, samples=samples[:, None], sample_rate_hz=RATE_HZ, block_samples=2 * RATE_HZ)
+    corpus = corpus_of(tmp_path, "clip_id,speaker_id,video,start_s,end_s", "a,anne,film.mkv,0,1", "b,anne,film.mkv,1,3")
+    for clip, start_s, end_s in zip(corpus.clips, (0, 1), (1, 3), strict=True):
+        expected = samples[start_s * RATE_HZ : end_s * RATE_HZ]
+        np.testing.assert_allclose(corpus.load_audio(clip), expected, atol=1e-3)
 
 
 def test_the_larger_of_two_faces_is_the_clips(tmp_path, astronaut):
@@ -260,6 +289,19 @@ def test_the_face_that_is_large_and_there_for_long_is_the_clips(tmp_path, images
     detector = SimpleNamespace(detect=lambda image: next(looks))
     ((_, media),) = cut_clips([Clip("two", "test", "anne", video=tmp_path / "two.mkv")], detector, 25.0, 16)
     assert media.faces.mean() == pytest.approx(brightness, abs=5)
+
+
+def test_the_face_of_one_who_looked_away_is_the_clips_again(tmp_path):
+    """And not that of somebody much further away who was there meanwhile."""
+    image = np.full((100, 200, 3), 60, np.uint8)
+    image[:, 100:] = 180
+    write_media(tmp_path / "away.mkv", [image] * 100)
+    far, near = FaceDetection(Box(20.0, 20.0, 20.0, 20.0), 0.9), FaceDetection(Box(120.0, 20.0, 60.0, 60.0), 0.9)
+    looks = iter([[near]] * 25 + [[far]] * 50 + [[near]] * 25)
+    detector = SimpleNamespace(detect=lambda image: next(looks))
+    ((_, media),) = cut_clips([Clip("away", "test", "anne", video=tmp_path / "away.mkv")], detector, 25.0, 16)
+    assert media.faces.mean() == pytest.approx(180, abs=5)
+    np.testing.assert_allclose(media.times_s, np.r_[0:25, 75:100] / 25, atol=1e-3)
 
 
 def test_a_clip_of_another_span_is_cut_again(tmp_path):

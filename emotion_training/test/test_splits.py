@@ -18,6 +18,7 @@ from emotion_training.splits import (
     leave_one_speaker_out,
     load_split,
     save_split,
+    shared_sessions,
     speaker_sessions,
 )
 
@@ -87,9 +88,19 @@ def test_a_session_is_left_out_as_a_whole():
     assert [fold.validation for fold in split.folds] == tests[1:] + tests[:1], "of the session drawn next"
 
 
-def test_a_speaker_of_two_sessions_is_refused():
-    with pytest.raises(SplitError, match="speaker a is in the sessions s1 and s2"):
-        speaker_sessions([clip("a", "happy", "s1"), clip("a", "happy", "s2")])
+def test_sessions_that_a_speaker_connects_are_one():
+    talks = [("a", "s1"), ("b", "s1"), ("c", "s2"), ("d", "s2"), ("e", "s3"), ("f", "s3"), ("b", "s3")]
+    found = speaker_sessions([clip(speaker, "happy", session) for speaker, session in talks])
+    assert found == dict.fromkeys("abef", "s1 + s3") | dict.fromkeys("cd", "s2")
+
+
+def test_sessions_whose_people_are_in_two_parts_are_told():
+    split = Split("x", "test", "", None, (Fold(("a", "b"), ("c", "d"), ("e", "f", "g")),))
+    talks = [("a", "s1"), ("b", "s1"), ("c", "s2"), ("e", "s2"), ("e", "s3"), ("f", "s3"), ("g", None), ("a", None)]
+    assert shared_sessions(split, [clip(speaker, "happy", session) for speaker, session in talks]) == ["s2"]
+
+
+def test_a_clip_without_a_session_is_refused():
     with pytest.raises(SplitError, match="has no session"):
         speaker_sessions([clip("a", "happy")])
 

@@ -237,6 +237,17 @@ def test_another_recording_or_judgement_of_a_clip_is_other_data(folder, tmp_path
     assert compare.data_hash(PreparedCorpus(root), split) != before
 
 
+def test_the_report_says_who_talked_with_people_of_another_part(folder, tmp_path):
+    own = shutil.copytree(folder, tmp_path / "own")
+    clips = PreparedCorpus(own / "corpus").clips
+    talked = [replace(clip, session_id="talk") if clip.speaker_id in ("tone-0", "tone-4") else clip for clip in clips]
+    save_clips(talked, own / "corpus")
+    given = arguments(own, tmp_path / "out", "--models", "face_only", "--folds", "0", "--epochs", "1")
+    assert compare.main(given) == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "are in different parts of a fold, such as those of talk, one of 1 such" in report
+
+
 def test_notes_that_are_no_list_of_texts_are_refused(folder, tmp_path, capsys):
     (tmp_path / "notes.yaml").write_text("title: Tones")
     assert compare.main(arguments(folder, tmp_path)) == 1
@@ -260,10 +271,13 @@ def test_a_fold_that_there_is_not_is_refused_before_the_data_are_read(folder, tm
     assert "fold is 9; expected one of 0, 1, those of tones" in capsys.readouterr().err
 
 
-def test_a_part_of_a_corpus_leaves_the_folds_that_it_can_run(folder, tmp_path, capsys):
+@pytest.mark.parametrize("change", [None, {"label": None}, {"audio": None, "face_features": None}])
+def test_a_part_of_a_corpus_leaves_the_folds_that_it_can_run(folder, tmp_path, capsys, change):
+    """Also where somebody is there whose clips cannot be used."""
     own = shutil.copytree(folder, tmp_path / "own")
-    kept = [clip for clip in PreparedCorpus(own / "corpus").clips if clip.speaker_id != "tone-2"]
-    save_clips(kept, own / "corpus")
+    clips = PreparedCorpus(own / "corpus").clips
+    kept = [clip if clip.speaker_id != "tone-2" else change and replace(clip, **change) for clip in clips]
+    save_clips([clip for clip in kept if clip], own / "corpus")
     assert compare.main(arguments(own, tmp_path / "out", "--models", "face_only")) == 1
     said = "tones, fold 1: the speakers of validation, tone-2, have no clip that can be used; expected one of them at"
     assert said in capsys.readouterr().err

@@ -126,14 +126,17 @@ def test_of_a_tie_the_clips_own_label_counts_if_it_is_among_them(label, votes, e
     assert LABELS[labels[0]] == expected
 
 
-@pytest.mark.parametrize("votes", [None, {"bored": 9.0, "happy": 1.0}])
-def test_a_label_out_of_the_set_names_the_clip_whatever_its_votes(votes):
+@pytest.mark.parametrize(
+    ("label", "votes"), [("bored", None), ("bored", {"happy": 9.0}), (None, {"bored": 9.0, "happy": 1.0})]
+)
+def test_a_label_out_of_the_set_names_the_clip(label, votes):
+    """Its own, whatever its votes, or that of most votes."""
     with pytest.raises(DataError, match="clip a of c has the label 'bored'; expected one of neutral, happy, angry"):
-        class_targets([Clip("a", "c", "c-1", label="bored", votes=votes)], LABELS, votes=True)
+        class_targets([Clip("a", "c", "c-1", label=label, votes=votes)], LABELS, votes=True)
 
 
 def test_votes_alone_are_a_target():
-    voted = Clip("a", "c", "c-1", votes={"happy": 1.0, "angry": 3.0, "bored": 9.0})
+    voted = Clip("a", "c", "c-1", votes={"bored": 3.0, "happy": 1.0, "angry": 3.0})
     labels, targets, _ = class_targets([voted], LABELS, votes=True)
     assert (labels.tolist(), targets.tolist()) == ([2], [[0.0, 0.25, 0.75]])
 
@@ -147,10 +150,10 @@ def test_clips_of_other_labels_are_left_out_where_asked_for_whatever_their_votes
     assert set(kept.clip_ids) == {clip.clip_id for clip in others}
 
 
-def test_of_clips_with_votes_and_no_label_those_without_a_vote_that_counts_are_left_out(tmp_path):
+def test_of_clips_with_votes_and_no_label_those_with_most_votes_for_another_are_left_out(tmp_path):
     first, *others = write_corpus(tmp_path, clips_per_class=1)
     voted = [dataclasses.replace(clip, label=None, votes={clip.label: 2.0, "calm": 1.0}) for clip in others]
-    save_clips([dataclasses.replace(first, label=None, votes={"calm": 1.0}), *voted], tmp_path)
+    save_clips([dataclasses.replace(first, label=None, votes={"calm": 3.0, "happy": 2.0}), *voted], tmp_path)
     kept = load_corpus(CorpusConfig(tmp_path, LABELS, audio="none", other_labels="drop"))
     assert set(kept.clip_ids) == {clip.clip_id for clip in others} and kept.voted.all()
 

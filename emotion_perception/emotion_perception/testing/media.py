@@ -38,8 +38,9 @@ def write_media(
     samples: NDArray[np.float32] | None = None,
     sample_rate_hz: int = 48_000,
     audio_start_s: float = 0.0,
+    block_samples: int = 1024,
 ) -> None:
-    """Write pictures (H, W, 3), 25 a second unless timed, and sound (N, channels) in the format of the name."""
+    """Write pictures (H, W, 3), 25 a second unless timed, and sound (N, channels) in blocks, as the name says."""
     is_mp4 = path.suffix == ".mp4"
     with av.open(str(path), "w") as container:
         if len(images) > 0:
@@ -59,8 +60,8 @@ def write_media(
                 container.mux(video.encode(frame))
             container.mux(video.encode(None))
         if samples is not None:
-            for start in range(0, len(samples), 1024):
-                block = samples[start : start + 1024]
+            for start in range(0, len(samples), block_samples):
+                block = samples[start : start + block_samples]
                 values = block.T if is_mp4 else (block * 32767).astype(np.int16).reshape(1, -1)
                 frame = av.AudioFrame.from_ndarray(
                     np.ascontiguousarray(values), format="fltp" if is_mp4 else "s16", layout=layout

@@ -1,7 +1,7 @@
 """The corpora by name. Each reader takes the folder of a corpus and gives its clips, ordered by clip_id."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,7 +33,21 @@ def read_corpus(name: str, root: Path, /, **options: Any) -> list[Clip]:
     if unknown:
         raise CorpusError(f"{name} has no option {unknown[0]!r}; expected one of {', '.join(known) or 'none'}")
     typed = {option: _typed(option, value, known[option].annotation) for option, value in options.items()}
-    return CORPORA[name](root, **typed)
+    clips = CORPORA[name](root, **typed)
+    _require_one_spelling(root, {clip.speaker_id for clip in clips})
+    return clips
+
+
+def _require_one_spelling(root: Path, speakers: Collection[str]) -> None:
+    """CorpusError for speakers who differ in the case of their letters alone, who are rather one than two."""
+    spellings: dict[str, str] = {}
+    for speaker in sorted(speakers):
+        other = spellings.setdefault(speaker.casefold(), speaker)
+        if other != speaker:
+            raise CorpusError(
+                f"{root} has the speakers {other} and {speaker}; expected one spelling of each, as a person of two "
+                "could be in two parts of a split, so correct one"
+            )
 
 
 def _typed(option: str, value: Any, annotation: Any) -> Any:

@@ -4,12 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 from ..clip import Clip
-from .table import CorpusError, Row, build_all, read_table
+from .table import CorpusError, Row, build_all, read_table, refuse_unknown_columns
 
 CORPUS = "cg_mer"
 PARTICIPANTS = 2  # of a session
 TRACKS = ("session_id", "participant_id", "video", "audio")
 SEGMENTS = ("session_id", "participant_id", "start_s", "end_s", "label")
+PERCEIVED = ("valence", "arousal")
 
 
 def read(root: Path) -> list[Clip]:
@@ -66,7 +67,10 @@ def read(root: Path) -> list[Clip]:
             end_s=end_s,
         )
 
-    segments = read_table(_table(root, "segments"), SEGMENTS)
+    path = _table(root, "segments")
+    segments = read_table(path, SEGMENTS)
+    columns = (*SEGMENTS, *PERCEIVED)
+    refuse_unknown_columns(path, segments, columns, ", ".join(columns))
     return sorted(build_all(segments, build), key=lambda clip: clip.clip_id)
 
 

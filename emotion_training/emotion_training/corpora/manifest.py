@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..clip import Clip
 from ..labels import KNOWN_LABELS
-from .table import CorpusError, Row, build_all, read_table
+from .table import CorpusError, Row, build_all, read_table, refuse_unknown_columns
 
 REQUIRED = ("clip_id", "speaker_id")
 OPTIONAL = (
@@ -20,6 +20,7 @@ OPTIONAL = (
     "end_s",
 )
 VOTE, FEATURE = "vote_", "feature_"  # prefixes of columns
+VOTES = tuple(VOTE + label for label in KNOWN_LABELS)
 TABLES = ("manifest.csv", "manifest.parquet")
 
 
@@ -70,14 +71,11 @@ def _table(root: Path) -> Path:
 
 
 def _check_columns(path: Path, rows: list[Row]) -> None:
-    known = {*REQUIRED, *OPTIONAL, *(VOTE + label for label in KNOWN_LABELS)}
-    named = filter(None, rows[0].cells)  # a comma at the end of the header makes a column without a name
-    unknown = sorted(name for name in named if name not in known and not name.startswith(FEATURE))
-    if unknown:
-        raise CorpusError(
-            f"{path}:1: the columns {unknown} are unknown; expected {', '.join(REQUIRED + OPTIONAL)}, "
-            f"{VOTE}<label> with a label of {', '.join(KNOWN_LABELS)}, or {FEATURE}<name>"
-        )
+    features = (name for name in rows[0].cells if name.startswith(FEATURE))
+    expected = (
+        f"{', '.join(REQUIRED + OPTIONAL)}, {VOTE}<label> with a label of {', '.join(KNOWN_LABELS)}, or {FEATURE}<name>"
+    )
+    refuse_unknown_columns(path, rows, {*REQUIRED, *OPTIONAL, *VOTES, *features}, expected)
 
 
 def _clip(row: Row, clip_id: str, corpus: str) -> Clip:

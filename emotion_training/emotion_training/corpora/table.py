@@ -119,6 +119,13 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
     return rows
 
 
+def refuse_unknown_columns(path: Path, rows: Sequence[Row], known: Collection[str], expected: str) -> None:
+    """CorpusError for a column that nobody reads, as what was meant by it would be lost; expected: in words."""
+    unknown = sorted(set(filter(None, rows[0].cells)) - set(known))  # one without a name is a comma too many
+    if unknown:
+        raise CorpusError(f"{path}:1: the columns {unknown} are unknown; expected {expected}")
+
+
 def build_all(rows: Iterable[Row], build: Callable[[Row], Item]) -> list[Item]:
     """`build` of every row; CorpusError with the problems of all rows, so that one run shows them."""
     items, problems = [], []
