@@ -12,7 +12,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +69,19 @@ def evaluate(experiment: Experiment, robustness: bool) -> dict[str, Any]:
     calibration = calibration_of(model, encoded(model, data.validation, "encode validation"))
 
     def figures_of(test: Predictions) -> dict[str, float]:
-        return {"clips": len(test.labels)} | _rounded(figures(test, test.temperatures(calibration)))
+        return _rounded(figures(test, test.temperatures(calibration)))
 
     test_clips = encoded(model, data.test, "encode test")
-    tests = {state: predict(model, test_clips, state) for state in states_of(test_clips)}
-    conditions = {STATE_NAMES[state]: figures_of(test) for state, test in tests.items()}
+    tests = {STATE_NAMES[state]: predict(model, test_clips, state) for state in states_of(test_clips)}
     if robustness:
         corpus = dataclasses.replace(data.corpus, speakers=data.fold.test)
         for name, clips in spoilt(corpus, data.test):
-            conditions[name] = figures_of(predict(model, encoded(model, clips, name)))
+            tests[name] = predict(model, encoded(model, clips, name))
     return {
         "split": data.split.name,
         "fold": data.fold_number,
         "calibration": calibration,
-        "figures": conditions[STATE_NAMES["both"]],
-    } | _of_people(tests["both"], data.test, data.shape.labels, conditions)
+    } | _found(tests, data.test, data.shape.labels, figures_of)
 
 
 def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[str, Any]:
@@ -103,16 +101,12 @@ def evaluate_bundle(bundle: ModelBundle, data: Path, robustness: bool) -> dict[s
     corpus = CorpusConfig(root=data, speakers=tuple(sorted(present - known)), **corpus_of(bundle))
     clips = load_corpus(corpus)
     as_recorded = encoded_by_bundle(bundle, clips, STATE_NAMES["both"])
-    tests = {state: predict_by_bundle(bundle, as_recorded, state) for state in states_of(clips)}
-    conditions = {STATE_NAMES[state]: _certain_figures(test) for state, test in tests.items()}
+    tests = {STATE_NAMES[state]: predict_by_bundle(bundle, as_recorded, state) for state in states_of(clips)}
     if robustness:
         for name, changed in spoilt(corpus, clips):
-            conditions[name] = _certain_figures(predict_by_bundle(bundle, encoded_by_bundle(bundle, changed, name)))
-    return {
-        "bundle": bundle.model_id,
-        "left_out": sorted(known),
-        "figures": conditions[STATE_NAMES["both"]],
-    } | _of_people(tests["both"], clips, bundle.labels, conditions)
+            tests[name] = predict_by_bundle(bundle, encoded_by_bundle(bundle, changed, name))
+    found = {"bundle": bundle.model_id, "left_out": sorted(known)}
+    return found | _found(tests, clips, bundle.labels, _certain_figures)
 
 
 def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, ClipTensors]]:
@@ -128,10 +122,15 @@ def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, Clip
             yield f"{100 * share:g} % of the pictures dropped", with_dropped_frames(clips, share, SEED)
 
 
-def _of_people(
-    test: Predictions, clips: ClipTensors, labels: Sequence[str], conditions: dict[str, dict[str, float]]
+def _found(
+    tests: Mapping[str, Predictions],
+    clips: ClipTensors,
+    labels: Sequence[str],
+    figures_of: Callable[[Predictions], dict[str, float]],
 ) -> dict[str, Any]:
-    """What is known of those who were judged, and the figures of every condition."""
+    """Who was judged, and the figures of every condition, of which `clips` as they were recorded is one."""
+    test = tests[STATE_NAMES["both"]]
+    conditions = {name: figures_of(of) for name, of in tests.items()}
     speakers = sorted(set(test.speaker_ids.tolist()))
     interval = None  # one speaker says nothing of others
     if len(speakers) > 1:
@@ -140,6 +139,7 @@ def _of_people(
         )
         interval = [round(bound, 4) for bound in bounds]
     return {
+        "figures": conditions[STATE_NAMES["both"]],
         "speakers": speakers,
         "clips": len(clips),
         "voted": int(clips.voted.sum()),
@@ -148,6 +148,7 @@ def _of_people(
         "labels": list(labels),
         "confusion": confusion_counts(test.labels, test.predicted, len(labels)).tolist(),
         "conditions": conditions,
+        "clips_by_condition": {name: len(of.labels) for name, of in tests.items()},
     }
 
 
@@ -158,14 +159,18 @@ def _certain_figures(test: Predictions) -> dict[str, float]:
     values["certain_share"] = float(test.certain.mean())
     if test.certain.any():
         values["accuracy_of_certain"] = float((test.predicted == test.labels)[test.certain].mean())
-    return {"clips": len(test.labels)} | _rounded(values)
+    return _rounded(values)
 
 
 def report(found: dict[str, Any], title: str) -> list[Part]:
     """The figures as pages."""
     columns = {figure: name for figure, name in COLUMNS.items() if figure in found["figures"]}
     rows = [
-        [name, str(values["clips"]), *(f"{values[figure]:.3f}" if figure in values else "" for figure in columns)]
+        [
+            name,
+            str(found["clips_by_condition"][name]),
+            *(f"{values[figure]:.3f}" if figure in values else "" for figure in columns),
+        ]
         for name, values in found["conditions"].items()
     ]
     counts = np.array(found["confusion"])

@@ -19,7 +19,11 @@ def render_run_card(name: str, training: Mapping[str, Any], calibration: Mapping
         for kind, network in networks.items()
     )
     conditions = [
-        [condition, str(values["clips"]), *(f"{values[figure]:.3f}" for figure in ("uar", "accuracy", "ece"))]
+        [
+            condition,
+            str(found["clips_by_condition"][condition]),
+            *(f"{values[figure]:.3f}" for figure in ("uar", "accuracy", "ece")),
+        ]
         for condition, values in found["conditions"].items()
     ]
     parts = [

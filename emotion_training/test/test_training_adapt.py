@@ -75,6 +75,7 @@ def test_each_figure_of_the_card_of_a_run_stands_in_its_place():
     found = {
         "figures": {"uar": 0.21, "accuracy": 0.22, "macro_f1": 0.23, "ece": 0.24},
         "conditions": conditions,
+        "clips_by_condition": {"clean": 17},
         "labels": ["calm", "angry"],
         "fold": 1,
         "split": "split",
@@ -101,7 +102,7 @@ def test_each_figure_of_the_card_of_a_run_stands_in_its_place():
         "Mind: no clip of angry to learn from, so that it names them less often than the model that it was made from",
         "UAR 0.210 (95 % interval over 2 speakers: 0.310 to 0.320",
         "accuracy 0.220, macro-F1 0.230, ECE 0.240.",
-        "| clean | 0.110 | 0.120 | 0.130 |",
+        "| clean | 17 | 0.110 | 0.120 | 0.130 |",
         "UAR 0.510 where the same bundle in 32-bit floats has 0.520; the encoders take 1.00 MiB instead of 3.00.",
         "Adapted from the start, which had UAR 0.610 and ECE 0.620 on the same test speakers.",
         "Its terms hold for these weights, too: its terms",
@@ -493,6 +494,7 @@ def test_a_bundle_is_judged_on_everybody_as_on_the_robot(folder, tiny, tmp_path)
     assert found["figures"]["certain_share"] == pytest.approx(sure.mean(), abs=1e-3)
     text = (tmp_path / "evaluation.md").read_text()
     assert "certain of" in text and load_bundle(tiny.directory).model_id in text
+    assert f"| as recorded | {len(clips.clips)} | {found['figures']['uar']:.3f} |" in text
 
 
 def test_an_evaluation_encodes_each_clip_once_in_a_condition_and_shows_it(folder, tiny, tmp_path, encodings, capsys):
@@ -541,7 +543,8 @@ def test_where_there_are_votes_an_evaluation_says_that_their_majority_counts(fol
         shown = dict(zip(found["labels"], (sum(row) for row in found["confusion"]), strict=True))
         said[data.name] = found["voted"], shown["neutral"], shown["angry"]
         text = (tmp_path / "out" / "evaluation.md").read_text()
-        assert ("the raters' majority where there are votes, as on 2 of the clips" in text) == (data.name == "voted")
+        sentence = "the raters' majority among these classes where there are votes, as on 2 of the clips"
+        assert (sentence in text) == (data.name == "voted")
     assert said == {"corpus": (0, 18, 18), "voted": (2, 16, 20)}
 
 
