@@ -9,7 +9,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from rclpy.task import Future
 from rclpy.time import Time
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Header
 
 from emotion_bringup.examples import greet_and_slow_down, robot_skills
 from emotion_bringup.examples.greet_and_slow_down import GreetAndSlowDown
@@ -291,6 +291,13 @@ def test_speed_stays_limited_for_a_scared_bystander_and_states_of_another_time_a
     graph.wait_for(heard, "both topics")
     assert {label for label, _ in calls} == {"see", "neutral"}
     assert capfd.readouterr().err.count("s old when they come, expected at most 1 s, and are passed over") == 1
+
+
+def test_before_a_simulated_clock_ticks_no_state_is_said_to_be_old(graph, capfd):
+    node = graph.add(GreetAndSlowDown)
+    node.get_clock = lambda: SimpleNamespace(now=lambda: Time(nanoseconds=0))
+    node._on_state(EmotionState(header=Header(stamp=Time(seconds=1000).to_msg())))
+    assert "s old when they come" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--greeting", 2)])

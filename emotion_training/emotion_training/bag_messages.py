@@ -14,6 +14,9 @@ from emotion_perception.core.mp3 import is_mp3_frame
 from .package_share import package_share
 
 NANOSECONDS_PER_S = 1_000_000_000
+# By which the robot says that it speaks: itself, and by the status of the action with which it does.
+ROBOT_SPEECH_TYPES = ("std_msgs/msg/Bool", "action_msgs/msg/GoalStatusArray")
+EXECUTING = (2, 3)  # of action_msgs/GoalStatus: executing, and canceling
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 # Bytes a pixel, and how OpenCV makes RGB of them.
 ENCODINGS = {
@@ -72,6 +75,7 @@ class Chunk:
     samples: np.ndarray
     sample_rate_hz: int
     stamp_ns: int
+    may_be_late: bool = False  # the stamp: it is of the reception, for which a busy computer takes its time
 
 
 def message_types(audio_type: str | None) -> Typestore:
@@ -100,6 +104,8 @@ def image_rgb(message: Any, kind: str) -> np.ndarray:
     if message.encoding not in ENCODINGS:
         raise MessageError(f"the images have the encoding {message.encoding!r}; expected one of {', '.join(ENCODINGS)}")
     bytes_per_pixel, conversion = ENCODINGS[message.encoding]
+    if bytes_per_pixel == 2 and message.width % 2:
+        raise MessageError(f"a {message.encoding} image is {message.width} pixels wide; expected an even number")
     row_bytes = message.width * bytes_per_pixel
     if not row_bytes or message.step < row_bytes or len(message.data) != message.height * message.step:
         raise MessageError(
@@ -109,6 +115,13 @@ def image_rgb(message: Any, kind: str) -> np.ndarray:
     rows = message.data.reshape(message.height, message.step)[:, :row_bytes]  # rows may be padded
     pixels = np.ascontiguousarray(rows).reshape(message.height, message.width, bytes_per_pixel)
     return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+
+
+def robot_speaks(message: Any, kind: str) -> bool:
+    """What a message of one of ROBOT_SPEECH_TYPES says."""
+    if kind == "std_msgs/msg/Bool":
+        return bool(message.data)
+    return any(goal.status in EXECUTING for goal in message.status_list)
 
 
 def audio_chunk(message: Any, kind: str, unstamped: Unstamped) -> Chunk:
@@ -125,7 +138,7 @@ def _read_audio_data(message: Any, unstamped: Unstamped) -> Chunk:
     samples = _signed_16_bit(message.data, unstamped.channels)
     # It is sent when its last sample has been captured.
     start_ns = unstamped.received_ns - len(samples) * NANOSECONDS_PER_S // unstamped.sample_rate_hz
-    return Chunk(samples, unstamped.sample_rate_hz, start_ns)
+    return Chunk(samples, unstamped.sample_rate_hz, start_ns, may_be_late=True)
 
 
 def _read_audio_data_stamped(message: Any, unstamped: Unstamped) -> Chunk:
@@ -142,7 +155,8 @@ def _read_audio_stamped(message: Any, _: Unstamped) -> Chunk:
         )
     field, full_scale = PORTAUDIO_FORMATS[info.format]
     samples = _by_channel(getattr(message.audio.audio_data, field), full_scale, info.channels)
-    return Chunk(samples, info.rate, stamp_ns(message.header))
+    # Its capturer stamps a chunk when it begins to wait for it.
+    return Chunk(samples, info.rate, stamp_ns(message.header), may_be_late=True)
 
 
 AUDIO_TYPES: dict[str, Callable[[Any, Unstamped], Chunk]] = {
@@ -164,4 +178,7 @@ def _signed_16_bit(data: np.ndarray, channels: int) -> np.ndarray:
 def _by_channel(values: np.ndarray, full_scale: float, channels: int) -> np.ndarray:
     if channels < 1 or len(values) % channels:
         raise MessageError(f"an audio message holds {len(values)} samples of {channels} channels")
-    return (values / np.float32(full_scale)).astype(np.float32).reshape(-1, channels)  # (N, channels)
+    samples = (values / np.float32(full_scale)).astype(np.float32).reshape(-1, channels)  # (N, channels)
+    if not np.isfinite(samples).all():
+        raise MessageError("an audio message holds samples that are not finite")
+    return samples

@@ -23,31 +23,43 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import av
-import numpy as np
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from tqdm import tqdm
 
+from emotion_perception.core.robot_speech import RobotSpeech
+
 from .bag_messages import (
     AUDIO_TYPES,
     IMAGE_TYPES,
+    NANOSECONDS_PER_S,
+    ROBOT_SPEECH_TYPES,
     Chunk,
     MessageError,
     Unstamped,
     audio_chunk,
     image_rgb,
     message_types,
+    robot_speaks,
     stamp_ns,
 )
 from .command import make_out, run_command
 from .corpora.manifest import VOTE, VOTES
 from .corpora.table import CorpusError, Row, build_all, read_table, refuse_unknown_columns
+from .package_share import robot_parameters
 from .recording_writer import RecordingError, RecordingWriter
 
 COLUMNS = ("clip_id", "speaker_id", "session_id", "label", "video", "audio", "start_s", "end_s")
 SAID = ("valence", "arousal", "intensity", *VOTES)  # of a segment, which the manifest takes over
+
+
+ROBOT_SPEAKING = "emotion/robot_speaking"  # as the topic of audio_window_node ends in any namespace
+BEGINNING = 5  # messages that tell the clock of a topic, though the stamp of one be wrong
+MAX_APART_S = 5.0  # of two clocks, and of two ways from a sensor to the recorder
 
 
 class BagError(Exception):
@@ -71,15 +83,17 @@ class Recording:
     path: Path
     has_images: bool
     duration_s: float
-    late_images: int
+    complaints: tuple[str, ...]  # what of the messages is not in it, or not as it was
 
 
 def convert_bag(bag: Path, path: Path, options: BagOptions) -> Recording:
     """Writes the pictures and the sound of a recording into the media file `path` (.mkv).
 
+    Where the robot spoke, as it says on `robot_speaking` or by the status of its speech action, there is silence.
+
     Raises:
-        BagError: no such recording, no topic or several to choose from, a message that cannot be read, or stamps that
-            jump.
+        BagError: no such recording, no topic or several to choose from, no message that can be read, or stamps that
+            jump, go back, or are of two clocks.
     """
     try:
         with AnyReader([bag], default_typestore=message_types(_audio_type(bag))) as reader:
@@ -98,36 +112,104 @@ def _convert(
     reader: AnyReader, options: BagOptions, images: Connection | None, sound: Connection | None, path: Path
 ) -> Recording:
     topics = [topic for topic in (images, sound) if topic]
-    firsts = [next(_items(reader, options, [topic])) for topic in topics]
-    start_ns = min(stamp for stamp, _ in firsts)
-    image_shape = firsts[0][1].shape[:2] if images else None
+    beginnings = [_beginning(reader, options, topic) for topic in topics]
+    _require_one_clock(topics, beginnings)
+    firsts = [beginning[0] for beginning in beginnings]
+    start_ns = min(item.stamp_ns for item in firsts)
+    image_shape = firsts[0].content.shape[:2] if images else None
+    parameters = robot_parameters("audio_window_node")
+    robot_speech = RobotSpeech(parameters["mute_tail_s"], parameters["mute_limit_s"])
+    told = [
+        connection
+        for connection in reader.connections
+        if connection.msgtype in ROBOT_SPEECH_TYPES
+        and (connection.topic.endswith(ROBOT_SPEAKING) or connection.topic == parameters["tts_status_topic"])
+    ]
+    unreadable: list[str] = []
     unfinished = path.with_suffix(".part.mkv")
     try:
-        with RecordingWriter(unfinished, start_ns, image_shape, firsts[-1][1] if sound else None) as writer:
-            count = sum(topic.msgcount for topic in topics)
-            for stamp, item in tqdm(_items(reader, options, topics), total=count, desc=path.stem, unit="message"):
-                if isinstance(item, Chunk):
-                    writer.add_chunk(item)
+        sound_form = firsts[-1].content if sound else None
+        with RecordingWriter(unfinished, start_ns, image_shape, sound_form, robot_speech) as writer:
+            count = sum(topic.msgcount for topic in (*topics, *told))
+            items = _items(reader, options, [*topics, *told], unreadable, robot_speech)
+            for item in tqdm(items, total=count, desc=path.stem, unit="message"):
+                if isinstance(item.content, Chunk):
+                    writer.add_chunk(item.content)
                 else:
-                    writer.add_image(item, stamp)
+                    writer.add_image(item.content, item.stamp_ns)
+            writer.finish()
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)  # of a recording that could not be written to its end
-    return Recording(path, image_shape is not None, writer.duration_s, writer.late_images)
+    return Recording(path, image_shape is not None, writer.duration_s, tuple(_complaints(writer, unreadable)))
+
+
+def _complaints(writer: RecordingWriter, unreadable: Sequence[str]) -> Iterator[str]:
+    if writer.late_images:
+        yield f"{writer.late_images} images that were not newer than the last are left out"
+    if writer.dropped_s:
+        yield f"{writer.dropped_s:.2f} s of sound that came again or after what follows it are left out"
+    if writer.silence_s:
+        yield f"{writer.silence_s:.2f} s of sound were lost and are silent"
+    if unreadable:
+        yield f"{len(unreadable)} messages that cannot be read are left out; of the first {unreadable[0]}"
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A picture uint8 (H, W, 3) or sound, when it was captured and when it was received."""
+
+    content: Any
+    stamp_ns: int
+    received_ns: int
+
+
+def _beginning(reader: AnyReader, options: BagOptions, topic: Connection) -> list[_Item]:
+    """The first messages; MessageError if none of the topic can be read."""
+    unreadable: list[str] = []
+    items = list(itertools.islice(_items(reader, options, [topic], unreadable), BEGINNING))
+    if not items:
+        raise MessageError(f"of {topic.topic} no message can be read; of the first {unreadable[0]}")
+    return items
+
+
+def _require_one_clock(topics: Sequence[Connection], beginnings: Sequence[Sequence[_Item]]) -> None:
+    """RecordingError for pictures and sound that came at about the same time, and are stamped as if they had not."""
+    ages_s = [
+        median((item.received_ns - item.stamp_ns) / NANOSECONDS_PER_S for item in beginning) for beginning in beginnings
+    ]
+    if max(ages_s) - min(ages_s) > MAX_APART_S:
+        said = " and ".join(f"of {topic.topic} {age_s:.0f} s" for topic, age_s in zip(topics, ages_s, strict=True))
+        raise RecordingError(
+            f"the stamps are different times before the reception, {said}; expected one clock, so see that all "
+            "computers have the same time, one use_sim_time, and stamp their messages"
+        )
 
 
 def _items(
-    reader: AnyReader, options: BagOptions, topics: Sequence[Connection]
-) -> Iterator[tuple[int, np.ndarray | Chunk]]:
-    """Capture times in nanoseconds, and pictures uint8 (H, W, 3) or sound, in the order of their arrival."""
+    reader: AnyReader,
+    options: BagOptions,
+    topics: Sequence[Connection],
+    unreadable: list[str],
+    robot_speech: RobotSpeech | None = None,
+) -> Iterator[_Item]:
+    """Pictures and sound in the order of their arrival.
+
+    unreadable: takes why a message cannot be read. robot_speech: is told what the topics say of it.
+    """
     for topic, received_ns, raw in reader.messages(topics):
         message = reader.deserialize(raw, topic.msgtype)
-        if topic.msgtype in IMAGE_TYPES:
-            yield stamp_ns(message.header), image_rgb(message, topic.msgtype)
-        else:
-            unstamped = Unstamped(received_ns, options.unstamped_sample_rate_hz, options.unstamped_channels)
-            chunk = audio_chunk(message, topic.msgtype, unstamped)
-            yield chunk.stamp_ns, chunk
+        try:
+            if topic.msgtype in IMAGE_TYPES:
+                yield _Item(image_rgb(message, topic.msgtype), stamp_ns(message.header), received_ns)
+            elif topic.msgtype in AUDIO_TYPES:
+                unstamped = Unstamped(received_ns, options.unstamped_sample_rate_hz, options.unstamped_channels)
+                chunk = audio_chunk(message, topic.msgtype, unstamped)
+                yield _Item(chunk, chunk.stamp_ns, received_ns)
+            else:
+                robot_speech.tell(topic.topic, robot_speaks(message, topic.msgtype), received_ns / NANOSECONDS_PER_S)
+        except MessageError as error:
+            unreadable.append(str(error))
 
 
 def _audio_type(bag: Path) -> str | None:
@@ -257,12 +339,10 @@ def _convert_all(given: argparse.Namespace, names: Sequence[str]) -> str:
         convert_bag(bag, given.out / f"{name}.mkv", options) for bag, name in zip(given.bags, names, strict=True)
     ]
     n_clips = write_manifest(recordings, given.segments, given.out / "manifest.csv")
-    late = [
-        f"{recording.path.name}: {recording.late_images} images that were not newer than the last are left out"
-        for recording in recordings
-        if recording.late_images
+    complaints = [
+        f"{recording.path.name}: {complaint}" for recording in recordings for complaint in recording.complaints
     ]
-    return "\n".join([*late, f"{n_clips} clips in {given.out / 'manifest.csv'}"])
+    return "\n".join([*complaints, f"{n_clips} clips in {given.out / 'manifest.csv'}"])
 
 
 if __name__ == "__main__":

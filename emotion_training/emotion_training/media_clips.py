@@ -5,11 +5,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
-import yaml
 
 from emotion_perception.core.audio_chunk import AudioError
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioResampler
@@ -19,7 +17,7 @@ from emotion_perception.core.face_tracker import FaceTracker
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
 
 from .clip import Clip
-from .package_share import package_share
+from .package_share import robot_parameters
 
 SILENT_BELOW = 1e-4  # peak, of full scale: less than four steps of 16-bit sound
 MAX_GAP_S = 0.05  # a longer one between blocks is filled with silence; a shorter one is the file's rounding
@@ -61,13 +59,6 @@ class MediaClip:
     times_s: np.ndarray
     audio: np.ndarray
     problems: tuple[Problem, ...]
-
-
-@cache
-def robot_face_parameters() -> dict[str, Any]:
-    """The parameters of the robot's face_crop_node, from its own file, so that training sees what the robot sees."""
-    parameters = package_share("emotion_perception") / "config" / "emotion_perception.yaml"
-    return yaml.safe_load(parameters.read_text())["/**/face_crop_node"]["ros__parameters"]
 
 
 def cut_clips(
@@ -239,7 +230,7 @@ class _ClipCutter:
     """Collects the faces of one clip by track."""
 
     def __init__(self, clip: Clip, rate_hz: float, crop_px: int) -> None:
-        parameters = robot_face_parameters()
+        parameters = robot_parameters("face_crop_node")
         self.clip = clip
         self.start_s = clip.start_s or 0.0
         self.end_s = math.inf if clip.end_s is None else clip.end_s

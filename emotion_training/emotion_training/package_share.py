@@ -1,6 +1,10 @@
-"""Where the files of the suite's packages lie."""
+"""Where the files of the suite's packages lie, and what the robot's parameters say."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 try:
     from ament_index_python.packages import get_package_share_directory
@@ -16,3 +20,10 @@ def package_share(package: str) -> Path:
         return Path(get_package_share_directory(package))
     except LookupError:  # then this is the source tree, where the packages lie side by side
         return Path(__file__).resolve().parents[2] / package
+
+
+@cache
+def robot_parameters(node: str) -> dict[str, Any]:
+    """Those of one of the robot's nodes, from its own file, so that training sees and hears what the robot does."""
+    path = package_share("emotion_perception") / "config" / "emotion_perception.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))[f"/**/{node}"]["ros__parameters"]

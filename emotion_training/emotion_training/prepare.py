@@ -37,7 +37,8 @@ from emotion_perception.core.face_detector import FaceDetector
 from .clip import Clip
 from .command import end_with_parent, make_out, run_command
 from .corpora import CORPORA, CorpusError, read_corpus
-from .media_clips import MediaClip, Problem, cut_clips, robot_face_parameters
+from .media_clips import MediaClip, Problem, cut_clips
+from .package_share import robot_parameters
 from .prepared_corpus import FULL_SCALE, save_clips
 from .report_pages import Heading, Table, Text, markdown
 
@@ -140,7 +141,7 @@ def prepared_clips(clips: Sequence[Clip], out: Path, outcomes: dict[str, Outcome
 
 def _run(tasks: Sequence[Task], workers: int) -> Iterator[dict[str, Outcome]]:
     if workers == 1 or len(tasks) < 2:
-        with FaceDetector(robot_face_parameters()["min_score"]) as detector:
+        with FaceDetector(robot_parameters("face_crop_node")["min_score"]) as detector:
             for task in tasks:
                 yield _make(task, detector)
         return
@@ -167,7 +168,7 @@ def _start_worker() -> None:
     global _worker_detector  # loaded once a process
     end_with_parent()
     cv2.setNumThreads(1)  # the processes share the cores already
-    _worker_detector = FaceDetector(robot_face_parameters()["min_score"])
+    _worker_detector = FaceDetector(robot_parameters("face_crop_node")["min_score"])
 
 
 def _work(task: Task) -> dict[str, Outcome]:
@@ -225,7 +226,7 @@ def _key(clip: Clip, options: PrepareOptions) -> str:
         *(_stamp(path) for path in (clip.video, clip.audio)),
         [clip.start_s, clip.end_s],
         asdict(options),
-        robot_face_parameters(),
+        robot_parameters("face_crop_node"),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -327,7 +328,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--crop-px",
         type=int,
-        default=robot_face_parameters()["crop_px"],
+        default=robot_parameters("face_crop_node")["crop_px"],
         help="side of the crops (default: the robot's, %(default)s)",
     )
     parser.add_argument(

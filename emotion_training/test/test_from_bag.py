@@ -228,11 +228,13 @@ def test_recordings_of_one_name_are_refused(tmp_path, capsys):
     assert "the recordings talk, talk have the same name; rename one" in capsys.readouterr().err
 
 
-def test_stereo_sound_that_comes_again_or_late_is_dropped(tmp_path):
+def test_stereo_sound_that_comes_again_or_late_is_dropped(tmp_path, capsys):
     kind, types = "emotion_msgs/msg/AudioChunk", message_types(None)
-    both = np.stack([voice(2.0, RATE_HZ), np.linspace(-0.5, 0.5, 2 * RATE_HZ, dtype=np.float32)], axis=1)
+    duration_s = 20.0
+    ramp = np.linspace(-0.5, 0.5, round(duration_s * RATE_HZ), dtype=np.float32)
+    both = np.stack([voice(duration_s, RATE_HZ), ramp], axis=1)
     messages = []
-    for start_s, end_s in ((0.0, 0.8), (0.8, 1.2), (0.0, 0.4), (0.8, 1.6), (1.6, 2.0), (1.6, 2.0)):
+    for start_s, end_s in ((0.0, 0.8), (0.8, 1.2), (1.0, 1.2), (0.8, 1.6), (1.6, 20.0), (19.8, 20.0)):
         samples = both[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)].reshape(-1)
         stamp = header(types, START_NS + round(start_s * 1e9))
         messages.append((SOUND, kind, types.types[kind](stamp, RATE_HZ, 2, samples), START_NS + len(messages)))
@@ -240,6 +242,134 @@ def test_stereo_sound_that_comes_again_or_late_is_dropped(tmp_path):
     assert main([str(bag), "--out", str(tmp_path)]) == 0
     with MediaReader(tmp_path / "talk.mkv") as reader:
         np.testing.assert_allclose(np.concatenate([block.samples for block in reader]), both, atol=3 / 2**15)
+    assert "talk.mkv: 0.80 s of sound that came again or after what follows it are left out" in capsys.readouterr().out
+
+
+def of_microphone(chunks, audio_type="emotion_msgs/msg/AudioChunk"):
+    """Messages of (samples, stamp and reception in seconds)."""
+    types = message_types(audio_type)
+    messages = []
+    for samples, stamp_s, received_s in chunks:
+        stamp_ns, received_ns = (START_NS + round(time_s * 1e9) for time_s in (stamp_s, received_s))
+        messages.append((SOUND, audio_type, AUDIO[audio_type](types, samples, stamp_ns), received_ns))
+    return messages
+
+
+def tenths(duration_s=4.0):
+    """A voice in chunks, each with when it was captured."""
+    samples = voice(duration_s, RATE_HZ)
+    return samples, [(samples[at : at + 1600], at / RATE_HZ) for at in range(0, len(samples), 1600)]
+
+
+@pytest.mark.parametrize("audio_type", ["audio_common_msgs/msg/AudioData", "audio_common_msgs/msg/AudioStamped"])
+def test_sound_that_is_received_late_is_whole(tmp_path, capsys, audio_type):
+    """As on the robot: the stamp is of the reception, and a busy computer takes its time."""
+    samples, chunks = tenths()
+    late_s = np.random.default_rng(0).uniform(0.0, 0.2, len(chunks))
+    late_s[15] = 0.5  # a stall, which holds up what follows
+    received_s = np.maximum.accumulate(np.arange(len(chunks)) / 10 + late_s)
+    received = [(chunk, time_s, time_s + 0.1) for (chunk, _), time_s in zip(chunks, received_s, strict=True)]
+    bag = write_bag(tmp_path / "talk", of_microphone(received, audio_type), audio_type)
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    _, _, sound = read_media(tmp_path / "talk.mkv")
+    np.testing.assert_allclose(sound[-len(samples) :], samples, atol=3 / 2**15)
+    assert len(sound) - len(samples) < 0.05 * RATE_HZ and "of sound" not in capsys.readouterr().out
+
+
+def test_sound_that_begins_a_little_after_the_pictures_stays_in_step(tmp_path):
+    samples, chunks = tenths(2.0)
+    pictures_of = [message for message in conversation(image_start_s=0.0) if message[0] == IMAGES]
+    sound_of = of_microphone([(chunk, start_s + 0.02, start_s + 0.12) for chunk, start_s in chunks])
+    bag = write_bag(tmp_path / "talk", sorted([*pictures_of, *sound_of], key=lambda message: message[3]))
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    _, _, sound = read_media(tmp_path / "talk.mkv")
+    assert not sound[:320].any()
+    np.testing.assert_allclose(sound[320:], samples, atol=3 / 2**15)
+
+
+def set_back(start_s):
+    return start_s - 3.0 * (start_s >= 2.0)
+
+
+def never_stamped(start_s):
+    return -START_NS / 1e9
+
+
+@pytest.mark.parametrize("stamp_s", [set_back, never_stamped])
+def test_sound_whose_stamps_do_not_go_on_is_refused(tmp_path, capsys, stamp_s):
+    _, chunks = tenths()
+    bag = write_bag(tmp_path / "talk", of_microphone([(chunk, stamp_s(at_s), at_s) for chunk, at_s in chunks]))
+    assert main([str(bag), "--out", str(tmp_path)]) == 1
+    assert "of 4.0 s of sound have stamps at which there is sound already; expected stamps" in capsys.readouterr().err
+    assert not (tmp_path / "talk.mkv").exists()
+
+
+def test_sound_of_two_publishers_is_refused(tmp_path, capsys):
+    _, chunks = tenths()
+    bag = write_bag(tmp_path / "talk", of_microphone([(c, s, s) for chunk, s in chunks for c in (chunk, 0.5 * chunk)]))
+    assert main([str(bag), "--out", str(tmp_path)]) == 1
+    assert "see that one node publishes the topic" in capsys.readouterr().err
+
+
+def test_pictures_and_sound_of_two_clocks_are_refused(tmp_path, capsys):
+    _, chunks = tenths(2.0)
+    pictures_of = [message for message in conversation() if message[0] == IMAGES]
+    sound_of = of_microphone([(chunk, start_s - 20.0, start_s + 0.1) for chunk, start_s in chunks])
+    bag = write_bag(tmp_path / "talk", sorted([*pictures_of, *sound_of], key=lambda message: message[3]))
+    assert main([str(bag), "--out", str(tmp_path)]) == 1
+    assert "of /camera/image 0 s and of /microphone/audio 20 s; expected one clock" in capsys.readouterr().err
+
+
+def test_where_the_robot_spoke_there_is_silence(tmp_path):
+    samples, chunks = tenths()
+    kind = "std_msgs/msg/Bool"
+    said = [
+        ("/robot/emotion/robot_speaking", kind, message_types(None).types[kind](on), START_NS + second * 10**9)
+        for on, second in ((True, 1), (False, 2))
+    ]
+    sound_of = of_microphone([(chunk, start_s, start_s + 0.1) for chunk, start_s in chunks])
+    bag = write_bag(tmp_path / "talk", sorted([*said, *sound_of], key=lambda message: message[3]))
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    _, _, sound = read_media(tmp_path / "talk.mkv")
+    samples[RATE_HZ : round(2.5 * RATE_HZ)] = 0.0  # the echo, too
+    np.testing.assert_allclose(sound, samples, atol=3 / 2**15)
+
+
+def test_of_an_array_of_microphones_the_mean_is_kept(tmp_path):
+    kind, types = "emotion_msgs/msg/AudioChunk", message_types(None)
+    samples = np.repeat(voice(1.0, RATE_HZ)[:, None], 9, axis=1) * np.linspace(0.0, 1.0, 9, dtype=np.float32)
+    message = types.types[kind](header(types, START_NS), RATE_HZ, 9, samples.reshape(-1))
+    bag = write_bag(tmp_path / "talk", [(SOUND, kind, message, START_NS)])
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    np.testing.assert_allclose(read_media(tmp_path / "talk.mkv")[2], 0.5 * voice(1.0, RATE_HZ), atol=3 / 2**15)
+
+
+def test_a_message_that_cannot_be_read_is_left_out_and_said(tmp_path, capsys):
+    messages = conversation(image_type="CompressedImage")
+    broken = next(message for message in messages[20:] if message[0] == IMAGES)[2]
+    broken.data = broken.data[:40]
+    bag = write_bag(tmp_path / "talk", messages)
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    assert len(read_media(tmp_path / "talk.mkv")[0]) == 19
+    said = "1 messages that cannot be read are left out; of the first a compressed image of format 'png' cannot be"
+    assert said in capsys.readouterr().out
+
+
+def test_sound_that_is_no_number_is_left_out_and_said(tmp_path, capsys):
+    samples, chunks = tenths(1.0)
+    broken = [(chunk * (np.nan if at_s == 0.5 else 1.0), at_s, at_s) for chunk, at_s in chunks]
+    bag = write_bag(tmp_path / "talk", of_microphone(broken))
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    samples[8000:9600] = 0.0
+    np.testing.assert_allclose(read_media(tmp_path / "talk.mkv")[2], samples, atol=3 / 2**15)
+    said = capsys.readouterr().out
+    assert "0.10 s of sound were lost and are silent" in said and "the first an audio message holds samples that" in said
+
+
+def test_an_image_whose_colours_do_not_go_up_in_its_width_is_no_crash():
+    message = message_of_image("yuyv", np.zeros((4, 14)), 2)
+    with pytest.raises(bag_messages.MessageError, match="a yuyv image is 7 pixels wide; expected an even number"):
+        image_rgb(message, "sensor_msgs/msg/Image")
 
 
 def test_lost_sound_becomes_silence(tmp_path):
@@ -428,4 +558,5 @@ def test_a_damaged_message_is_named(tmp_path, capsys):
     bad = types.types["sensor_msgs/msg/CompressedImage"](header(types, START_NS), "jpeg", np.zeros(9, np.uint8))
     bag = write_bag(tmp_path / "talk", [(IMAGES, "sensor_msgs/msg/CompressedImage", bad, START_NS)])
     assert main([str(bag), "--out", str(tmp_path)]) == 1
-    assert "talk: a compressed image of format 'jpeg' cannot be decoded" in capsys.readouterr().err
+    said = "talk: of /camera/image no message can be read; of the first a compressed image of format 'jpeg' cannot be"
+    assert said in capsys.readouterr().err

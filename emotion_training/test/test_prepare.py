@@ -18,7 +18,8 @@ from emotion_perception.core.face_box import Box, FaceDetection
 from emotion_perception.testing.media import voice, write_media
 from emotion_training.clip import Clip
 from emotion_training.corpora import CorpusError
-from emotion_training.media_clips import cut_clips, robot_face_parameters
+from emotion_training.media_clips import cut_clips
+from emotion_training.package_share import robot_parameters
 from emotion_training.prepare import main
 from emotion_training.prepared_corpus import PreparedCorpus
 
@@ -86,7 +87,7 @@ def test_a_film_becomes_crops_and_sound(prepared):
     corpus = PreparedCorpus(prepared)
     clip = clips_by_label(prepared)["happy"]
     faces, times_s = corpus.load_faces(clip)
-    size_px = robot_face_parameters()["crop_px"]
+    size_px = robot_parameters("face_crop_node")["crop_px"]
     assert faces.shape == (10, size_px, size_px, 3) and faces.dtype == np.uint8
     np.testing.assert_allclose(times_s, np.arange(0.0, 1.0, 0.1), atol=0.021)  # the film has 25 pictures a second
     audio = corpus.load_audio(clip)

@@ -56,6 +56,8 @@ class GreetAndSlowDown(Node):
     def _on_state(self, state: EmotionState) -> None:
         # Decisions go by the arrival: the stamp, of the newest sample, goes back when the newer modality ends.
         time_s = self._now_s()
+        if time_s == 0.0:  # a simulated clock that has not ticked yet
+            return
         delay_s = time_s - (state.header.stamp.sec + state.header.stamp.nanosec / 1e9)
         if abs(delay_s) > MAX_DELAY_S:
             self.get_logger().warning(

@@ -294,7 +294,8 @@ class EmotionFusionNode(PerceptionNode):
                 samples.append(to_sample(face, message))
             except ValueError as error:  # an ImageError, or a box that is none: the others are still there
                 self._arrivals.refuse(f"{TOPICS[Source.FACE]}: {error}")
-        self._camera_frame_id = message.header.frame_id
+        if samples:  # an end of all faces may be said by somebody else than the camera
+            self._camera_frame_id = message.header.frame_id
         self._stream.add_faces(to_nanoseconds(message.header.stamp), samples, message.scene)
 
     def _use_audio(self, message: AudioWindow) -> None:
@@ -352,7 +353,7 @@ def _load(model: str) -> ModelBundle:
     """The bundle of a directory, or a shipped one by its name; BundleError if it cannot be used."""
     shipped = share_directory() / "models" / model
     try:
-        bundle = load_bundle(shipped if shipped.is_dir() else Path(model))
+        bundle = load_bundle(shipped if shipped.is_dir() else Path(model).absolute())
     except OSError as error:
         raise BundleError(f"The model {model!r} cannot be read ({error}); give a directory that can.") from error
     if bundle.audio.sample_rate_hz != SAMPLE_RATE_HZ:

@@ -138,6 +138,21 @@ def test_state_is_in_the_frame_of_its_sensor(graph, robot):
     assert graph.wait_for(heard, "a state of the voice alone")[0].header.frame_id == "microphone"
 
 
+def test_state_of_a_face_is_in_the_frame_of_its_camera_whoever_says_that_it_is_gone(graph, robot):
+    robot.judged()
+    already = len(robot.states)
+    robot.faces.publish(FaceCropArray(header=Header(stamp=robot.node.get_clock().now().to_msg())))
+    later = graph.wait_for(lambda: [state for state in robot.states[already:] if state.modalities], "a later state")
+    assert {state.header.frame_id for state in later} == {"camera"}
+
+
+def test_model_that_was_named_from_here_is_described_by_its_whole_path(graph, robot, other_bundle, monkeypatch):
+    infos = latched(graph)
+    monkeypatch.chdir(other_bundle.parent)
+    assert robot.call(SwitchModel, "switch_model", model=other_bundle.name).success
+    graph.wait_for(lambda: infos and infos[-1].path == str(other_bundle), "the description")
+
+
 def test_of_two_faces_the_one_in_the_middle_is_in_focus(graph, robot):
     def have_come():
         robot.show(("side", 0, float("nan")), ("middle", 40, float("nan")))
