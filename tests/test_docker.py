@@ -57,8 +57,8 @@ def test_what_trains_finds_the_parameters_and_messages_of_the_robot_without_ros(
 import sys
 sys.modules.update(dict.fromkeys(("ament_index_python", "ament_index_python.packages", "rclpy")))  # not installed
 from emotion_training.bag_messages import message_types
-from emotion_training.prepare import robot_face_parameters
-print(robot_face_parameters()["crop_px"], "emotion_msgs/msg/AudioChunk" in message_types(None).types)
+from emotion_training.package_share import robot_parameters
+print(robot_parameters("face_crop_node")["crop_px"], "emotion_msgs/msg/AudioChunk" in message_types(None).types)
 """
     python_path = re.search(r"PYTHONPATH=(\S+)", dockerfile)[1].replace("/emotion/", f"{root}/")
     environment = os.environ | {"PYTHONPATH": python_path}

@@ -40,9 +40,9 @@ from .splits import Split, load_split, shared_sessions
 
 FORMAT = 2  # of the cells; another number makes them again
 LOGIT_DIGITS = 4  # kept in a cell
-# Said in the report where it is so; of a session, and of their number.
+# Said in the report where it is so; of the number of sessions, and of one.
 SHARED = (
-    "People who talked with each other are in different parts of a fold, such as those of {}, one of {} such sessions. "
+    "People who talked with each other are in different parts of a fold; sessions of which that is so: {}, such as {}. "
     "What they said to each other, and a microphone that heard both, is then learnt from and tested on; "
     "`leave_one_session_out` keeps them together."
 )
@@ -266,10 +266,10 @@ def compare(given: argparse.Namespace) -> str:
     wanted = read_corpus_config({**data.get("corpus", {}), "root": str(given.data)})
     usable = [clip for clip in corpus.clips if is_usable(clip, wanted)]
     split = whole_split.among({clip.speaker_id for clip in usable}, given.folds)
-    if shared := shared_sessions(split, usable):
-        notes = (*notes, SHARED.format(shared[0], len(shared)))
     for fold in given.folds or ():
         split.fold(fold)  # refuses one that cannot be run before the data are read
+    if shared := shared_sessions(split, usable, given.folds or split.numbers):
+        notes = (*notes, SHARED.format(len(shared), shared[0]))
     cells = grid(config, experiment, split, data_hash(corpus, split), given)
     contents = {cell.name: finished(cell) for cell in cells}
     missing = [cell for cell in cells if contents[cell.name] is None and not given.finished]

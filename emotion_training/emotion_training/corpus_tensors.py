@@ -1,5 +1,6 @@
 """Loads the clips of a corpus into `ClipTensors`: a prepared corpus, or one of single pictures."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -122,8 +123,12 @@ def _load(config: CorpusConfig) -> ClipTensors:
         raise DataError(f"speech_network is {config.speech_network} and audio is {config.audio}; expected functionals")
     prepared = PreparedCorpus(config.root) if config.reader == PREPARED else None
     clips = prepared.clips if prepared else read_corpus(config.reader, config.root, **config.reader_options)
-    _say_what_lacks_a_modality(clips, config)
-    clips = [clip for clip in clips if _wanted(clip, config)]
+    either = [clip for clip in clips if _wanted(clip, dataclasses.replace(config, both_modalities=False))]
+    clips = [clip for clip in either if _wanted(clip, config)]
+    if lacking := len(either) - len(clips):
+        _log.warning(
+            "%d of %d clips of %s have no face or no voice and are left out", lacking, len(either), config.root
+        )
     if not clips:
         raise DataError(f"{config.root} has no clip for face {config.face} and audio {config.audio}; prepare it so")
     clips = _judged(clips, config)
@@ -191,25 +196,12 @@ def _wanted(clip: Clip, config: CorpusConfig) -> bool:
         return False
     if config.speakers is not None and clip.speaker_id not in config.speakers:
         return False
-    has = _modalities(clip, config)
-    return all(has) if config.both_modalities else any(has)
-
-
-def _modalities(clip: Clip, config: CorpusConfig) -> list[bool]:
-    """Which of those that the configuration asks for the clip has."""
     has = []
     if config.face != "none":
         has.append(bool(clip.face_features) if config.face == "features" else bool(clip.video or clip.image))
     if config.audio != "none":
         has.append(clip.audio is not None)
-    return has
-
-
-def _say_what_lacks_a_modality(clips: Sequence[Clip], config: CorpusConfig) -> None:
-    """Where that is a reason to leave a clip out."""
-    lacking = sum(any(has := _modalities(clip, config)) and not all(has) for clip in clips)
-    if config.both_modalities and lacking:
-        _log.warning("%d of %d clips of %s have no face or no voice and are left out", lacking, len(clips), config.root)
+    return all(has) if config.both_modalities else any(has)
 
 
 def _faces(

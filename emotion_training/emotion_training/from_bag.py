@@ -18,6 +18,7 @@ recording. A table of segments has one row a clip:
 import argparse
 import csv
 import itertools
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -54,11 +55,11 @@ from .package_share import robot_parameters
 from .recording_writer import RecordingError, RecordingWriter
 
 COLUMNS = ("clip_id", "speaker_id", "session_id", "label", "video", "audio", "start_s", "end_s")
-SAID = ("valence", "arousal", "intensity", *VOTES)  # of a segment, which the manifest takes over
-
-
+PERCEIVED = ("valence", "arousal")
+SAID = (*PERCEIVED, "intensity", *VOTES)  # of a segment, which the manifest takes over
 ROBOT_SPEAKING = "emotion/robot_speaking"  # as the topic of audio_window_node ends in any namespace
 BEGINNING = 5  # messages that tell the clock of a topic, though the stamp of one be wrong
+MAX_UNREADABLE = 100  # at the beginning of a topic; then the others will be no better
 MAX_APART_S = 5.0  # of two clocks, and of two ways from a sensor to the recorder
 
 
@@ -131,10 +132,12 @@ def _convert(
         sound_form = firsts[-1].content if sound else None
         with RecordingWriter(unfinished, start_ns, image_shape, sound_form, robot_speech) as writer:
             count = sum(topic.msgcount for topic in (*topics, *told))
-            items = _items(reader, options, [*topics, *told], unreadable, robot_speech)
+            items = _items(reader, options, [*topics, *told], unreadable)
             for item in tqdm(items, total=count, desc=path.stem, unit="message"):
                 if isinstance(item.content, Chunk):
                     writer.add_chunk(item.content)
+                elif isinstance(item.content, bool):
+                    writer.tell_robot_speech(item.topic, item.content, item.received_ns)
                 else:
                     writer.add_image(item.content, item.stamp_ns)
             writer.finish()
@@ -150,15 +153,16 @@ def _complaints(writer: RecordingWriter, unreadable: Sequence[str]) -> Iterator[
     if writer.dropped_s:
         yield f"{writer.dropped_s:.2f} s of sound that came again or after what follows it are left out"
     if writer.silence_s:
-        yield f"{writer.silence_s:.2f} s of sound were lost and are silent"
+        yield f"{writer.silence_s:.2f} s of sound are missing, by the stamps, and are silent"
     if unreadable:
         yield f"{len(unreadable)} messages that cannot be read are left out; of the first {unreadable[0]}"
 
 
 @dataclass(frozen=True)
 class _Item:
-    """A picture uint8 (H, W, 3) or sound, when it was captured and when it was received."""
+    """A picture uint8 (H, W, 3), sound, or whether the robot speaks; when it was captured and when it was received."""
 
+    topic: str
     content: Any
     stamp_ns: int
     received_ns: int
@@ -191,25 +195,35 @@ def _items(
     options: BagOptions,
     topics: Sequence[Connection],
     unreadable: list[str],
-    robot_speech: RobotSpeech | None = None,
 ) -> Iterator[_Item]:
-    """Pictures and sound in the order of their arrival.
+    """What the topics say in the order of its arrival.
 
-    unreadable: takes why a message cannot be read. robot_speech: is told what the topics say of it.
+    unreadable: takes why a message cannot be read. After MAX_UNREADABLE and no other one the last of these is raised.
     """
+    count = 0
     for topic, received_ns, raw in reader.messages(topics):
         message = reader.deserialize(raw, topic.msgtype)
         try:
-            if topic.msgtype in IMAGE_TYPES:
-                yield _Item(image_rgb(message, topic.msgtype), stamp_ns(message.header), received_ns)
-            elif topic.msgtype in AUDIO_TYPES:
-                unstamped = Unstamped(received_ns, options.unstamped_sample_rate_hz, options.unstamped_channels)
-                chunk = audio_chunk(message, topic.msgtype, unstamped)
-                yield _Item(chunk, chunk.stamp_ns, received_ns)
-            else:
-                robot_speech.tell(topic.topic, robot_speaks(message, topic.msgtype), received_ns / NANOSECONDS_PER_S)
+            item = _item(topic, message, received_ns, options)
         except MessageError as error:
             unreadable.append(str(error))
+            if not count and len(unreadable) >= MAX_UNREADABLE:
+                raise
+        else:
+            count += 1
+            yield item
+
+
+def _item(topic: Connection, message: Any, received_ns: int, options: BagOptions) -> _Item:
+    """MessageError if it cannot be read."""
+    name, kind = topic.topic, topic.msgtype
+    if kind in IMAGE_TYPES:
+        return _Item(name, image_rgb(message, kind), stamp_ns(message.header), received_ns)
+    if kind in AUDIO_TYPES:
+        unstamped = Unstamped(received_ns, options.unstamped_sample_rate_hz, options.unstamped_channels)
+        chunk = audio_chunk(message, kind, unstamped)
+        return _Item(name, chunk, chunk.stamp_ns, received_ns)
+    return _Item(name, robot_speaks(message, kind), received_ns, received_ns)
 
 
 def _audio_type(bag: Path) -> str | None:
@@ -234,7 +248,7 @@ def _topic(reader: AnyReader, bag: Path, types: Collection[str], wanted: str | N
     return next(iter(found.values()), None)
 
 
-def write_manifest(recordings: Sequence[Recording], segments: Path | None, path: Path) -> int:
+def write_manifest(recordings: Sequence[Recording], segments: Sequence[Row], path: Path) -> int:
     """Writes the manifest and gives the number of its clips; CorpusError names a segment that does not fit.
 
     What an earlier manifest says of other recordings stays, and without segments what it says of these, as somebody may
@@ -261,13 +275,18 @@ def _file(row: Mapping[str, str]) -> str:
     return row.get("video") or row.get("audio") or ""
 
 
-def _segment_rows(recordings: Sequence[Recording], segments: Path) -> list[dict[str, str]]:
-    by_name = {recording.path.stem: recording for recording in recordings}
-    required = ["start_s", "end_s", "label", "speaker_id"] + (["recording"] if len(by_name) > 1 else [])
-    seen: dict[str, int] = defaultdict(int)
-    rows = read_table(segments, required)
+def read_segments(path: Path, recordings: int) -> list[Row]:
+    """The rows of a table of segments of so many recordings; CorpusError for wrong columns."""
+    required = ["start_s", "end_s", "label", "speaker_id"] + (["recording"] if recordings > 1 else [])
+    rows = read_table(path, required)
     known = (*required, *({"recording"} - set(required)), *SAID)
-    refuse_unknown_columns(segments, rows, known, f"{', '.join(known[: -len(VOTES)])} or {VOTE}<label>")
+    refuse_unknown_columns(path, rows, known, f"{', '.join(known[: -len(VOTES)])} or {VOTE}<label>")
+    return rows
+
+
+def _segment_rows(recordings: Sequence[Recording], segments: Sequence[Row]) -> list[dict[str, str]]:
+    by_name = {recording.path.stem: recording for recording in recordings}
+    seen: dict[str, int] = defaultdict(int)
 
     def build(row: Row) -> dict[str, str]:
         name = row.text("recording") or (next(iter(by_name)) if len(by_name) == 1 else "")
@@ -277,6 +296,10 @@ def _segment_rows(recordings: Sequence[Recording], segments: Path) -> list[dict[
         row.span_s()
         if end_s > by_name[name].duration_s:
             raise row.problem(f"end_s is {end_s:g}, but {name} lasts {by_name[name].duration_s:.2f} s")
+        for column in SAID:  # as a manifest has them
+            low, high = (-1.0, 1.0) if column in PERCEIVED else (0.0, math.inf)
+            if column != "intensity":
+                row.number(column, low, high)
         seen[name] += 1
         return _files(by_name[name]) | {
             "clip_id": f"{name}-{seen[name]:04d}",
@@ -287,7 +310,7 @@ def _segment_rows(recordings: Sequence[Recording], segments: Path) -> list[dict[
             **{column: text for column, text in row.cells.items() if column in SAID},
         }
 
-    return build_all(rows, build)
+    return build_all(segments, build)
 
 
 def _whole(recording: Recording) -> dict[str, str]:
@@ -334,11 +357,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _convert_all(given: argparse.Namespace, names: Sequence[str]) -> str:
     make_out(given.out)
+    segments = read_segments(given.segments, len(given.bags)) if given.segments else ()
     options = BagOptions(given.image_topic, given.audio_topic, given.unstamped_sample_rate_hz, given.unstamped_channels)
     recordings = [
         convert_bag(bag, given.out / f"{name}.mkv", options) for bag, name in zip(given.bags, names, strict=True)
     ]
-    n_clips = write_manifest(recordings, given.segments, given.out / "manifest.csv")
+    n_clips = write_manifest(recordings, segments, given.out / "manifest.csv")
     complaints = [
         f"{recording.path.name}: {complaint}" for recording in recordings for complaint in recording.complaints
     ]

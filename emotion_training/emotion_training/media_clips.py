@@ -11,10 +11,12 @@ import numpy as np
 
 from emotion_perception.core.audio_chunk import AudioError
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ, AudioResampler
+from emotion_perception.core.face_box import Box
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.face_detector import FaceDetector
 from emotion_perception.core.face_tracker import FaceTracker
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
+from emotion_perception.core.scene_cut import SceneCuts
 
 from .clip import Clip
 from .package_share import robot_parameters
@@ -23,16 +25,17 @@ SILENT_BELOW = 1e-4  # peak, of full scale: less than four steps of 16-bit sound
 MAX_GAP_S = 0.05  # a longer one between blocks is filled with silence; a shorter one is the file's rounding
 PERIOD_TOLERANCE = 1e-6  # times are sums of fractions; a picture that is due may seem a little early
 SETTLE_S = 0.5  # after a clip's end, for the resampler to give all of its sound
+WAIT_S = 10.0  # after a clip's end for pictures or sound that are still to come: a block of sound may be long
 MAX_LOST_S = 0.5  # of what a file says that it lasts, which is rounded, and is that of its longest stream
 MAX_MISSING_S = 0.1  # at a clip's end, which people note down by hand
-MAX_AREA_RATIO = 4.0  # nobody's face is twice as wide after a look away
+MAX_AREA_RATIO = 4.0  # of the face of somebody who looked away: it is not twice as wide afterwards
 
 NO_FACE = "no face"
 NO_SOUND = "no sound"
 SILENT = "silent"
 UNREADABLE = "unreadable"
 NOTHING = "nothing in the clip's span"
-CUT_SHORT = "the recording ends before the clip"
+CUT_SHORT = "pictures or sound end before the clip"
 DAMAGED = "damaged"
 
 
@@ -66,9 +69,9 @@ def cut_clips(
 ) -> Iterator[tuple[Clip, MediaClip]]:
     """Reads the recording that all of `clips` are of, and gives each clip as soon as it is complete.
 
-    A clip's face is that of the track with the largest sum of areas: large, and there for long; with it go those of
-    tracks that are about as large and never there at the same time, as who looks away for long gets another track. If
-    the recording cannot be read, each clip that is not complete has that problem.
+    A clip's face is that of the track with the largest sum of areas: large, and there for long. With it go those of
+    tracks that begin about where and as large as it ended, with no cut between, as who looks away for long gets another
+    track. If the recording cannot be read, each clip that is not complete has that problem.
 
     Args:
         clips: with the same `video` and the same `audio`.
@@ -77,7 +80,7 @@ def cut_clips(
         crop_px: side of the crops.
     """
     waiting = [_ClipCutter(clip, rate_hz, crop_px) for clip in clips]
-    sound, last_image_s, images_end_s = _Sound(), 0.0, 0.0
+    sound, pictures = _Sound(), _Pictures()
     try:
         with ExitStack() as opened:
             readers = [
@@ -88,23 +91,24 @@ def cut_clips(
                     sound.add(item)
                 else:
                     _add_image(waiting, detector, item)
-                    images_end_s = 2.0 * item.time_s - last_image_s  # it stays as long as the one before
-                    last_image_s = item.time_s
-                # A block of sound may be long, and comes when it has ended.
-                settled_s = min(item.time_s, sound.end_s) if readers[-1].has_audio else item.time_s
+                    pictures.add(item)
+                come_s = [item.time_s]
+                come_s += [sound.end_s] if readers[-1].has_audio else []
+                come_s += [pictures.last_s] if clips[0].video and readers[0].has_video else []
+                settled_s = max(min(come_s), item.time_s - WAIT_S)
                 complete = [cutter for cutter in waiting if settled_s >= cutter.end_s + SETTLE_S]
                 for cutter in complete:
-                    yield cutter.clip, cutter.finish(sound, images_end_s, _unreadable_pieces(readers))
+                    yield cutter.clip, cutter.finish(sound, pictures.end_s, _unreadable_pieces(readers))
                 waiting = [cutter for cutter in waiting if cutter not in complete]
                 if not waiting:
                     return
                 if complete:
                     sound.forget(min(cutter.start_s for cutter in waiting))
             sound.finish()
-            ended_s = max(last_image_s, sound.end_s)
+            ended_s = max(pictures.last_s, sound.end_s)
             damage = _unreadable_pieces(readers) or _lost_end(readers[-1], sound.end_s if clips[0].audio else ended_s)
             for cutter in waiting:
-                yield cutter.clip, cutter.finish(sound, images_end_s, damage)
+                yield cutter.clip, cutter.finish(sound, pictures.end_s, damage)
     except ValueError as error:  # MediaError, AudioError, or a face that MediaPipe sees outside the picture
         for cutter in waiting:
             yield cutter.clip, unreadable(str(error), crop_px)
@@ -146,6 +150,19 @@ def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: 
         detections = detector.detect(frame.image_rgb)
         for cutter in wanting:
             cutter.add(frame, detections)
+
+
+class _Pictures:
+    """When they came so far."""
+
+    def __init__(self) -> None:
+        self.last_s = 0.0
+        self.end_s = math.inf  # of the last one: it stays as long as the one before, a single one for ever
+
+    def add(self, frame: VideoFrame) -> None:
+        if frame.time_s > self.last_s:
+            self.end_s = 2.0 * frame.time_s - self.last_s
+        self.last_s = frame.time_s
 
 
 class _Sound:
@@ -202,28 +219,45 @@ class _Sound:
 
 @dataclass
 class _Track:
+    scene: int  # that it is in: a cut ends a track
     crops: list[np.ndarray] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
-    area_px2: float = 0.0  # summed over the crops
+    boxes: list[Box] = field(default_factory=list)
 
     @property
-    def mean_area_px2(self) -> float:
-        return self.area_px2 / len(self.crops)
+    def area_px2(self) -> float:
+        """Summed over the crops."""
+        return sum(box.width_px * box.height_px for box in self.boxes)
 
-    def may_go_on_as(self, other: "_Track") -> bool:
-        """Whether both may be of one person: they are about as large, and not there at the same time."""
-        ratio = self.mean_area_px2 / other.mean_area_px2
-        is_as_large = 1.0 / MAX_AREA_RATIO <= ratio <= MAX_AREA_RATIO
-        return is_as_large and (self.times_s[-1] < other.times_s[0] or other.times_s[-1] < self.times_s[0])
+    def may_go_on_as(self, later: "_Track", max_center_distance: float) -> bool:
+        """Whether both may be of one person; max_center_distance: in face sizes."""
+        last, first = self.boxes[-1], later.boxes[0]
+        ratio = (last.width_px * last.height_px) / (first.width_px * first.height_px)
+        (x_px, y_px), (later_x_px, later_y_px) = _center_px(last), _center_px(first)
+        move = math.hypot(later_x_px - x_px, later_y_px - y_px) / max(last.width_px, first.width_px)
+        return (
+            self.scene == later.scene
+            and self.times_s[-1] < later.times_s[0]
+            and 1.0 / MAX_AREA_RATIO <= ratio <= MAX_AREA_RATIO
+            and move <= max_center_distance
+        )
 
 
-def _of_one_person(tracks: Iterable[_Track]) -> list[_Track]:
-    """Those of whoever is the largest for longest, in the order of their times."""
-    chosen: list[_Track] = []
-    for track in sorted(tracks, key=lambda track: -track.area_px2):
-        if all(track.may_go_on_as(other) for other in chosen):
+def _center_px(box: Box) -> tuple[float, float]:
+    return box.x_px + box.width_px / 2.0, box.y_px + box.height_px / 2.0
+
+
+def _of_one_person(tracks: Iterable[_Track], max_center_distance: float) -> list[_Track]:
+    """That of whoever is the largest for longest, with those before and after that may be of the same person."""
+    first, *others = sorted(tracks, key=lambda track: -track.area_px2)
+    chosen = [first]
+    for track in sorted(others, key=lambda track: track.times_s[0]):
+        if chosen[-1].may_go_on_as(track, max_center_distance):
             chosen.append(track)
-    return sorted(chosen, key=lambda track: track.times_s[0])
+    for track in sorted(others, key=lambda track: -track.times_s[0]):
+        if track.may_go_on_as(chosen[0], max_center_distance):
+            chosen.insert(0, track)
+    return chosen
 
 
 class _ClipCutter:
@@ -239,9 +273,11 @@ class _ClipCutter:
         self._images = 0  # that were looked at
         self._due = 0  # of the next, in periods since the beginning
         self._tracks: dict[str, _Track] = {}
+        self._max_center_distance = parameters["max_center_distance"]
         self._tracker = FaceTracker(
-            parameters["max_lost_s"], parameters["max_center_distance"], parameters["duplicate_overlap"]
+            parameters["max_lost_s"], self._max_center_distance, parameters["duplicate_overlap"]
         )
+        self._scene_cuts, self._scene = SceneCuts(), 0
 
     def wants(self, time_s: float) -> bool:
         """Whether the picture of that time is due: the first one at or after each multiple of the period."""
@@ -250,11 +286,14 @@ class _ClipCutter:
     def add(self, frame: VideoFrame, detections: Sequence[Any]) -> None:
         self._images += 1
         self._due = math.floor(self._periods(frame.time_s)) + 1
+        if self._scene_cuts.is_cut(frame.image_rgb, frame.time_s):
+            self._scene += 1
+            self._tracker.reset()
         for face in self._tracker.update(detections, frame.time_s):
-            track = self._tracks.setdefault(face.track_id, _Track())
+            track = self._tracks.setdefault(face.track_id, _Track(self._scene))
             track.crops.append(crop_face(frame.image_rgb, face.box, self._crop_px))
             track.times_s.append(frame.time_s - self.start_s)
-            track.area_px2 += face.box.width_px * face.box.height_px
+            track.boxes.append(face.box)
 
     def _periods(self, time_s: float) -> float:
         return (time_s - self.start_s) / self._period_s + PERIOD_TOLERANCE
@@ -263,7 +302,7 @@ class _ClipCutter:
         """images_end_s: of those that came so far. damage: what of the recording is lost; empty for nothing."""
         faces, times_s = np.zeros((0, self._crop_px, self._crop_px, 3), np.uint8), np.zeros(0)
         if self._tracks:
-            tracks = _of_one_person(self._tracks.values())
+            tracks = _of_one_person(self._tracks.values(), self._max_center_distance)
             faces = np.stack([crop for track in tracks for crop in track.crops])  # (T, S, S, 3)
             times_s = np.array([time_s for track in tracks for time_s in track.times_s])  # (T,)
         audio = sound.cut(self.start_s, self.end_s)

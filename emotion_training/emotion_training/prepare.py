@@ -159,6 +159,8 @@ def _run(tasks: Sequence[Task], workers: int) -> Iterator[dict[str, Outcome]]:
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.kill()  # else it would finish its film; no file is half written
 
 
 _worker_detector: FaceDetector

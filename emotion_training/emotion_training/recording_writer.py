@@ -13,7 +13,9 @@ from emotion_perception.core.robot_speech import RobotSpeech
 
 from .bag_messages import NANOSECONDS_PER_S, Chunk
 
-LOOK_AHEAD_S = 1.0  # of sound: after a lost chunk all others are later, after one that came late they are not
+# Of sound: after a lost chunk all others are later, after one that came late they are not.
+LOOK_AHEAD_S = 1.0
+LATE_LOOK_AHEAD_S = 5.0  # where the stamps are of the reception
 OVERLAP_S = 0.1  # what begins so much before the end of the sound so far came again, or after what follows it
 MAX_DROPPED = 0.05  # share of the sound; more is no accident
 MAX_GAP_S = 60.0  # without a picture or a sample; beyond, a clock was set or a stamp is wrong
@@ -110,8 +112,15 @@ class RecordingWriter:
         self._reach(self._place(chunk) / self._sample_rate_hz, len(chunk.samples) / self._sample_rate_hz)
         self._waiting.append(chunk)
         self._waiting_samples += len(chunk.samples)
-        while self._waiting_samples > LOOK_AHEAD_S * self._sample_rate_hz:
+        while self._waiting and self._looks_ahead(self._waiting[0]):
             self._write_next()
+
+    def tell_robot_speech(self, source: str, is_speaking: bool, now_ns: int) -> None:
+        """Takes the word of a source; what was captured well before is written by those before."""
+        limit_ns = now_ns - round(LATE_LOOK_AHEAD_S * NANOSECONDS_PER_S)
+        while self._waiting and self._waiting[0].stamp_ns < limit_ns:
+            self._write_next()
+        self._robot_speech.tell(source, is_speaking, now_ns / NANOSECONDS_PER_S)
 
     def finish(self) -> None:
         """Writes the sound that still waits; RecordingError if too much of all was dropped."""
@@ -157,28 +166,38 @@ class RecordingWriter:
         lost = self._lost_samples()
         if self._written_samples:
             self.silence_s += lost / self._sample_rate_hz
-        self._write_samples(np.zeros((lost, self._channels), np.float32))
+        for begin in range(0, lost, self._sample_rate_hz):  # a second at once, as there may be many
+            self._write_samples(np.zeros((min(self._sample_rate_hz, lost - begin), self._channels), np.float32))
         chunk = self._waiting.popleft()
         self._waiting_samples -= len(chunk.samples)
-        overlap = 0 if chunk.may_be_late else self._written_samples - self._place(chunk)
-        if overlap <= OVERLAP_S * self._sample_rate_hz:
+        overlap = self._written_samples - self._place(chunk)
+        if overlap <= (MAX_DELAY_S if chunk.may_be_late else OVERLAP_S) * self._sample_rate_hz:
             overlap = 0
         self.dropped_s += min(overlap, len(chunk.samples)) / self._sample_rate_hz
         self._write_samples(chunk.samples[overlap:])
 
+    def _looks_ahead(self, chunk: Chunk) -> bool:
+        """Whether enough sound waits to tell that something was lost before the chunk."""
+        look_ahead_s = LATE_LOOK_AHEAD_S if chunk.may_be_late else LOOK_AHEAD_S
+        return self._waiting_samples > look_ahead_s * self._sample_rate_hz
+
     def _lost_samples(self) -> int:
         """By how many samples even the most punctual of the waiting chunks is later than those before it reach."""
-        begins, lateness = self._written_samples, []
-        for chunk in self._waiting:
-            late = self._place(chunk) - begins
-            if chunk.may_be_late or late >= -OVERLAP_S * self._sample_rate_hz:
-                lateness.append(late)
-            begins += len(chunk.samples)
-        tolerance_s = MAX_DELAY_S if self._waiting[0].may_be_late else MAX_JITTER_S
+        first = self._waiting[0]
+        tolerance_s = MAX_DELAY_S if first.may_be_late else MAX_JITTER_S
+        if not self._looks_ahead(first):  # near the end: fewer chunks tell
+            tolerance_s *= 2.0
         # The beginning of the sound is nothing to be laid end to end with.
         tolerance = tolerance_s * self._sample_rate_hz if self._written_samples else 0.0
-        lost = min(lateness, default=0)
-        return lost if lost > tolerance else 0
+        begins, lost = self._written_samples, None
+        for chunk in self._waiting:
+            late = self._place(chunk) - begins
+            if first.may_be_late or late >= -OVERLAP_S * self._sample_rate_hz:
+                if late <= tolerance:
+                    return 0
+                lost = late if lost is None else min(lost, late)
+            begins += len(chunk.samples)
+        return lost or 0
 
     def _write_samples(self, samples: np.ndarray) -> None:
         """Appends float32 (N, channels), silent where the robot spoke."""

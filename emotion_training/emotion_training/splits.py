@@ -212,11 +212,14 @@ def speaker_sessions(clips: Iterable[Clip]) -> dict[str, str]:
     Sessions that somebody takes part in count as one, `a + b`, as neither that person nor those whom he or she talks
     with may be in two parts.
     """
-    met: list[tuple[set[str], set[str]]] = []  # speakers and sessions that nobody connects with others
+    pairs = set()
     for clip in clips:
         if clip.session_id is None:
             raise SplitError(f"clip {clip.clip_id} has no session; split {clip.corpus} by speaker")
-        speakers, sessions = {clip.speaker_id}, {clip.session_id}
+        pairs.add((clip.speaker_id, clip.session_id))
+    met: list[tuple[set[str], set[str]]] = []  # speakers and sessions that nobody connects with others
+    for speaker, session in pairs:
+        speakers, sessions = {speaker}, {session}
         apart = []
         for others, their_sessions in met:
             if speakers & others or sessions & their_sessions:
@@ -227,13 +230,13 @@ def speaker_sessions(clips: Iterable[Clip]) -> dict[str, str]:
     return {speaker: " + ".join(sorted(sessions)) for speakers, sessions in met for speaker in speakers}
 
 
-def shared_sessions(split: Split, clips: Iterable[Clip]) -> list[str]:
-    """The sessions whose people are not all in one part of a fold."""
+def shared_sessions(split: Split, clips: Iterable[Clip], folds: Iterable[int]) -> list[str]:
+    """The sessions whose people are not all in one part of each of the folds, given by their numbers."""
     members = defaultdict(set)
     for clip in clips:
         if clip.session_id is not None:
             members[clip.session_id].add(clip.speaker_id)
-    parts = [[set(getattr(split.fold(number), part)) for part in PARTS] for number in split.numbers]
+    parts = [[set(getattr(split.fold(number), part)) for part in PARTS] for number in folds]
     return sorted(
         session
         for session, speakers in members.items()

@@ -264,9 +264,9 @@ def tenths(duration_s=4.0):
 @pytest.mark.parametrize("audio_type", ["audio_common_msgs/msg/AudioData", "audio_common_msgs/msg/AudioStamped"])
 def test_sound_that_is_received_late_is_whole(tmp_path, capsys, audio_type):
     """As on the robot: the stamp is of the reception, and a busy computer takes its time."""
-    samples, chunks = tenths()
+    samples, chunks = tenths(10.0)
     late_s = np.random.default_rng(0).uniform(0.0, 0.2, len(chunks))
-    late_s[15] = 0.5  # a stall, which holds up what follows
+    late_s[15] = 2.0  # a stall, which holds up what follows
     received_s = np.maximum.accumulate(np.arange(len(chunks)) / 10 + late_s)
     received = [(chunk, time_s, time_s + 0.1) for (chunk, _), time_s in zip(chunks, received_s, strict=True)]
     bag = write_bag(tmp_path / "talk", of_microphone(received, audio_type), audio_type)
@@ -304,9 +304,11 @@ def test_sound_whose_stamps_do_not_go_on_is_refused(tmp_path, capsys, stamp_s):
     assert not (tmp_path / "talk.mkv").exists()
 
 
-def test_sound_of_two_publishers_is_refused(tmp_path, capsys):
+@pytest.mark.parametrize("audio_type", ["emotion_msgs/msg/AudioChunk", "audio_common_msgs/msg/AudioData"])
+def test_sound_of_two_publishers_is_refused(tmp_path, capsys, audio_type):
     _, chunks = tenths()
-    bag = write_bag(tmp_path / "talk", of_microphone([(c, s, s) for chunk, s in chunks for c in (chunk, 0.5 * chunk)]))
+    both = [(samples, at_s, at_s + 0.1) for chunk, at_s in chunks for samples in (chunk, 0.5 * chunk)]
+    bag = write_bag(tmp_path / "talk", of_microphone(both, audio_type), audio_type)
     assert main([str(bag), "--out", str(tmp_path)]) == 1
     assert "see that one node publishes the topic" in capsys.readouterr().err
 
@@ -333,6 +335,23 @@ def test_where_the_robot_spoke_there_is_silence(tmp_path):
     _, _, sound = read_media(tmp_path / "talk.mkv")
     samples[RATE_HZ : round(2.5 * RATE_HZ)] = 0.0  # the echo, too
     np.testing.assert_allclose(sound, samples, atol=3 / 2**15)
+
+
+def test_where_the_robot_spoke_before_a_long_pause_there_is_silence(tmp_path):
+    """Also where it speaks again before anything else is heard."""
+    kind = "std_msgs/msg/Bool"
+    make = message_types(None).types[kind]
+    said = [
+        ("/emotion/robot_speaking", kind, make(on), START_NS + round(at_s * 1e9))
+        for on, at_s in ((True, 2.5), (False, 3.5), (True, 42.0), (False, 42.1))
+    ]
+    _, chunks = tenths()
+    heard = [(chunk, at_s + pause_s, at_s + pause_s + 0.1) for pause_s in (0.0, 45.0) for chunk, at_s in chunks]
+    bag = write_bag(tmp_path / "talk", sorted([*said, *of_microphone(heard)], key=lambda message: message[3]))
+    assert main([str(bag), "--out", str(tmp_path)]) == 0
+    _, _, sound = read_media(tmp_path / "talk.mkv")
+    assert sound[: round(2.5 * RATE_HZ)].any() and not sound[round(2.5 * RATE_HZ) : 45 * RATE_HZ].any()
+    assert sound[45 * RATE_HZ :].any()
 
 
 def test_of_an_array_of_microphones_the_mean_is_kept(tmp_path):
@@ -363,7 +382,7 @@ def test_sound_that_is_no_number_is_left_out_and_said(tmp_path, capsys):
     samples[8000:9600] = 0.0
     np.testing.assert_allclose(read_media(tmp_path / "talk.mkv")[2], samples, atol=3 / 2**15)
     said = capsys.readouterr().out
-    assert "0.10 s of sound were lost and are silent" in said
+    assert "0.10 s of sound are missing, by the stamps, and are silent" in said
     assert "of the first an audio message holds samples that are not finite" in said
 
 
@@ -507,12 +526,22 @@ def test_a_segment_that_does_not_fit_is_named_with_its_line(tmp_path, capsys, ro
     assert message in capsys.readouterr().err
 
 
+def test_a_valence_that_is_none_is_named_with_its_line(tmp_path, capsys):
+    bag = write_bag(tmp_path / "talk", conversation())
+    segments = tmp_path / "segments.csv"
+    segments.write_text("start_s,end_s,label,speaker_id,valence\n0,1,happy,anne,5\n")
+    assert main([str(bag), "--out", str(tmp_path), "--segments", str(segments)]) == 1
+    assert "segments.csv:2: valence is 5; expected a number in [-1, 1]" in capsys.readouterr().err
+
+
 def test_a_column_of_segments_that_nobody_reads_is_named(tmp_path, capsys):
+    """Before the work."""
     bag = write_bag(tmp_path / "talk", conversation())
     segments = tmp_path / "segments.csv"
     segments.write_text("start_s,end_s,label,speaker_id,mood\n0,1,happy,anne,good\n")
     assert main([str(bag), "--out", str(tmp_path), "--segments", str(segments)]) == 1
     assert "segments.csv:1: the columns ['mood'] are unknown; expected start_s, end_s" in capsys.readouterr().err
+    assert not (tmp_path / "talk.mkv").exists()
 
 
 DAY_NS = 86_400 * 10**9

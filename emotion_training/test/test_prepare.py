@@ -238,17 +238,17 @@ def test_a_clip_longer_than_its_recording_is_kept_and_named(tmp_path, astronaut)
     (problem,) = report_of(tmp_path / "out")["problems"]
     assert problem["details"] == "pictures to 3.00 s and sound to 3.01 s of 2 s to 9 s"
     assert (problem["clip_id"], problem["used"]) == ("late", "all")
-    assert problem["reason"] == "the recording ends before the clip"
+    assert problem["reason"] == "pictures or sound end before the clip"
 
 
 @pytest.mark.parametrize(("film_s", "sound_s"), [(2.0, 1.2), (1.2, 2.0)])
 def test_a_clip_in_which_pictures_or_sound_end_is_kept_and_named(tmp_path, astronaut, film_s, sound_s):
-    """Though the recording goes on."""
+    """Though the recording goes on, if only for a while."""
     write_media(tmp_path / "face.mkv", [astronaut] * round(25 * film_s))
     soundfile.write(tmp_path / "talk.wav", voice(sound_s, RATE_HZ), RATE_HZ)
     corpus_of(tmp_path, "clip_id,speaker_id,video,audio,start_s,end_s", "cut,anne,face.mkv,talk.wav,0.5,1.4")
     (problem,) = report_of(tmp_path / "out")["problems"]
-    assert (problem["reason"], problem["used"]) == ("the recording ends before the clip", "all")
+    assert (problem["reason"], problem["used"]) == ("pictures or sound end before the clip", "all")
     shorter = "sound" if sound_s < film_s else "pictures"
     assert problem["details"] == f"{shorter} to 1.20 s of 0.5 s to 1.4 s"
 
@@ -303,6 +303,47 @@ def test_the_face_of_one_who_looked_away_is_the_clips_again(tmp_path):
     ((_, media),) = cut_clips([Clip("away", "test", "anne", video=tmp_path / "away.mkv")], detector, 25.0, 16)
     assert media.faces.mean() == pytest.approx(180, abs=5)
     np.testing.assert_allclose(media.times_s, np.r_[0:25, 75:100] / 25, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["another place", "another scene"])
+def test_two_people_who_are_shown_in_turn_are_not_one(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(0, 255, (2, 100, 240, 3), dtype=np.uint8)
+    scenes = [noise[0], noise[1 if kind == "another scene" else 0]]
+    write_media(tmp_path / "turns.mkv", [scenes[0]] * 50 + [scenes[1]] * 50)
+    here, there = FaceDetection(Box(20.0, 20.0, 40.0, 40.0), 0.9), FaceDetection(Box(190.0, 20.0, 38.0, 38.0), 0.9)
+    looks = iter([[here]] * 50 + [[]] * 30 + [[here if kind == "another scene" else there]] * 20)
+    detector = SimpleNamespace(detect=lambda image: next(looks))
+    ((_, media),) = cut_clips([Clip("turns", "test", "anne", video=tmp_path / "turns.mkv")], detector, 25.0, 16)
+    np.testing.assert_allclose(media.times_s, np.arange(50) / 25, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "end_s"),
+    [
+        ([0.0], 2.9),
+        ([0.0, 2.0, 4.0], 1.2),
+        ([0.0, 0.1, 0.2, 1.5, 1.6, 3.0], 0.9),
+        ([0.0, 0.1, 0.2, 1.5, 1.6, 3.0], 2.0),
+    ],
+)
+def test_pictures_that_go_on_do_not_end_early(tmp_path, astronaut, times_s, end_s):
+    write_media(tmp_path / "rare.mkv", [astronaut] * len(times_s), image_times_s=times_s)
+    soundfile.write(tmp_path / "talk.wav", voice(4.0, RATE_HZ), RATE_HZ)
+    corpus_of(tmp_path, "clip_id,speaker_id,video,audio,start_s,end_s", f"a,anne,rare.mkv,talk.wav,0,{end_s}")
+    assert report_of(tmp_path / "out")["problems"] == []
+
+
+def test_clips_of_a_film_whose_sound_ends_are_not_kept_to_its_end(tmp_path):
+    samples = voice(1.0, RATE_HZ)[:, None]
+    write_media(tmp_path / "film.mkv", [np.zeros((32, 32, 3), np.uint8)] * 500, samples=samples, sample_rate_hz=RATE_HZ)
+    looks = []
+    detector = SimpleNamespace(detect=lambda image: looks.append(image) or [])
+    clips = [
+        Clip(name, "test", "anne", video=tmp_path / "film.mkv", start_s=s, end_s=s + 2.0)
+        for s, name in ((0, "a"), (17, "b"))
+    ]
+    first, _ = next(cut_clips(clips, detector, 25.0, 16))
+    assert first.clip_id == "a" and len(looks) == 50
 
 
 def test_a_clip_of_another_span_is_cut_again(tmp_path):

@@ -97,7 +97,7 @@ def test_sessions_that_a_speaker_connects_are_one():
 def test_sessions_whose_people_are_in_two_parts_are_told():
     split = Split("x", "test", "", None, (Fold(("a", "b"), ("c", "d"), ("e", "f", "g")),))
     talks = [("a", "s1"), ("b", "s1"), ("c", "s2"), ("e", "s2"), ("e", "s3"), ("f", "s3"), ("g", None), ("a", None)]
-    assert shared_sessions(split, [clip(speaker, "happy", session) for speaker, session in talks]) == ["s2"]
+    assert shared_sessions(split, [clip(speaker, "happy", session) for speaker, session in talks], [0]) == ["s2"]
 
 
 def test_a_clip_without_a_session_is_refused():

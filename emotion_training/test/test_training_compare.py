@@ -245,7 +245,7 @@ def test_the_report_says_who_talked_with_people_of_another_part(folder, tmp_path
     given = arguments(own, tmp_path / "out", "--models", "face_only", "--folds", "0", "--epochs", "1")
     assert compare.main(given) == 0
     report = (tmp_path / "out" / "report.md").read_text()
-    assert "are in different parts of a fold, such as those of talk, one of 1 such" in report
+    assert "are in different parts of a fold; sessions of which that is so: 1, such as talk. What" in report
 
 
 def test_notes_that_are_no_list_of_texts_are_refused(folder, tmp_path, capsys):

@@ -72,7 +72,8 @@ class EmotionStream:
         self._people: dict[str, Person] = {}
         self._speaker = ActiveSpeaker(self._settings.speaker, memory_ns=self._audio_window_ns)
         self._focus = PersonInFocus(self._settings.focus)
-        self._face_stamp_ns: int | None = None
+        self._face_stamp_ns: int | None = None  # of the newest image
+        self._face_before_ns: int | None = None  # of the one before
         self._scene = 0  # of the newest image
         self._audio_stamp_ns: int | None = None
         self._audio_embeddings: FloatArray | None = None  # (tokens, embedding); None without a usable voice
@@ -81,6 +82,7 @@ class EmotionStream:
         self._voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
         self._heard_of: str | None = None  # the last track id to which the voice was given
         self._heard_ns = 0  # when
+        self._doubted_ns: int | None = None  # when that one was seen last, as long as it is not known whether again
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
         self._estimated_ns: int | None = None
 
@@ -100,7 +102,7 @@ class EmotionStream:
         self.counts.faces += len(faces)
         if not self._accept(self._face_stamp_ns, stamp_ns):
             return
-        self._face_stamp_ns = stamp_ns
+        self._face_before_ns, self._face_stamp_ns = self._face_stamp_ns, stamp_ns
         if scene != self._scene:
             self._scene = scene
             self._people.clear()  # else they would stay as long as a face that the detector misses for a moment
@@ -274,15 +276,17 @@ class EmotionStream:
 
     def _may_hear(self, track_id: str, now_ns: int) -> bool:
         """Whether what is in the window may be this one's; the words of one who has left are kept out of it."""
-        former_id, former_ns = self._heard_of, self._heard_ns
-        self._heard_of, self._heard_ns = track_id, now_ns
-        if former_id in (None, track_id) or now_ns - former_ns > self._audio_window_ns:
-            return True
-        former = self._people.get(former_id)
-        if former is not None and former.newest_ns == self._face_stamp_ns:  # the newest image shows both
-            return True
-        self.forget_sound(now_ns)
-        return False
+        former = self._people.get(self._heard_of)
+        seen_ns = None if former is None else former.newest_ns
+        is_another = self._heard_of not in (None, track_id) and now_ns - self._heard_ns <= self._audio_window_ns
+        if is_another and seen_ns == self._face_before_ns and self._doubted_ns in (None, seen_ns):
+            self._doubted_ns = seen_ns  # only the newest image lacks the former speaker: a later one tells
+            return False
+        self._heard_of, self._heard_ns, self._doubted_ns = track_id, now_ns, None
+        if is_another and seen_ns not in (self._face_stamp_ns, self._face_before_ns):
+            self.forget_sound(now_ns)
+            return False
+        return True
 
     def _usable_voice(self, now_ns: int) -> FloatArray | None:
         if self._audio_embeddings is None or self._audio_stamp_ns is None:

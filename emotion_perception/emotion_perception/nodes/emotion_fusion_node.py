@@ -252,7 +252,7 @@ class EmotionFusionNode(PerceptionNode):
 
     def _on_pause(self, request: Pause.Request, response: Pause.Response) -> Pause.Response:
         response.success, response.message = self._is_at_work()
-        if response.success:
+        if response.success and request.paused != self._is_paused:
             self._is_paused = request.paused
             self._wanted_since_ns = None  # it need not last until the timer sees it
             self._estimates = []

@@ -111,13 +111,11 @@ class MicrophoneNode(PerceptionNode):
 
     def _on_samples(self, samples: NDArray[np.float32], _: int, time: Any, status: Any) -> None:
         """Publish samples (N, channels); called by PortAudio's thread."""
-        # Read together: PortAudio's clock knows how long its thread waited for Python's lock before it came here.
-        now_ns, port_audio_now_s = self.get_clock().now().nanoseconds, self._stream.time
+        now_ns, waited_s = self.get_clock().now().nanoseconds, self._waited_s(time.currentTime)  # read together
         age_s = time.currentTime - time.inputBufferAdcTime
         duration_s = len(samples) / self._sample_rate_hz
         if not duration_s <= age_s < 1.0:  # some hosts do not tell when the first sample was captured
             age_s = duration_s  # it has just ended
-        waited_s = max(0.0, port_audio_now_s - time.currentTime)
         captured_ns = now_ns - round((age_s + waited_s) * NANOSECONDS_PER_S)
         if status.input_overflow:
             self._arrivals.refuse("The microphone lost samples: this computer was too busy to take them.")
@@ -130,6 +128,16 @@ class MicrophoneNode(PerceptionNode):
                 samples=to_float_array(samples),
             )
         )
+
+    def _waited_s(self, called_s: float) -> float:
+        """How long PortAudio's thread, which called at `called_s`, waited for Python's lock; 0 if it does not tell."""
+        import sounddevice  # which configure found
+
+        try:
+            waited_s = self._stream.time - called_s
+        except sounddevice.PortAudioError:  # of a stream that has no time yet
+            return 0.0
+        return waited_s if 0.0 <= waited_s < 1.0 else 0.0
 
 
 def main() -> None:

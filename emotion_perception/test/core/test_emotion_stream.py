@@ -445,6 +445,18 @@ def test_one_who_steps_before_the_speaker_does_not_get_the_words_from_before(str
     assert weights_of_voice(stream, 0.15)["b"] > 0
 
 
+def test_faces_that_come_one_by_one_pass_the_voice_on(stream):
+    """Each in an image of its own, as ROS4HRI has them: that the newest one lacks the former speaker means nothing."""
+    for step in range(4):
+        now_s = step * 0.02
+        far, near = face(GREEN, "a", area=900.0 if step < 2 else 100.0), face(GREEN, "b", area=200.0)
+        stream.add_faces(at(now_s - 0.01), [far])
+        stream.add_faces(at(now_s), [near])
+        hear(stream, now_s)
+        weights = weights_of_voice(stream, now_s)
+    assert weights["b"] > 0
+
+
 @pytest.mark.parametrize(("gap_s", "is_heard"), [(0.05, False), (0.09, False), (0.11, True)])
 def test_words_of_one_who_left_are_kept_from_the_next_face_as_long_as_they_are_in_the_window(stream, gap_s, is_heard):
     stream.add_faces(at(0), [face(GREEN, "a")])

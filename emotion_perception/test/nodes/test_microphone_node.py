@@ -102,8 +102,28 @@ def test_missing_portaudio_is_named_with_the_command_that_installs_it(graph, mon
     assert "apt-get install libportaudio2" in refusal(graph.add(MicrophoneNode))
 
 
+def test_chunk_of_a_stream_that_has_no_time_yet_has_just_ended(graph, port_audio, monkeypatch):
+    def no_time(_):
+        raise port_audio.PortAudioError("Error getting stream time: stream is invalid")
+
+    node = graph.start(MicrophoneNode)
+    chunks = graph.listen(AudioChunk, "/emotion/microphone/audio")
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    stream = port_audio.stream
+    monkeypatch.setattr(FakeStream, "time", property(no_time, lambda *_: None), raising=False)
+    stream.options["callback"](
+        np.zeros((480, 1), np.float32),
+        480,
+        SimpleNamespace(currentTime=0.0, inputBufferAdcTime=0.0),
+        SimpleNamespace(input_overflow=False),
+    )
+    stamp_ns = to_nanoseconds(graph.wait_for(lambda: chunks, "a chunk")[0].header.stamp)
+    assert 0 <= node.get_clock().now().nanoseconds - stamp_ns < 10**9
+
+
 @pytest.mark.parametrize(
-    ("told_age_s", "waited_s", "age_s"), [(0.05, 0.0, 0.05), (0.0, 0.0, 0.032), (1.5, 0.0, 0.032), (0.05, 0.2, 0.25)]
+    ("told_age_s", "waited_s", "age_s"),
+    [(0.05, 0.0, 0.05), (0.05, 5.0, 0.05), (0.0, 0.0, 0.032), (1.5, 0.0, 0.032), (0.05, 0.2, 0.25)],
 )
 def test_chunk_is_stamped_with_the_capture_of_its_first_sample(graph, port_audio, told_age_s, waited_s, age_s):
     node = graph.start(MicrophoneNode, device="webcam", channels=2)
