@@ -81,6 +81,7 @@ def cut_clips(
     """
     waiting = [_ClipCutter(clip, rate_hz, crop_px) for clip in clips]
     sound, pictures = _Sound(), _Pictures()
+    scene_cuts, scene = SceneCuts(), 0
     try:
         with ExitStack() as opened:
             readers = [
@@ -90,7 +91,8 @@ def cut_clips(
                 if isinstance(item, AudioBlock):
                     sound.add(item)
                 else:
-                    _add_image(waiting, detector, item)
+                    scene += scene_cuts.is_cut(item.image_rgb, item.time_s)
+                    _add_image(waiting, detector, item, scene)
                     pictures.add(item)
                 come_s = [item.time_s]
                 come_s += [sound.end_s] if readers[-1].has_audio else []
@@ -144,12 +146,12 @@ def _lost_end(reader: MediaReader, ended_s: float) -> str:
     return f"it ends at {ended_s:.2f} s of {reader.duration_s:.2f} s" if is_lost else ""
 
 
-def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: VideoFrame) -> None:
+def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: VideoFrame, scene: int) -> None:
     wanting = [cutter for cutter in cutters if cutter.wants(frame.time_s)]
     if wanting:
         detections = detector.detect(frame.image_rgb)
         for cutter in wanting:
-            cutter.add(frame, detections)
+            cutter.add(frame, detections, scene)
 
 
 class _Pictures:
@@ -277,17 +279,18 @@ class _ClipCutter:
         self._tracker = FaceTracker(
             parameters["max_lost_s"], self._max_center_distance, parameters["duplicate_overlap"]
         )
-        self._scene_cuts, self._scene = SceneCuts(), 0
+        self._scene = 0  # of the newest picture
 
     def wants(self, time_s: float) -> bool:
         """Whether the picture of that time is due: the first one at or after each multiple of the period."""
         return self._due <= self._periods(time_s) and time_s < self.end_s
 
-    def add(self, frame: VideoFrame, detections: Sequence[Any]) -> None:
+    def add(self, frame: VideoFrame, detections: Sequence[Any], scene: int) -> None:
+        """scene: the number of the one that the picture shows."""
         self._images += 1
         self._due = math.floor(self._periods(frame.time_s)) + 1
-        if self._scene_cuts.is_cut(frame.image_rgb, frame.time_s):
-            self._scene += 1
+        if scene != self._scene:  # as on the robot: who stands there now is not who stood there before
+            self._scene = scene
             self._tracker.reset()
         for face in self._tracker.update(detections, frame.time_s):
             track = self._tracks.setdefault(face.track_id, _Track(self._scene))

@@ -37,8 +37,8 @@ class RecordingWriter:
     Attributes:
         images: that were written.
         late_images: that were dropped because their stamp was not after that of the one before.
-        silence_s: of sound that was lost.
-        dropped_s: of sound.
+        silence_s: of sound that is missing by the stamps.
+        dropped_s: of sound that came again, or after what follows it.
         duration_s: from the start to the end of the last picture or sample.
     """
 
