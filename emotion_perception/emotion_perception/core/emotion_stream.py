@@ -276,7 +276,7 @@ class EmotionStream:
 
     def _may_hear(self, track_id: str, now_ns: int) -> bool:
         """Whether what is in the window may be this one's; the words of one who has left are kept out of it."""
-        former = self._people.get(self._heard_of)
+        former = None if self._heard_of is None else self._people.get(self._heard_of)
         seen_ns = None if former is None else former.newest_ns
         is_another = self._heard_of not in (None, track_id) and now_ns - self._heard_ns <= self._audio_window_ns
         if is_another and seen_ns == self._face_before_ns and self._doubted_ns in (None, seen_ns):
