@@ -52,14 +52,14 @@ from .command import make_out, run_command
 from .corpora.manifest import VOTE, VOTES
 from .corpora.table import CorpusError, Row, build_all, read_table, refuse_unknown_columns
 from .package_share import robot_parameters
-from .recording_writer import RecordingError, RecordingWriter
+from .recording_writer import LATE_LOOK_AHEAD_S, RecordingError, RecordingWriter
 
 COLUMNS = ("clip_id", "speaker_id", "session_id", "label", "video", "audio", "start_s", "end_s")
 PERCEIVED = ("valence", "arousal")
 SAID = (*PERCEIVED, "intensity", *VOTES)  # of a segment, which the manifest takes over
 ROBOT_SPEAKING = "emotion/robot_speaking"  # as the topic of audio_window_node ends in any namespace
-BEGINNING = 5  # messages that tell the clock of a topic, though the stamp of one be wrong
-MAX_UNREADABLE = 100  # at the beginning of a topic; then the others will be no better
+BEGINNING = 5  # pictures that tell the clock of their topic, though the stamp of one be wrong
+MAX_UNREADABLE = 1000  # at the beginning of a topic; then it is given up
 MAX_APART_S = 5.0  # of two clocks, and of two ways from a sensor to the recorder
 
 
@@ -116,7 +116,7 @@ def _convert(
     beginnings = [_beginning(reader, options, topic) for topic in topics]
     _require_one_clock(topics, beginnings)
     firsts = [beginning[0] for beginning in beginnings]
-    start_ns = min(item.stamp_ns for item in firsts)
+    start_ns = min(_start_ns(beginning) for beginning in beginnings)
     image_shape = firsts[0].content.shape[:2] if images else None
     parameters = robot_parameters("audio_window_node")
     robot_speech = RobotSpeech(parameters["mute_tail_s"], parameters["mute_limit_s"])
@@ -134,6 +134,8 @@ def _convert(
             count = sum(topic.msgcount for topic in (*topics, *told))
             items = _items(reader, options, [*topics, *told], unreadable)
             for item in tqdm(items, total=count, desc=path.stem, unit="message"):
+                if item is None:
+                    continue
                 if isinstance(item.content, Chunk):
                     writer.add_chunk(item.content)
                 elif isinstance(item.content, bool):
@@ -151,7 +153,7 @@ def _complaints(writer: RecordingWriter, unreadable: Sequence[str]) -> Iterator[
     if writer.late_images:
         yield f"{writer.late_images} images that were not newer than the last are left out"
     if writer.dropped_s:
-        yield f"{writer.dropped_s:.2f} s of sound that came again or after what follows it are left out"
+        yield f"{writer.dropped_s:.2f} s of sound for which the stamps leave no time are left out"
     if writer.silence_s:
         yield f"{writer.silence_s:.2f} s of sound are missing, by the stamps, and are silent"
     if unreadable:
@@ -169,12 +171,32 @@ class _Item:
 
 
 def _beginning(reader: AnyReader, options: BagOptions, topic: Connection) -> list[_Item]:
-    """The first messages; MessageError if none of the topic can be read."""
+    """The first messages, of sound those of some seconds; MessageError if none of the first can be read."""
     unreadable: list[str] = []
-    items = list(itertools.islice(_items(reader, options, [topic], unreadable), BEGINNING))
+    items: list[_Item] = []
+    heard_s = 0.0
+    for item in _items(reader, options, [topic], unreadable):
+        if item is not None:
+            items.append(item)
+            if isinstance(item.content, Chunk):
+                heard_s += len(item.content.samples) / item.content.sample_rate_hz
+            elif len(items) == BEGINNING:
+                break
+        if heard_s > LATE_LOOK_AHEAD_S or (not items and len(unreadable) == MAX_UNREADABLE):
+            break
     if not items:
         raise MessageError(f"of {topic.topic} no message can be read; of the first {unreadable[0]}")
     return items
+
+
+def _start_ns(beginning: Sequence[_Item]) -> int:
+    """When the first message was captured: of sound that may be received late as the most punctual one tells."""
+    starts_ns, before_ns = [beginning[0].stamp_ns], 0
+    for item in beginning:
+        if isinstance(item.content, Chunk) and item.content.may_be_late:
+            starts_ns.append(item.stamp_ns - before_ns)
+            before_ns += len(item.content.samples) * NANOSECONDS_PER_S // item.content.sample_rate_hz
+    return min(starts_ns)
 
 
 def _require_one_clock(topics: Sequence[Connection], beginnings: Sequence[Sequence[_Item]]) -> None:
@@ -195,23 +217,15 @@ def _items(
     options: BagOptions,
     topics: Sequence[Connection],
     unreadable: list[str],
-) -> Iterator[_Item]:
-    """What the topics say in the order of its arrival.
-
-    unreadable: takes why a message cannot be read. After MAX_UNREADABLE and no other one the last of these is raised.
-    """
-    count = 0
+) -> Iterator[_Item | None]:
+    """What the topics say in the order of its arrival; None for what cannot be read, the reason in `unreadable`."""
     for topic, received_ns, raw in reader.messages(topics):
         message = reader.deserialize(raw, topic.msgtype)
         try:
-            item = _item(topic, message, received_ns, options)
+            yield _item(topic, message, received_ns, options)
         except MessageError as error:
             unreadable.append(str(error))
-            if not count and len(unreadable) >= MAX_UNREADABLE:
-                raise
-        else:
-            count += 1
-            yield item
+            yield None
 
 
 def _item(topic: Connection, message: Any, received_ns: int, options: BagOptions) -> _Item:

@@ -1,6 +1,7 @@
 """Cuts the clips of one recording out of it in a single pass: face crops, found as the robot finds them, and sound."""
 
 import heapq
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -70,8 +71,8 @@ def cut_clips(
     """Reads the recording that all of `clips` are of, and gives each clip as soon as it is complete.
 
     A clip's face is that of the track with the largest sum of areas: large, and there for long. With it go those of
-    tracks that begin about where and as large as it ended, with no cut between, as who looks away for long gets another
-    track. If the recording cannot be read, each clip that is not complete has that problem.
+    tracks that begin about where and as large as it ended, as who looks away for long gets another track; but not in
+    another scene. If the recording cannot be read, each clip that is not complete has that problem.
 
     Args:
         clips: with the same `video` and the same `audio`.
@@ -158,11 +159,11 @@ class _Pictures:
     """When they came so far."""
 
     def __init__(self) -> None:
-        self.last_s = 0.0
+        self.last_s = -math.inf
         self.end_s = math.inf  # of the last one: it stays as long as the one before, a single one for ever
 
     def add(self, frame: VideoFrame) -> None:
-        if frame.time_s > self.last_s:
+        if not math.isinf(self.last_s):
             self.end_s = 2.0 * frame.time_s - self.last_s
         self.last_s = frame.time_s
 
@@ -238,7 +239,7 @@ class _Track:
         (x_px, y_px), (later_x_px, later_y_px) = _center_px(last), _center_px(first)
         move = math.hypot(later_x_px - x_px, later_y_px - y_px) / max(last.width_px, first.width_px)
         return (
-            self.scene == later.scene
+            (later.scene - self.scene) % 2 == 0  # after a cut away there is one back, also where one picture is broken
             and self.times_s[-1] < later.times_s[0]
             and 1.0 / MAX_AREA_RATIO <= ratio <= MAX_AREA_RATIO
             and move <= max_center_distance
@@ -251,14 +252,11 @@ def _center_px(box: Box) -> tuple[float, float]:
 
 def _of_one_person(tracks: Iterable[_Track], max_center_distance: float) -> list[_Track]:
     """That of whoever is the largest for longest, with those before and after that may be of the same person."""
-    first, *others = sorted(tracks, key=lambda track: -track.area_px2)
-    chosen = [first]
-    for track in sorted(others, key=lambda track: track.times_s[0]):
-        if chosen[-1].may_go_on_as(track, max_center_distance):
-            chosen.append(track)
-    for track in sorted(others, key=lambda track: -track.times_s[0]):
-        if track.may_go_on_as(chosen[0], max_center_distance):
-            chosen.insert(0, track)
+    chosen: list[_Track] = []
+    for track in sorted(tracks, key=lambda track: -track.area_px2):
+        trial = sorted([*chosen, track], key=lambda track: track.times_s[0])
+        if all(before.may_go_on_as(after, max_center_distance) for before, after in itertools.pairwise(trial)):
+            chosen = trial
     return chosen
 
 

@@ -147,6 +147,7 @@ def _run(tasks: Sequence[Task], workers: int) -> Iterator[dict[str, Outcome]]:
         return
     # Processes are spawned: a fork would take over threads of MediaPipe and OpenCV that do not live on in it.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_start_worker) as pool:
         futures = [pool.submit(_work, task) for task in tasks]
         try:
@@ -159,7 +160,7 @@ def _run(tasks: Sequence[Task], workers: int) -> Iterator[dict[str, Outcome]]:
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.kill()  # else it would finish its film; no file is half written
 
 

@@ -38,7 +38,7 @@ class RecordingWriter:
         images: that were written.
         late_images: that were dropped because their stamp was not after that of the one before.
         silence_s: of sound that is missing by the stamps.
-        dropped_s: of sound that came again, or after what follows it.
+        dropped_s: of sound for which the stamps leave no time, as it came again, or after what follows it.
         duration_s: from the start to the end of the last picture or sample.
     """
 
@@ -185,7 +185,7 @@ class RecordingWriter:
         """By how many samples even the most punctual of the waiting chunks is later than those before it reach."""
         first = self._waiting[0]
         tolerance_s = MAX_DELAY_S if first.may_be_late else MAX_JITTER_S
-        if not self._looks_ahead(first):  # near the end: fewer chunks tell
+        if self._waiting_samples <= LOOK_AHEAD_S * self._sample_rate_hz:  # near the end: fewer chunks tell
             tolerance_s *= 2.0
         # The beginning of the sound is nothing to be laid end to end with.
         tolerance = tolerance_s * self._sample_rate_hz if self._written_samples else 0.0

@@ -242,7 +242,7 @@ def test_stereo_sound_that_comes_again_or_late_is_dropped(tmp_path, capsys):
     assert main([str(bag), "--out", str(tmp_path)]) == 0
     with MediaReader(tmp_path / "talk.mkv") as reader:
         np.testing.assert_allclose(np.concatenate([block.samples for block in reader]), both, atol=3 / 2**15)
-    assert "talk.mkv: 0.80 s of sound that came again or after what follows it are left out" in capsys.readouterr().out
+    assert "talk.mkv: 0.80 s of sound for which the stamps leave no time are left out" in capsys.readouterr().out
 
 
 def of_microphone(chunks, audio_type="emotion_msgs/msg/AudioChunk"):
@@ -266,7 +266,7 @@ def test_sound_that_is_received_late_is_whole(tmp_path, capsys, audio_type):
     """As on the robot: the stamp is of the reception, and a busy computer takes its time."""
     samples, chunks = tenths(10.0)
     late_s = np.random.default_rng(0).uniform(0.0, 0.2, len(chunks))
-    late_s[15] = 2.0  # a stall, which holds up what follows
+    late_s[[0, 15]] = 1.0, 2.0  # stalls, which hold up what follows
     received_s = np.maximum.accumulate(np.arange(len(chunks)) / 10 + late_s)
     received = [(chunk, time_s, time_s + 0.1) for (chunk, _), time_s in zip(chunks, received_s, strict=True)]
     bag = write_bag(tmp_path / "talk", of_microphone(received, audio_type), audio_type)

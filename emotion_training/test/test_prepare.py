@@ -317,6 +317,23 @@ def test_two_people_who_are_shown_in_turn_are_not_one(tmp_path, kind):
     np.testing.assert_allclose(media.times_s, np.arange(50) / 25, atol=1e-3)
 
 
+def test_a_broken_picture_costs_none_of_the_others(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (2, 100, 240, 3), dtype=np.uint8)
+    write_media(tmp_path / "film.mkv", [noise[int(index == 55)] for index in range(100)])
+    detector = SimpleNamespace(detect=lambda image: [FaceDetection(Box(20.0, 20.0, 40.0, 40.0), 0.9)])
+    ((_, media),) = cut_clips([Clip("film", "test", "anne", video=tmp_path / "film.mkv")], detector, 25.0, 16)
+    assert len(media.faces) >= 99
+
+
+def test_a_short_finding_beside_a_face_does_not_part_it(tmp_path):
+    write_media(tmp_path / "film.mkv", [np.zeros((100, 240, 3), np.uint8)] * 100)
+    face, stray = FaceDetection(Box(20.0, 20.0, 40.0, 40.0), 0.9), FaceDetection(Box(50.0, 20.0, 40.0, 40.0), 0.9)
+    looks = iter([[face]] * 40 + [[]] * 30 + [[stray]] * 2 + [[stray, face]] + [[face]] * 27)
+    detector = SimpleNamespace(detect=lambda image: next(looks))
+    ((_, media),) = cut_clips([Clip("film", "test", "anne", video=tmp_path / "film.mkv")], detector, 25.0, 16)
+    np.testing.assert_allclose(media.times_s, np.r_[0:40, 72:100] / 25, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("times_s", "end_s"),
     [

@@ -82,7 +82,8 @@ class EmotionStream:
         self._voice_since_ns: int | None = None  # what was heard before is another's voice; None: nothing is
         self._heard_of: str | None = None  # the last track id to which the voice was given
         self._heard_ns = 0  # when
-        self._doubted_ns: int | None = None  # when that one was seen last, as long as it is not known whether again
+        self._doubted_ns = 0  # when it was last not known whether that one is still there
+        self._doubted_seen_ns: int | None = None  # when that one had been seen last then
         self._voice_only = ProbabilitySmoother(self._settings.smoothing)
         self._estimated_ns: int | None = None
 
@@ -279,10 +280,12 @@ class EmotionStream:
         former = None if self._heard_of is None else self._people.get(self._heard_of)
         seen_ns = None if former is None else former.newest_ns
         is_another = self._heard_of not in (None, track_id) and now_ns - self._heard_ns <= self._audio_window_ns
-        if is_another and seen_ns == self._face_before_ns and self._doubted_ns in (None, seen_ns):
-            self._doubted_ns = seen_ns  # only the newest image lacks the former speaker: a later one tells
+        is_back = seen_ns != self._doubted_seen_ns and now_ns - self._doubted_ns <= self._face_limit_ns
+        if is_another and seen_ns == self._face_before_ns and not is_back:
+            # Only the newest image lacks the former speaker: a later one tells.
+            self._doubted_ns, self._doubted_seen_ns = now_ns, seen_ns
             return False
-        self._heard_of, self._heard_ns, self._doubted_ns = track_id, now_ns, None
+        self._heard_of, self._heard_ns = track_id, now_ns
         if is_another and seen_ns not in (self._face_stamp_ns, self._face_before_ns):
             self.forget_sound(now_ns)
             return False

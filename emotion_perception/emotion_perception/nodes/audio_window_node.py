@@ -106,7 +106,7 @@ class AudioWindowNode(PerceptionNode):
         self._pace.reset()
         self._lively_s = time.monotonic()  # when the samples were not all the same
         self._last_stamp_ns: int | None = None
-        self._is_clock_coarse = False  # a simulated one of rare ticks: it stands still from one chunk to the next
+        self._is_clock_coarse = False  # a simulated one of rare ticks, which stood still from one chunk to the next
         self._robot_speech.reset()  # whoever said meanwhile that it ended was not heard
         # No chunk of sound is made worthless by the next one: the queue holds some seconds, and one that was lost
         # is sent again where the publisher is sure to do so, as the nodes of this suite are.
@@ -174,10 +174,11 @@ class AudioWindowNode(PerceptionNode):
             # Stamps of a simulation that is slower than the sound say nothing of its rate.
             if chunk.is_assumed or not self.get_parameter("use_sim_time").value:
                 self._check_pace(chunk, stamp_s)
-            self._is_clock_coarse |= chunk.stamp_ns == self._last_stamp_ns
-            self._last_stamp_ns = chunk.stamp_ns
             jitter_s = MAX_DELAY_S if self._is_clock_coarse else chunk.jitter_s
             windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, jitter_s)
+            if self.get_parameter("use_sim_time").value:
+                self._is_clock_coarse |= chunk.stamp_ns == self._last_stamp_ns
+            self._last_stamp_ns = chunk.stamp_ns
         except AudioError as error:
             self._arrivals.refuse(str(error))
             return
