@@ -123,7 +123,8 @@ def _load(config: CorpusConfig) -> ClipTensors:
         raise DataError(f"speech_network is {config.speech_network} and audio is {config.audio}; expected functionals")
     prepared = PreparedCorpus(config.root) if config.reader == PREPARED else None
     clips = prepared.clips if prepared else read_corpus(config.reader, config.root, **config.reader_options)
-    either = [clip for clip in clips if _wanted(clip, dataclasses.replace(config, both_modalities=False))]
+    one_is_enough = dataclasses.replace(config, both_modalities=False)
+    either = [clip for clip in clips if _wanted(clip, one_is_enough)]
     clips = [clip for clip in either if _wanted(clip, config)]
     if lacking := len(either) - len(clips):
         _log.warning(

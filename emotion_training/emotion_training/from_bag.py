@@ -18,7 +18,6 @@ recording. A table of segments has one row a clip:
 import argparse
 import csv
 import itertools
-import math
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -49,14 +48,12 @@ from .bag_messages import (
     stamp_ns,
 )
 from .command import make_out, run_command
-from .corpora.manifest import VOTE, VOTES
+from .corpora.manifest import JUDGEMENT, VOTE, VOTES, judgement
 from .corpora.table import CorpusError, Row, build_all, read_table, refuse_unknown_columns
 from .package_share import robot_parameters
 from .recording_writer import LATE_LOOK_AHEAD_S, RecordingError, RecordingWriter
 
 COLUMNS = ("clip_id", "speaker_id", "session_id", "label", "video", "audio", "start_s", "end_s")
-PERCEIVED = ("valence", "arousal")
-SAID = (*PERCEIVED, "intensity", *VOTES)  # of a segment, which the manifest takes over
 ROBOT_SPEAKING = "emotion/robot_speaking"  # as the topic of audio_window_node ends in any namespace
 BEGINNING = 5  # pictures that tell the clock of their topic, though the stamp of one be wrong
 MAX_UNREADABLE = 1000  # at the beginning of a topic; then it is given up
@@ -293,7 +290,7 @@ def read_segments(path: Path, recordings: int) -> list[Row]:
     """The rows of a table of segments of so many recordings; CorpusError for wrong columns."""
     required = ["start_s", "end_s", "label", "speaker_id"] + (["recording"] if recordings > 1 else [])
     rows = read_table(path, required)
-    known = (*required, *({"recording"} - set(required)), *SAID)
+    known = (*required, *({"recording"} - set(required)), *JUDGEMENT)
     refuse_unknown_columns(path, rows, known, f"{', '.join(known[: -len(VOTES)])} or {VOTE}<label>")
     return rows
 
@@ -310,10 +307,7 @@ def _segment_rows(recordings: Sequence[Recording], segments: Sequence[Row]) -> l
         row.span_s()
         if end_s > by_name[name].duration_s:
             raise row.problem(f"end_s is {end_s:g}, but {name} lasts {by_name[name].duration_s:.2f} s")
-        for column in SAID:  # as a manifest has them
-            low, high = (-1.0, 1.0) if column in PERCEIVED else (0.0, math.inf)
-            if column != "intensity":
-                row.number(column, low, high)
+        judgement(row)  # refuses what a manifest may not hold
         seen[name] += 1
         return _files(by_name[name]) | {
             "clip_id": f"{name}-{seen[name]:04d}",
@@ -321,7 +315,7 @@ def _segment_rows(recordings: Sequence[Recording], segments: Sequence[Row]) -> l
             "label": row.label("label") or "",
             "start_s": str(start_s),
             "end_s": str(end_s),
-            **{column: text for column, text in row.cells.items() if column in SAID},
+            **{column: text for column, text in row.cells.items() if column in JUDGEMENT},
         }
 
     return build_all(segments, build)

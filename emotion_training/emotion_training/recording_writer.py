@@ -126,7 +126,9 @@ class RecordingWriter:
         """Writes the sound that still waits; RecordingError if too much of all was dropped."""
         while self._waiting:
             self._write_next()
-        heard_s = self.dropped_s + (self._written_samples / self._sample_rate_hz if self.dropped_s else 0.0)
+        if not self.dropped_s:
+            return
+        heard_s = self.dropped_s + self._written_samples / self._sample_rate_hz
         if self.dropped_s > MAX_DROPPED * heard_s:
             raise RecordingError(
                 f"{self.dropped_s:.1f} of {heard_s:.1f} s of sound have stamps at which there is sound already; "

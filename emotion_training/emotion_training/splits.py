@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.cluster.hierarchy import DisjointSet
+
 from .clip import Clip
 
 PARTS = ("train", "validation", "test")
@@ -209,25 +211,20 @@ def leave_one_session_out(name: str, corpus: str, sessions: Mapping[str, str], s
 def speaker_sessions(clips: Iterable[Clip]) -> dict[str, str]:
     """The session of each speaker; SplitError for one of none.
 
-    Sessions that somebody takes part in count as one, `a + b`, as neither that person nor those whom he or she talks
-    with may be in two parts.
+    The sessions of one person count as one, `a + b`, as neither that person nor those whom he or she talks with may be
+    in two parts.
     """
-    pairs = set()
+    sessions_of: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
         if clip.session_id is None:
             raise SplitError(f"clip {clip.clip_id} has no session; split {clip.corpus} by speaker")
-        pairs.add((clip.speaker_id, clip.session_id))
-    met: list[tuple[set[str], set[str]]] = []  # speakers and sessions that nobody connects with others
-    for speaker, session in pairs:
-        speakers, sessions = {speaker}, {session}
-        apart = []
-        for others, their_sessions in met:
-            if speakers & others or sessions & their_sessions:
-                speakers, sessions = speakers | others, sessions | their_sessions
-            else:
-                apart.append((others, their_sessions))
-        met = [*apart, (speakers, sessions)]
-    return {speaker: " + ".join(sorted(sessions)) for speakers, sessions in met for speaker in speakers}
+        sessions_of[clip.speaker_id].add(clip.session_id)
+    connected = DisjointSet(sorted(set().union(*sessions_of.values())))
+    for first, *others in sessions_of.values():
+        for other in others:
+            connected.merge(first, other)
+    names = {session: " + ".join(sorted(group)) for group in connected.subsets() for session in group}
+    return {speaker: names[min(sessions)] for speaker, sessions in sessions_of.items()}
 
 
 def shared_sessions(split: Split, clips: Iterable[Clip], folds: Iterable[int]) -> list[str]:

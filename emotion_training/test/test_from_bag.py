@@ -512,26 +512,20 @@ def test_several_topics_must_be_chosen_from(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("0,1,glad,anne", "segments.csv:2: label is 'glad'"),
-        ("0,60,happy,anne", "segments.csv:2: end_s is 60, but talk lasts 2.00 s"),
-        ("1,0.5,happy,anne", "segments.csv:2: end_s is 0.5; expected more than start_s"),
-        ("0,1,happy,", "segments.csv:2: speaker_id is empty"),
+        ("0,1,glad,anne,,", "segments.csv:2: label is 'glad'"),
+        ("0,60,happy,anne,,", "segments.csv:2: end_s is 60, but talk lasts 2.00 s"),
+        ("1,0.5,happy,anne,,", "segments.csv:2: end_s is 0.5; expected more than start_s"),
+        ("0,1,happy,,,", "segments.csv:2: speaker_id is empty"),
+        ("0,1,happy,anne,5,", "segments.csv:2: valence is 5; expected a number in [-1, 1]"),
+        ("0,1,happy,anne,,0", "segments.csv:2: all votes are 0"),
     ],
 )
 def test_a_segment_that_does_not_fit_is_named_with_its_line(tmp_path, capsys, row, message):
     bag = write_bag(tmp_path / "talk", conversation())
     segments = tmp_path / "segments.csv"
-    segments.write_text(f"start_s,end_s,label,speaker_id\n{row}\n")
+    segments.write_text(f"start_s,end_s,label,speaker_id,valence,vote_sad\n{row}\n")
     assert main([str(bag), "--out", str(tmp_path), "--segments", str(segments)]) == 1
     assert message in capsys.readouterr().err
-
-
-def test_a_valence_that_is_none_is_named_with_its_line(tmp_path, capsys):
-    bag = write_bag(tmp_path / "talk", conversation())
-    segments = tmp_path / "segments.csv"
-    segments.write_text("start_s,end_s,label,speaker_id,valence\n0,1,happy,anne,5\n")
-    assert main([str(bag), "--out", str(tmp_path), "--segments", str(segments)]) == 1
-    assert "segments.csv:2: valence is 5; expected a number in [-1, 1]" in capsys.readouterr().err
 
 
 def test_a_column_of_segments_that_nobody_reads_is_named(tmp_path, capsys):

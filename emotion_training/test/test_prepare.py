@@ -2,10 +2,12 @@
 
 import gc
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ import soundfile
 from emotion_perception.core.face_box import Box, FaceDetection
 from emotion_perception.testing.media import voice, write_media
 from emotion_training.clip import Clip
+from emotion_training.command import end_with_parent
 from emotion_training.corpora import CorpusError
 from emotion_training.media_clips import cut_clips
 from emotion_training.package_share import robot_parameters
@@ -531,6 +534,32 @@ def test_no_process_outlives_a_run_that_was_killed(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
             pytest.fail("worker processes are left")
     assert process.returncode == -signal.SIGKILL
+
+
+def test_ctrl_c_ends_the_run_and_its_processes_in_one_sentence(tmp_path):
+    """Which a terminal gives to all of them, and no film is read to its end first."""
+    soundfile.write(tmp_path / "short.wav", 0.5 * voice(0.5, RATE_HZ), RATE_HZ)
+    write_media(tmp_path / "long.mkv", [np.zeros((64, 64, 3), np.uint8)] * 2500)
+    rows = ["clip_id,speaker_id,video,audio", "short,anne,,short.wav", "long,anne,long.mkv,", "other,luc,,long.wav"]
+    soundfile.write(tmp_path / "long.wav", 0.5 * voice(0.5, RATE_HZ), RATE_HZ)
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    interrupted_after_its_first_clip = (
+        "import os, signal, sys\n"
+        "from emotion_training import prepare\n"
+        "prepare.tqdm.update = lambda *_: os.killpg(0, signal.SIGINT)\n"
+        "sys.exit(prepare.main(sys.argv[1:]))\n"
+    )
+    options = ["--corpus", "manifest", "--root", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "2"]
+    command = [sys.executable, "-c", interrupted_after_its_first_clip, *options]
+    run = subprocess.run(command, capture_output=True, text=True, start_new_session=True, timeout=60)
+    assert run.returncode == 130 and "Traceback" not in run.stderr
+    assert "interrupted" in run.stderr.splitlines()[-1]
+    assert not list((tmp_path / "out" / "clips").glob("long*"))
+
+
+def test_a_worker_leaves_ctrl_c_to_the_process_that_it_works_for():
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
 
 def test_sound_that_ends_before_a_clip_is_not_called_silent(tmp_path, astronaut):

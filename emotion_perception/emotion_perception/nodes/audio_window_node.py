@@ -171,13 +171,13 @@ class AudioWindowNode(PerceptionNode):
             stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
             if chunk.samples.min() < chunk.samples.max():
                 self._lively_s = time.monotonic()
+            is_simulated = self.get_parameter("use_sim_time").value
             # Stamps of a simulation that is slower than the sound say nothing of its rate.
-            if chunk.is_assumed or not self.get_parameter("use_sim_time").value:
+            if chunk.is_assumed or not is_simulated:
                 self._check_pace(chunk, stamp_s)
             jitter_s = MAX_DELAY_S if self._is_clock_coarse else chunk.jitter_s
             windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, jitter_s)
-            if self.get_parameter("use_sim_time").value:
-                self._is_clock_coarse |= chunk.stamp_ns == self._last_stamp_ns
+            self._is_clock_coarse |= is_simulated and chunk.stamp_ns == self._last_stamp_ns
             self._last_stamp_ns = chunk.stamp_ns
         except AudioError as error:
             self._arrivals.refuse(str(error))

@@ -1,6 +1,7 @@
 """Anybody's own recordings, listed in a CSV or Parquet table."""
 
 from pathlib import Path
+from typing import Any
 
 from ..clip import Clip
 from ..labels import KNOWN_LABELS
@@ -21,6 +22,7 @@ OPTIONAL = (
 )
 VOTE, FEATURE = "vote_", "feature_"  # prefixes of columns
 VOTES = tuple(VOTE + label for label in KNOWN_LABELS)
+JUDGEMENT = ("valence", "arousal", "intensity", *VOTES)
 TABLES = ("manifest.csv", "manifest.parquet")
 
 
@@ -90,17 +92,24 @@ def _clip(row: Row, clip_id: str, corpus: str) -> Clip:
         speaker_id=f"{corpus}-{row.required('speaker_id')}",
         session_id=session and f"{corpus}-{session}",
         label=row.label("label"),
-        votes=_votes(row),
-        valence=row.number("valence", -1.0, 1.0),
-        arousal=row.number("arousal", -1.0, 1.0),
-        intensity=row.text("intensity"),
         video=video,
         audio=audio,
         image=image,
         start_s=start_s,
         end_s=end_s,
         face_features=_features(row),
+        **judgement(row),
     )
+
+
+def judgement(row: Row) -> dict[str, Any]:
+    """What is said of a clip in the columns JUDGEMENT, as fields of `Clip`; CorpusError for what cannot be."""
+    return {
+        "valence": row.number("valence", -1.0, 1.0),
+        "arousal": row.number("arousal", -1.0, 1.0),
+        "intensity": row.text("intensity"),
+        "votes": _votes(row),
+    }
 
 
 def _votes(row: Row) -> dict[str, float] | None:
