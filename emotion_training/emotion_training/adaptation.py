@@ -54,7 +54,6 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
     tree: dict[str, Any] = {
         "seed_everything": 0,
         "trainer": {"accelerator": "cpu"},
-        "selection": {"keep": "best", "monitor": "validation_loss"},
         "data": {
             "corpus": corpus_of(bundle),
             "batch": BATCH,

@@ -14,8 +14,10 @@ abstract leaves open is settled here as in Borderline-SMOTE (Han et al. 2005), w
   same class, near in the space of the embeddings, on the border or not.
 - Every class is brought to the size of the largest one. A class without a border is drawn from as a whole.
 
-`vote_borderline` is ours, for corpora with annotators' votes and no arousal and valence: the border of a class
-are the samples that the annotators disagreed on most.
+`vote_border` is ours, for corpora with annotators' votes and no arousal and valence: the border of a class are the
+samples that the annotators disagreed on most.
+
+Where all samples count as border, `oversampled` is random oversampling and `smote` is SMOTE (Chawla et al. 2002).
 
 All functions are pure and depend on the seed alone.
 """
@@ -24,7 +26,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from imblearn.over_sampling import SMOTE
 from sklearn.neighbors import NearestNeighbors
 
 ROWS_AT_ONCE = 512  # of the matrix of distances
@@ -58,83 +59,8 @@ class SyntheticSamples:
     labels: np.ndarray
 
 
-def random_oversampling(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Indices (M,): every sample once, in order, then copies until all classes are as large as the largest."""
-    return _oversample(labels, np.ones(len(labels), bool), seed)
-
-
-def smote(embeddings: np.ndarray, labels: np.ndarray, seed: int, neighbours: int = 5) -> SyntheticSamples:
-    """SMOTE (Chawla et al. 2002) of imbalanced-learn, on embeddings (N, D) with labels (N,).
-
-    Raises:
-        BalancingError: for a class to be filled up with too few samples, or a value that is not finite.
-    """
-    _check(embeddings, labels)
-    missing = _missing(labels)
-    _check_neighbours(labels, missing, neighbours)
-    if not missing:
-        return SyntheticSamples(embeddings[:0], labels[:0])
-    filled, filled_labels = SMOTE(k_neighbors=neighbours, random_state=seed).fit_resample(embeddings, labels)
-    return SyntheticSamples(filled[len(labels) :], filled_labels[len(labels) :])
-
-
-def perceptual_borderline(
-    labels: np.ndarray, valence: np.ndarray, arousal: np.ndarray, seed: int, border_neighbours: int = 10
-) -> np.ndarray:
-    """Indices (M,): every sample once, in order, then copies of the border samples of the smaller classes.
-
-    Raises:
-        BalancingError: for valence or arousal that is not finite, or fewer samples than neighbours.
-    """
-    border = perceptual_border(labels, valence, arousal, border_neighbours)
-    return _oversample(labels, border, seed)
-
-
-def perceptual_borderline_smote(
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    valence: np.ndarray,
-    arousal: np.ndarray,
-    seed: int,
-    neighbours: int = 5,
-    border_neighbours: int = 10,
-) -> SyntheticSamples:
-    """PB-SMOTE: new embeddings between border samples of the smaller classes and their neighbours.
-
-    Raises:
-        BalancingError: as `perceptual_borderline`, and for a class to be filled up with too few samples.
-    """
-    border = perceptual_border(labels, valence, arousal, border_neighbours)
-    return _interpolate(embeddings, labels, border, seed, neighbours)
-
-
-def vote_borderline(labels: np.ndarray, votes: np.ndarray, seed: int, border_share: float = 0.5) -> np.ndarray:
-    """Indices (M,): every sample once, in order, then copies of the smaller classes' most disputed samples.
-
-    Raises:
-        BalancingError: for votes that are no counts or shares.
-    """
-    return _oversample(labels, vote_border(labels, votes, border_share), seed)
-
-
-def vote_borderline_smote(
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    votes: np.ndarray,
-    seed: int,
-    neighbours: int = 5,
-    border_share: float = 0.5,
-) -> SyntheticSamples:
-    """As `perceptual_borderline_smote`, from the most disputed samples.
-
-    Raises:
-        BalancingError: as `vote_borderline`, and for a class to be filled up with too few samples.
-    """
-    return _interpolate(embeddings, labels, vote_border(labels, votes, border_share), seed, neighbours)
-
-
 def perceptual_border(
-    labels: np.ndarray, valence: np.ndarray, arousal: np.ndarray, border_neighbours: int
+    labels: np.ndarray, valence: np.ndarray, arousal: np.ndarray, border_neighbours: int = 10
 ) -> np.ndarray:
     """Bool (N,): the samples at the border of their class in (valence, arousal), as said above."""
     perceived = np.stack([valence, arousal], axis=1).astype(np.float64)  # (N, 2)
@@ -152,7 +78,7 @@ def perceptual_border(
     return (share >= 0.5) & (share < 1.0)
 
 
-def vote_border(labels: np.ndarray, votes: np.ndarray, border_share: float) -> np.ndarray:
+def vote_border(labels: np.ndarray, votes: np.ndarray, border_share: float = 0.5) -> np.ndarray:
     """Bool (N,): the share of each class with the largest entropy of its votes (N, C), ties included.
 
     A sample that all annotators agree on is never at the border.
@@ -197,16 +123,35 @@ def _sources(labels: np.ndarray, border: np.ndarray, label: int) -> np.ndarray:
     return at_border if len(at_border) else members
 
 
-def _oversample(labels: np.ndarray, border: np.ndarray, seed: int) -> np.ndarray:
+def oversampled(labels: np.ndarray, border: np.ndarray, seed: int) -> np.ndarray:
+    """Indices (M,): every sample once, in order, then copies until all classes are as large as the largest.
+
+    Args:
+        labels: int (N,).
+        border: bool (N,): which samples are copied; of a class that has none, all.
+        seed: of the draws.
+    """
     rng = np.random.default_rng(seed)
     copies = [rng.choice(_sources(labels, border, label), count) for label, count in _missing(labels).items()]
     return np.concatenate([np.arange(len(labels)), *copies])
 
 
-def _interpolate(
-    embeddings: np.ndarray, labels: np.ndarray, border: np.ndarray, seed: int, neighbours: int
+def smote(
+    embeddings: np.ndarray, labels: np.ndarray, border: np.ndarray, seed: int, neighbours: int = 5
 ) -> SyntheticSamples:
-    """SMOTE's step, from border samples to their nearest samples of the same class."""
+    """What the classes lack to be as large as the largest, each a random part of the way from a sample at the border
+    to one of its nearest samples of the same class.
+
+    Args:
+        embeddings: float (N, D).
+        labels: int (N,).
+        border: bool (N,): which samples it begins from; of a class that has none, all.
+        seed: of the draws.
+        neighbours: how many are the nearest.
+
+    Raises:
+        BalancingError: for a class to be filled up with too few samples, or a value that is not finite.
+    """
     _check(embeddings, labels)
     missing = _missing(labels)
     _check_neighbours(labels, missing, neighbours)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from .face_set import load_faces, split_faces, without_duplicates
 from .fusion_training import fusion_network
 from .latency import measure_latency
 from .machine import code_commit
-from .model_card import LICENCE, render_model_card, training_data
+from .model_card import licence, render_model_card, training_data
 from .models import ModelError
 from .models.start_weights import WeightsError
+from .report_pages import load_notes
 from .robot_voice_augmentation import BackgroundError
 from .speech_clips import SpeechClip, load_voices, speech_folds
 from .splits import PARTS, SplitError, load_split
@@ -48,7 +50,9 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
     Voice and fusion are trained in every fold of the speakers first, for the figures and the calibration, and then for
     the bundle on all of them. The face encoder is one for all: its corpus has no speakers.
     """
-    report.mkdir(parents=True, exist_ok=True)  # rather than find after hours that it cannot be made
+    # Rather than find after hours that the one cannot be made or the other not be read:
+    report.mkdir(parents=True, exist_ok=True)
+    notes = load_notes(report)
     splits = {corpus: load_split(SPLITS / f"{name}.json") for corpus, name in config.splits.items()}
     faces, clips = read_faces(data, config), read_voices(data, config)
     parts = speech_folds(splits, clips)
@@ -65,7 +69,7 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
             "faces": {part: len(getattr(faces, part)) for part in PARTS},
             "voices": {corpus: _voice_counts(clips, corpus) for corpus in dict.fromkeys(clip.corpus for clip in clips)},
         },
-        "configuration": dataclasses.asdict(config),
+        "configuration": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
         "networks": {"fusion": fusion_network(config.fusion)},
         "commit": code_commit(),
         "seed": config.seed,
@@ -77,8 +81,8 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
         },
     }
     card = render_model_card(config, training, bundle.calibration)
-    export_bundle(out, networks.models, config, bundle.calibration, training, LICENCE, card)
-    write_bundle_report(report, config, training, networks.history)
+    export_bundle(out, networks.models, config, bundle.calibration, training, licence(config), card)
+    write_bundle_report(report, config, training, networks.history, notes)
     return bundle
 
 

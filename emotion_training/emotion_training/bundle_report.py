@@ -1,21 +1,23 @@
 """How the default bundle was made: learning curves, seed, configuration, durations."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .config import BundleConfig
 from .figures import draw_learning_curves
 from .judgements import GAIN, LATE_FUSION, PAIRS, Measure, pair_figures
 from .metrics import coverage
-from .report_pages import Commands, Heading, Picture, Table, Text, markdown
+from .report_pages import Commands, Heading, Picture, Points, Table, Text, markdown
 from .train_bundle import JudgedFold
 
 CURVES = "figures/learning_curves.png"
 LOG = "training_log.json"
 
 
-def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, history: Mapping) -> None:
+def write_bundle_report(
+    folder: Path, config: BundleConfig, training: Mapping, history: Mapping, notes: Sequence[str] = ()
+) -> None:
     """Writes report.md, the training log and its picture.
 
     Args:
@@ -23,6 +25,7 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
         config: that made the bundle.
         training: as `export_bundle` takes it.
         history: figures of each epoch of each stage.
+        notes: what its author says beside it, see `load_notes`.
     """
     draw_learning_curves(history, folder / CURVES)
     (folder / LOG).write_text(json.dumps(history, indent=1) + "\n")
@@ -81,6 +84,7 @@ def write_bundle_report(folder: Path, config: BundleConfig, training: Mapping, h
             "are judged here, though by other networks. The validation people of a fold calibrate its late fusion, and "
             "tell its fusion how far a voice is to be trusted."
         ),
+        *([Heading("What the log does not show"), Points(notes)] if notes else []),
         Heading("Make it again"),
         Commands("python -m emotion_training.build_default_bundle --data DATA --out BUNDLE --report REPORT"),
     ]

@@ -7,8 +7,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeVar
+
+Item, Made = TypeVar("Item"), TypeVar("Made")
 
 
 class OutputError(OSError):
@@ -46,6 +50,26 @@ def run_command(
         return 130
     print(outcome)
     return 0
+
+
+def in_processes(
+    work: Callable[[Item], Made], items: Sequence[Item], workers: int, start: Callable[[], None]
+) -> Iterator[Made]:
+    """What `work` makes of the items, each as soon as it is there, in spawned processes that do not outlive this.
+
+    start: of a process; begins with `end_with_parent`. BrokenProcessPool: one of them died.
+    """
+    # Spawned: a fork would take over threads of torch, MediaPipe and OpenCV that do not live on in it.
+    context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
+    with ProcessPoolExecutor(max(1, min(workers, len(items))), context, initializer=start) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()  # else it would finish its film or training
 
 
 def end_with_parent() -> None:

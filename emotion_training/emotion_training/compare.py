@@ -10,13 +10,11 @@ OUT/notes.yaml, a list of texts, the report begins with what it says of these fi
 import argparse
 import hashlib
 import json
-import multiprocessing
 import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .calibration import fit_temperature
-from .command import end_with_parent, make_out, run_command
+from .command import end_with_parent, in_processes, make_out, run_command
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
 from .configuration import ConfigurationError, changed, load_tree
@@ -35,7 +33,8 @@ from .experiment import EXPERIMENT_ERRORS, read_corpus_config, read_experiment
 from .machine import machine
 from .predictions import figures, predict, states_of
 from .prepared_corpus import PreparedCorpus
-from .report import Command, load_notes, write_report
+from .report import Command, write_report
+from .report_pages import load_notes
 from .splits import Split, load_split, shared_sessions
 
 FORMAT = 2  # of the cells; another number makes them again
@@ -190,18 +189,10 @@ def _run_named(cell: Cell) -> tuple[Cell, dict[str, Any]]:
 
 
 def _in_processes(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
-        futures = [pool.submit(_run_named, cell) for cell in cells]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise ComparisonError("a process died, for want of memory perhaps; give fewer --workers") from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.kill()  # a training takes a polite signal for its own affair
+    try:
+        yield from in_processes(_run_named, cells, workers, end_with_parent)
+    except BrokenProcessPool:
+        raise ComparisonError("a process died, for want of memory perhaps; give fewer --workers") from None
 
 
 def _keep(content: dict[str, Any], path: Path) -> None:

@@ -27,7 +27,7 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """What is compared; what its author says of the figures stands with them, see `report.load_notes`.
+    """What is compared; what its author says of the figures stands with them, see `report_pages.load_notes`.
 
     In the file `like` may name another comparison beside it, whose keys stand where this one says nothing.
 

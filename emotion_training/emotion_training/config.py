@@ -196,7 +196,7 @@ def load_config(path: Path) -> BundleConfig:
 def configuration_hash(*parts: object) -> str:
     """Short hash of dataclasses and plain values, to tell whether a cached stage still fits."""
     plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _build(kind: typing.Any, value: object, key: str, problems: list[str]) -> typing.Any:

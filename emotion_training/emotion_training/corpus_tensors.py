@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from emotion_perception.core.audio_resampler import SAMPLE_RATE_HZ
+from emotion_perception.core.face_crop import scale_crop
 
 from .clip import Clip
 from .clip_tensors import ClipTensors, DataError, class_targets, feature_rows, label_of, perceived
@@ -233,17 +234,12 @@ def _fill_bins(
     if not len(crops):
         return
     bins, size_px = faces.shape[:2]
-    if crops.shape[1] % size_px:
-        raise DataError(f"crops have {crops.shape[1]} px; expected a multiple of {size_px}, so run prepare so")
-    step = crops.shape[1] // size_px
     which = _bins_before(end_s, times_s, bins, bin_s)
     if (which < 0).all():
         which = _bins_before(times_s[-1], times_s, bins, bin_s)
     for number in np.unique(which[which >= 0]):
         members = np.flatnonzero(which == number)
-        crop = crops[members[len(members) // 2]].astype(np.float32)
-        blocks = crop.reshape(size_px, step, size_px, step, 3)  # (S, step, S, step, 3)
-        faces[number] = np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)
+        faces[number] = scale_crop(crops[members[len(members) // 2]], size_px)
         mask[number] = True
 
 

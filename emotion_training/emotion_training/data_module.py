@@ -12,15 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .balancing import (
-    BalancingError,
-    perceptual_borderline,
-    perceptual_borderline_smote,
-    random_oversampling,
-    smote,
-    vote_borderline,
-    vote_borderline_smote,
-)
+from .balancing import BalancingError, oversampled, perceptual_border, smote, vote_border
 from .clip_tensors import AT_ONCE, ClipTensors, DataError, Rows
 from .committed_splits import FOLDER as SPLITS_FOLDER
 from .corpus_tensors import SAMPLE_RATE_HZ, CorpusConfig, load_corpus
@@ -302,25 +294,20 @@ def balanced(clips: ClipTensors, kind: Balancing, seed: int) -> ClipTensors:
         DataError: SMOTE on samples or crops.
         BalancingError: data that cannot be balanced this way.
     """
-    labels, votes = clips.labels.numpy(), clips.target.numpy()
-    valence, arousal = clips.perceived.T
     if kind == "none":
         return clips
-    if kind == "random_oversampling":
-        return clips.of(random_oversampling(labels, seed))
-    if kind == "perceptual_borderline":
-        return clips.of(perceptual_borderline(labels, valence, arousal, seed))
-    if kind == "vote_borderline":
-        return clips.of(vote_borderline(labels, votes, seed))
+    labels = clips.labels.numpy()
+    border = np.ones(len(labels), bool)  # of a class without one all samples are drawn from
+    if kind.startswith("perceptual"):
+        border = perceptual_border(labels, *clips.perceived.T)
+    elif kind.startswith("vote"):
+        border = vote_border(labels, clips.target.numpy())
+    if not kind.endswith("smote"):
+        return clips.of(oversampled(labels, border, seed))
     rows = _vectors(clips, kind)
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    near = (rows - mean) / deviation  # else the feature with the largest numbers says who is a neighbour
-    if kind == "smote":
-        made = smote(near, labels, seed)
-    elif kind == "vote_borderline_smote":
-        made = vote_borderline_smote(near, labels, votes, seed)
-    else:
-        made = perceptual_borderline_smote(near, labels, valence, arousal, seed)
+    # Standardised, else the feature with the largest numbers says who is a neighbour.
+    made = smote((rows - mean) / deviation, labels, border, seed)
     return _with_made(clips, made.embeddings * deviation + mean, made.labels)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from emotion_perception.core.face_crop import scale_crop
+
 from .clip import Clip
 from .corpora.table import CorpusError
 
@@ -35,7 +37,7 @@ def load_images(clips: Sequence[Clip], size_px: int) -> np.ndarray:
     images = np.empty((len(clips), size_px, size_px, 3), np.uint8)
     for container, indices in members.items():
         for member, image in _read(container, indices):
-            images[indices[member]] = _scaled(image, size_px)
+            images[indices[member]] = scale_crop(image, size_px)
     return images
 
 
@@ -84,10 +86,3 @@ def _decoded(content: bytes, path: Path) -> np.ndarray:
     if image is None:
         raise CorpusError(f"{path} is no picture that can be decoded; fetch it again")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def _scaled(image: np.ndarray, size_px: int) -> np.ndarray:
-    if image.shape[:2] == (size_px, size_px):
-        return image
-    interpolation = cv2.INTER_AREA if max(image.shape[:2]) > size_px else cv2.INTER_LINEAR
-    return cv2.resize(image, (size_px, size_px), interpolation=interpolation)

@@ -81,37 +81,21 @@ def cut_clips(
         crop_px: side of the crops.
     """
     waiting = [_ClipCutter(clip, rate_hz, crop_px) for clip in clips]
-    sound, pictures = _Sound(), _Pictures()
-    scene_cuts, scene = SceneCuts(), 0
     try:
         with ExitStack() as opened:
-            readers = [
-                opened.enter_context(MediaReader(path)) for path in (clips[0].video, clips[0].audio) if path is not None
-            ]
-            for item in _items(clips[0], readers):
-                if isinstance(item, AudioBlock):
-                    sound.add(item)
-                else:
-                    scene += scene_cuts.is_cut(item.image_rgb, item.time_s)
-                    _add_image(waiting, detector, item, scene)
-                    pictures.add(item)
-                come_s = [item.time_s]
-                come_s += [sound.end_s] if readers[-1].has_audio else []
-                come_s += [pictures.last_s] if clips[0].video and readers[0].has_video else []
-                settled_s = max(min(come_s), item.time_s - WAIT_S)
-                complete = [cutter for cutter in waiting if settled_s >= cutter.end_s + SETTLE_S]
-                for cutter in complete:
-                    yield cutter.clip, cutter.finish(sound, pictures.end_s, _unreadable_pieces(readers))
+            paths = [path for path in (clips[0].video, clips[0].audio) if path is not None]
+            recording = _Recording(clips[0], [opened.enter_context(MediaReader(path)) for path in paths])
+            for item in recording:
+                if isinstance(item, VideoFrame):
+                    _add_image(waiting, detector, item, recording.scene)
+                complete = [cutter for cutter in waiting if cutter.end_s + SETTLE_S <= recording.settled_s]
                 waiting = [cutter for cutter in waiting if cutter not in complete]
+                yield from ((cutter.clip, cutter.finish(recording)) for cutter in complete)
                 if not waiting:
                     return
                 if complete:
-                    sound.forget(min(cutter.start_s for cutter in waiting))
-            sound.finish()
-            ended_s = max(pictures.last_s, sound.end_s)
-            damage = _unreadable_pieces(readers) or _lost_end(readers[-1], sound.end_s if clips[0].audio else ended_s)
-            for cutter in waiting:
-                yield cutter.clip, cutter.finish(sound, pictures.end_s, damage)
+                    recording.sound.forget(min(cutter.start_s for cutter in waiting))
+            yield from ((cutter.clip, cutter.finish(recording)) for cutter in waiting)
     except ValueError as error:  # MediaError, AudioError, or a face that MediaPipe sees outside the picture
         for cutter in waiting:
             yield cutter.clip, unreadable(str(error), crop_px)
@@ -123,28 +107,57 @@ def unreadable(details: str, crop_px: int) -> MediaClip:
     return MediaClip(faces, np.zeros(0), audio, (Problem(UNREADABLE, details),))
 
 
-def _items(clip: Clip, readers: Sequence[MediaReader]) -> Iterator[VideoFrame | AudioBlock]:
-    """The pictures of the clip's video and its sound, by time; readers: of the one and of the other, as there are."""
-    if clip.audio is None:
-        return iter(readers[0])
-    sound, pictures = readers[-1], readers[0] if clip.video else ()
-    return heapq.merge(
-        (item for item in pictures if isinstance(item, VideoFrame)),
-        (item for item in sound if isinstance(item, AudioBlock)),
-        key=lambda item: item.time_s,
-    )
+class _Recording:
+    """Gives what is read of a recording, by time, and says what there was so far.
 
+    Attributes:
+        sound: so far.
+        pictures: when they came.
+        scene: the number of the one that the newest picture shows.
+        settled_s: up to when nothing is to come any more.
+        damage: what could not be read; empty for nothing.
+    """
 
-def _unreadable_pieces(readers: Sequence[MediaReader]) -> str:
-    """What of the recording could not be read so far; empty for nothing."""
-    pieces = sum(reader.corrupt_packets for reader in readers)
-    return f"{pieces} pieces cannot be read" if pieces else ""
+    def __init__(self, clip: Clip, readers: Sequence[MediaReader]) -> None:
+        """readers: of the clip's video and of its separate sound, as there are."""
+        self.sound, self.pictures, self.scene, self.settled_s = _Sound(), _Pictures(), 0, -math.inf
+        self._clip, self._readers, self._ended = clip, readers, False
 
+    def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
+        cuts = SceneCuts()
+        has_sound = self._readers[-1].has_audio
+        has_pictures = self._clip.video is not None and self._readers[0].has_video
+        for item in self._items():
+            if isinstance(item, AudioBlock):
+                self.sound.add(item)
+            else:
+                self.scene += cuts.is_cut(item.image_rgb, item.time_s)
+                self.pictures.add(item)
+            reached_s = [item.time_s, *([self.sound.end_s] * has_sound), *([self.pictures.last_s] * has_pictures)]
+            self.settled_s = max(min(reached_s), item.time_s - WAIT_S)
+            yield item
+        self.sound.finish()
+        self._ended = True
 
-def _lost_end(reader: MediaReader, ended_s: float) -> str:
-    """How much earlier it ended than it says; empty where it did not."""
-    is_lost = reader.duration_s is not None and ended_s < reader.duration_s - MAX_LOST_S
-    return f"it ends at {ended_s:.2f} s of {reader.duration_s:.2f} s" if is_lost else ""
+    def _items(self) -> Iterator[VideoFrame | AudioBlock]:
+        if self._clip.audio is None:
+            return iter(self._readers[0])
+        pictures = self._readers[0] if self._clip.video else ()
+        return heapq.merge(
+            (item for item in pictures if isinstance(item, VideoFrame)),
+            (item for item in self._readers[-1] if isinstance(item, AudioBlock)),
+            key=lambda item: item.time_s,
+        )
+
+    @property
+    def damage(self) -> str:
+        if pieces := sum(reader.corrupt_packets for reader in self._readers):
+            return f"{pieces} pieces cannot be read"
+        lasts_s = self._readers[-1].duration_s if self._ended else None
+        ended_s = self.sound.end_s if self._clip.audio else max(self.pictures.last_s, self.sound.end_s)
+        if lasts_s is None or ended_s >= lasts_s - MAX_LOST_S:
+            return ""
+        return f"it ends at {ended_s:.2f} s of {lasts_s:.2f} s"
 
 
 def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: VideoFrame, scene: int) -> None:
@@ -299,17 +312,17 @@ class _ClipCutter:
     def _periods(self, time_s: float) -> float:
         return (time_s - self.start_s) / self._period_s + PERIOD_TOLERANCE
 
-    def finish(self, sound: _Sound, images_end_s: float, damage: str) -> MediaClip:
-        """images_end_s: of those that came so far. damage: what of the recording is lost; empty for nothing."""
+    def finish(self, recording: _Recording) -> MediaClip:
+        """recording: as far as it was read."""
         faces, times_s = np.zeros((0, self._crop_px, self._crop_px, 3), np.uint8), np.zeros(0)
         if self._tracks:
             tracks = _of_one_person(self._tracks.values(), self._max_center_distance)
             faces = np.stack([crop for track in tracks for crop in track.crops])  # (T, S, S, 3)
             times_s = np.array([time_s for track in tracks for time_s in track.times_s])  # (T,)
-        audio = sound.cut(self.start_s, self.end_s)
-        problems = tuple(self._problems(audio, sound, images_end_s))
-        if damage:
-            problems = (Problem(DAMAGED, damage), *problems)
+        audio = recording.sound.cut(self.start_s, self.end_s)
+        problems = tuple(self._problems(audio, recording.sound, recording.pictures.end_s))
+        if recording.damage:
+            problems = (Problem(DAMAGED, recording.damage), *problems)
         if any(problem.reason == SILENT for problem in problems):
             audio = audio[:0]
         return MediaClip(faces, times_s, audio, problems)

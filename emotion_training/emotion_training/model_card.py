@@ -15,30 +15,62 @@ PUBLISHED = {
     "emodb": ["03", *(f"{speaker:02d}" for speaker in range(8, 17))],
 }
 CALLED = {"ravdess": "RAVDESS's actors", "emodb": "EmoDB's speakers"}
-LICENCE = (
-    "The weights inherit the non-commercial terms of their training data (RAVDESS and nEMO CC BY-NC-SA 4.0; FER2013 "
-    "and EmoDB for research): research and other non-commercial use only, share alike, with attribution. The "
-    "weights that two networks began with are under MIT and BSD 2-Clause, whose notices are in NOTICE of the default "
-    "bundle. The code that made them is Apache-2.0."
-)
+TERMS = {
+    "ravdess": "RAVDESS CC BY-NC-SA 4.0",
+    "emodb": "EmoDB for research",
+    "nemo": "nEMO CC BY-NC-SA 4.0",
+}
+# What the weights that a network starts from have learnt from, and their terms.
+STARTS = {
+    "faceres.json": (
+        "VGGFace2 (Cao et al. 2018), by the weights that one face network starts from (HSE-FaceRes, Savchenko 2019, as "
+        "npm's @vladmandic/human ships them under MIT)"
+    ),
+    "smart-turn-v3.2-cpu.onnx": (
+        "Speech of the web in many languages, and of turns in conversations in 23, by the weights that the voice "
+        "encoder starts from (Whisper-tiny, Radford et al. 2023, MIT, as Smart Turn v3.2 by Daily goes on from it, BSD "
+        "2-Clause, and as PyPI's pipecat-ai ships it)"
+    ),
+}
+
+
+def licence(config: BundleConfig) -> str:
+    """Terms of the weights, by those of what they learnt from."""
+    terms = ["FER2013 for research", *(TERMS.get(corpus, f"{corpus} by its own terms") for corpus in _corpora(config))]
+    begun = "Notices of the weights that networks began with are in NOTICE of the default bundle. "
+    return (
+        f"The weights inherit the non-commercial terms of their training data ({'; '.join(terms)}): research and other "
+        f"non-commercial use only, share alike, with attribution. {begun if _starts(config) else ''}The code that made "
+        "them is Apache-2.0."
+    )
 
 
 def training_data(config: BundleConfig, speakers: Collection[str]) -> list[str]:
     """What the bundle learnt from; speakers: of the voices among it."""
     known = {corpus: [name for name in names if f"{corpus}-{name}" in speakers] for corpus, names in PUBLISHED.items()}
     boredom = "with boredom as neutral" if config.audio_training.emodb_boredom else "without boredom"
+    voices = {
+        "ravdess": f"RAVDESS emotional speech, voice only, actors {_spans(known['ravdess'])} (Livingstone & Russo "
+        "2018), CC BY-NC-SA 4.0",
+        "emodb": f"Berlin EmoDB {boredom}, speakers {_spans(known['emodb'])} (Burkhardt et al. 2005), research use",
+        "nemo": "nEMO, emotional speech in Polish (Christop 2024), for the voice encoder alone, CC BY-NC-SA 4.0",
+    }
     return [
         "FER2013 (ICML 2013 workshop challenge), research use, with the FER+ votes (Barsoum et al. 2016)",
-        f"RAVDESS emotional speech, voice only, actors {_spans(known['ravdess'])} (Livingstone & Russo 2018), "
-        "CC BY-NC-SA 4.0",
-        f"Berlin EmoDB {boredom}, speakers {_spans(known['emodb'])} (Burkhardt et al. 2005), research use",
-        "nEMO, emotional speech in Polish (Christop 2024), for the voice encoder alone, CC BY-NC-SA 4.0",
-        "VGGFace2 (Cao et al. 2018), by the weights that one face network starts from (HSE-FaceRes, Savchenko 2019, as "
-        "npm's @vladmandic/human ships them under MIT)",
-        "Speech of the web in many languages, and of turns in conversations in 23, by the weights that the voice "
-        "encoder starts from (Whisper-tiny, Radford et al. 2023, MIT, as Smart Turn v3.2 by Daily goes on from it, BSD "
-        "2-Clause, and as PyPI's pipecat-ai ships it)",
+        *(voices.get(corpus, f"{corpus}, by its own terms") for corpus in _corpora(config)),
+        *(STARTS.get(start, f"what the weights of {start} learnt from") for start in _starts(config)),
     ]
+
+
+def _corpora(config: BundleConfig) -> list[str]:
+    """Of voices: those that are judged, and those that are only learnt from."""
+    return [*config.splits, *config.audio_training.shares]
+
+
+def _starts(config: BundleConfig) -> list[str]:
+    """The files whose weights its networks start from, each once."""
+    files = [*(member.start_from for member in config.face_encoder.members), config.audio_encoder.start_from]
+    return [file for file in dict.fromkeys(files) if file is not None]
 
 
 def _spans(numbers: Sequence[str]) -> str:
@@ -62,7 +94,7 @@ def render_model_card(config: BundleConfig, training: dict, calibration: dict[st
         _calibration(config, training["metrics"], calibration),
         _derived(),
         _limits(training["speakers"]["train"]),
-        f"## Licence\n\n{LICENCE}",
+        f"## Licence\n\n{licence(config)}",
     )
     return "\n\n".join(sections) + "\n"
 

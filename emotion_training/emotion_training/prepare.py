@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import math
-import multiprocessing
 import os
 import sys
 import time
@@ -21,7 +20,6 @@ import zipfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,7 +33,7 @@ from tqdm import tqdm
 from emotion_perception.core.face_detector import FaceDetector
 
 from .clip import Clip
-from .command import end_with_parent, make_out, run_command
+from .command import end_with_parent, in_processes, make_out, run_command
 from .corpora import CORPORA, CorpusError, read_corpus
 from .media_clips import MediaClip, Problem, cut_clips
 from .package_share import robot_parameters
@@ -145,23 +143,13 @@ def _run(tasks: Sequence[Task], workers: int) -> Iterator[dict[str, Outcome]]:
             for task in tasks:
                 yield _make(task, detector)
         return
-    # Processes are spawned: a fork would take over threads of MediaPipe and OpenCV that do not live on in it.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_start_worker) as pool:
-        futures = [pool.submit(_work, task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise PrepareError(
-                "a worker process died, perhaps for want of memory; finished clips are kept, run the same command "
-                "again with fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - others:
-                process.kill()  # else it would finish its film; no file is half written
+    try:
+        yield from in_processes(_work, tasks, workers, _start_worker)
+    except BrokenProcessPool:
+        raise PrepareError(
+            "a worker process died, perhaps for want of memory; finished clips are kept, run the same command again "
+            "with fewer --workers"
+        ) from None
 
 
 _worker_detector: FaceDetector

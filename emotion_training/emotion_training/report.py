@@ -11,13 +11,12 @@ import numpy as np
 
 from .comparison import ModelResult, PairedTest, best, chosen_in_every_fold, model_results, paired_tests
 from .comparison_config import ComparisonConfig
-from .configuration import CONFIG_FOLDER, ConfigurationError, load_yaml
+from .configuration import CONFIG_FOLDER
 from .figures import draw_bars, draw_confusions, draw_reliability, draw_speakers
 from .metrics import coverage
 from .report_pages import Commands, Heading, Part, Picture, Points, Table, Text, html_page, markdown
 from .splits import Split
 
-NOTES = "notes.yaml"
 BARS, CONFUSIONS, SPEAKERS, RELIABILITY = (
     f"figures/{name}.png" for name in ("uar", "confusion", "speakers", "reliability")
 )
@@ -55,7 +54,7 @@ def write_report(
         split: whose folds were run.
         contents: of the cells, as `compare` keeps them, not all of the grid maybe.
         command: that makes it again.
-        notes: what a reader has to know before the figures, see `load_notes`.
+        notes: what a reader has to know before the figures, see `report_pages.load_notes`.
     """
     results = model_results(contents)
     rows = [content["row"] for content in contents]
@@ -85,23 +84,6 @@ def write_report(
     ]
     (out / "report.md").write_text(markdown(parts))
     (out / "report.html").write_text(html_page(config.title, parts, out))
-
-
-def load_notes(out: Path) -> tuple[str, ...]:
-    """What its author says of a report, from `notes.yaml` beside it; nothing where there is none.
-
-    It is of the figures of one run, so it stands with them and not in the configuration, which others run too.
-
-    Raises:
-        ConfigurationError: the file is no YAML, or no list of texts.
-    """
-    path = out / NOTES
-    if not path.is_file():
-        return ()
-    notes = load_yaml(path)
-    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-        raise ConfigurationError(f"{path} holds {type(notes).__name__}; expected a list of texts, each after a dash")
-    return tuple(notes)
 
 
 def _shown(results: Sequence[ModelResult], ours: ModelResult | None) -> list[ModelResult]:

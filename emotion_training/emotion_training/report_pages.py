@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .configuration import ConfigurationError, load_yaml
+
+NOTES = "notes.yaml"
 STYLE = """
 body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; margin: 1em 0; font-size: 14px; }
@@ -51,6 +54,23 @@ class Commands:
 
 
 Part = Heading | Text | Points | Table | Picture | Commands
+
+
+def load_notes(out: Path) -> tuple[str, ...]:
+    """What its author says of a report, from `notes.yaml` beside it; nothing where there is none.
+
+    It is of the figures of one run, so it stands with them and not in the configuration, which others run too.
+
+    Raises:
+        ConfigurationError: the file is no YAML, or no list of texts.
+    """
+    path = out / NOTES
+    if not path.is_file():
+        return ()
+    notes = load_yaml(path)
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ConfigurationError(f"{path} holds {type(notes).__name__}; expected a list of texts, each after a dash")
+    return tuple(notes)
 
 
 def markdown(parts: Sequence[Part]) -> str:

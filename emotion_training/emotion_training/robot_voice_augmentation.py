@@ -2,6 +2,7 @@
 fans and people.
 """
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +118,18 @@ def _length(sound: Tensor) -> Tensor:
     return torch.linalg.vector_norm(sound, dim=1, keepdim=True).clamp(min=1e-12)
 
 
+def background_hashes(folder: Path | None) -> list[str]:
+    """Of the content of its recordings, in their order; none without a folder."""
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in (_paths(folder) if folder else ())]
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in RECORDINGS)
+
+
 def _read_recordings(folder: Path, sample_rate_hz: int) -> list[np.ndarray]:
     """All WAV and FLAC files below a folder, in the order of their names, mono at the given rate."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in RECORDINGS)
+    paths = _paths(folder)
     if not paths:
         raise BackgroundError(
             f"background {folder} holds no recordings; expected a folder with {' or '.join(RECORDINGS)} files"

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from .clip import Clip
 from .corpora import CorpusError
 from .labels import LABELS, label_index
-from .splits import PARTS, Split, SplitError, require_every_class
+from .splits import PARTS, Fold, Split, SplitError, require_every_class
 
 VOICED_RANGE_DB = 30.0  # frames within it of the loudest frame belong to the voice
 FRAME_S = 0.025
@@ -65,29 +65,26 @@ def speech_folds(splits: Mapping[str, Split], clips: Sequence[SpeechClip]) -> li
         SplitError: a corpus without clips, or one that has lost a fold that another has, for want of its speakers; a
             single fold; a class of which a part of a fold has no voice.
     """
-    at_hand = {}
-    for corpus, split in splits.items():
-        at_hand[corpus] = split.among(split.speakers & {clip.speaker_id for clip in clips if clip.corpus == corpus})
-    numbers = sorted({number for split in at_hand.values() for number in split.numbers})
+    at_hand = [
+        split.among(split.speakers & {clip.speaker_id for clip in clips if clip.corpus == corpus})
+        for corpus, split in splits.items()
+    ]
+    numbers = sorted(set().union(*(split.numbers for split in at_hand)))
     if len(numbers) < 2:
         raise SplitError(
             f"fold {numbers[0]} alone tests speakers at hand; expected two folds or more, as each is calibrated by the "
             "others: fetch more speakers"
         )
-    folds = []
-    for number in numbers:
-        parts = [split.fold(number) for split in at_hand.values()]
-        validation, test = ({s for part in parts for s in getattr(part, use)} for use in ("validation", "test"))
-        fold = SpeechSplits(
-            train=tuple(clip for clip in clips if clip.speaker_id not in validation | test),
-            validation=tuple(clip for clip in clips if clip.speaker_id in validation),
-            test=tuple(clip for clip in clips if clip.speaker_id in test),
-        )
-        for part in PARTS:
-            found = {LABELS[clip.label] for clip in getattr(fold, part)}
-            require_every_class(f"the {part} part of the voices, fold {number},", LABELS, found)
-        folds.append(fold)
-    return folds
+    return [_speech_fold(number, [split.fold(number) for split in at_hand], clips) for number in numbers]
+
+
+def _speech_fold(number: int, folds: Sequence[Fold], clips: Sequence[SpeechClip]) -> SpeechSplits:
+    part_of = {speaker: part for fold in folds for part in PARTS for speaker in getattr(fold, part)}
+    by_part = {part: tuple(clip for clip in clips if part_of.get(clip.speaker_id, "train") == part) for part in PARTS}
+    for part, chosen in by_part.items():
+        found = {LABELS[clip.label] for clip in chosen}
+        require_every_class(f"the {part} part of the voices, fold {number},", LABELS, found)
+    return SpeechSplits(**by_part)
 
 
 def fingerprint_clips(*sets: Sequence[SpeechClip]) -> str:

@@ -29,6 +29,7 @@ from .judgements import (
     PAIRS,
     Judgements,
     Measure,
+    Opinions,
     calibration_figures,
     pair_figures,
     pooled,
@@ -37,7 +38,7 @@ from .judgements import (
 from .labels import LABELS
 from .machine import make_reproducible
 from .models.fusion import IntermediateFusion
-from .pairs import FaceEmbeddings, Pairs, PairSampler, VoiceEmbeddings
+from .pairs import FaceEmbeddings, PairSampler, VoiceEmbeddings
 from .quantisation import cost_of_integers
 from .quantised_face import face_as_shipped, face_cost, quantise_face
 from .quantised_voice import quantise_voice, voice_as_shipped
@@ -106,8 +107,12 @@ def judge_fold(
     Raises:
         WeightsError: as `train_bundle`.
     """
-    trained = _train(config, faces, clips.train, clips.validation, features, None, weights, cache)
-    networks, face_views, voice_views = trained.networks, trained.face_views, trained.voice_views
+    senses = _train_senses(config, faces, clips.train, clips.validation, features, weights, cache)
+    face_views, voice_views = senses.face_views, senses.voice_views
+    held_out = _HeldOut(
+        config, face_views.of("validation", faces.validation), voice_views.of("validation", clips.validation)
+    )
+    networks = _train_fusion(config, senses, faces, held_out)
     test_faces, test_voices = face_views.of("test", faces.test), voice_views.of("test", clips.test)
     test = TestVoices(
         clips.test,
@@ -117,7 +122,7 @@ def judge_fold(
             f"voice at {NOISE_SNR_DB:.0f} dB SNR": _sampler(config, test_faces, voice_views.noisy(clips.test)),
         },
     )
-    judgements = judge(config, networks.audio, trained.shipped_audio, networks.fusion, test, trained.validation["both"])
+    judgements = judge(config, networks.audio, senses.shipped_audio, networks.fusion, test, held_out.pairs["both"])
     people = {part: sorted({clip.speaker_id for clip in getattr(clips, part)}) for part in ("validation", "test")}
     return JudgedFold(people, judgements, networks.durations_s["audio"] + networks.durations_s["fusion"])
 
@@ -145,13 +150,13 @@ def train_bundle(
     The result depends on the configuration and the data alone (same machine, versions and number of threads).
     """
     new_people, measure = pooled(folds), Measure(config)
-    trained = _train(config, faces, clips, (), features, new_people, weights, cache)
-    networks = trained.networks
+    senses = _train_senses(config, faces, clips, (), features, weights, cache)
+    networks = _train_fusion(config, senses, faces, _OfTheFolds(new_people))
     states = new_people.states.items()
-    every_face = _sampler(config, trained.face_views.of("test", faces.test), trained.voices).every_face()
+    every_face = _sampler(config, senses.face_views.of("test", faces.test), senses.voices).every_face()
     metrics = {
-        "face": face_figures(measure, trained.shipped_face, networks.fusion, faces.test, every_face)
-        | {"encoder in 8-bit integers": face_cost(networks.face, trained.shipped_face, faces.test)},
+        "face": face_figures(measure, senses.shipped_face, networks.fusion, faces.test, every_face)
+        | {"encoder in 8-bit integers": face_cost(networks.face, senses.shipped_face, faces.test)},
         "audio": voice_figures(measure, new_people.voices)
         | {
             "encoder in 8-bit integers": cost_of_integers(
@@ -169,72 +174,106 @@ def train_bundle(
     )
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """Networks, what they see and hear, and pairs of the validation people by state, where there are any."""
+class _HeldOut:
+    """Validation people, to whom neither encoder nor fusion has listened: they tell the fusion how far to trust a
+    voice, and how much each of its opinions counts.
+    """
 
-    networks: Networks
+    def __init__(self, config: BundleConfig, faces: FaceEmbeddings, voices: VoiceEmbeddings):
+        rng = np.random.default_rng(config.seed)
+        self.voices, self.pairs = voices, _sampler(config, faces, voices).in_every_state(VALIDATION_PAIRS, rng)
+
+    def taken_for(self, fusion: IntermediateFusion) -> np.ndarray:
+        return taken_for(fusion, self.voices)
+
+    def opinions(self, fusion: IntermediateFusion) -> Opinions:
+        return opinions_of(fusion, self.pairs["both"])
+
+
+class _OfTheFolds:
+    """The same of a fusion that learns from everybody: what the folds found, each of people whom it had left out."""
+
+    def __init__(self, judgements: Judgements):
+        self.judgements, self.pairs = judgements, {}
+
+    def taken_for(self, fusion: IntermediateFusion) -> np.ndarray:
+        return self.judgements.taken_for
+
+    def opinions(self, fusion: IntermediateFusion) -> Opinions:
+        return self.judgements.opinions
+
+
+@dataclass(frozen=True)
+class _Senses:
+    """Trained encoders, in float32 and as they ship, what these see and hear, and the voices that were learnt from."""
+
+    face: FaceClassifier
+    face_graph: bytes
     shipped_face: FaceClassifier
+    audio: AudioClassifier
+    audio_graph: bytes
     shipped_audio: AudioClassifier
     face_views: FaceViews
     voice_views: VoiceViews
-    voices: VoiceEmbeddings  # that were learnt from
-    validation: dict[str, Pairs]
+    voices: VoiceEmbeddings
+    stages: dict[str, dict]
 
 
-def _train(
+def _train_senses(
     config: BundleConfig,
     faces: FaceSplits,
     clips: Sequence[SpeechClip],
     validation: Sequence[SpeechClip],
     features: VoiceFeatures,
-    new_people: Judgements | None,
     weights: Path,
     cache: StageCache,
-) -> _Trained:
-    """Trains on `clips`. new_people: whom such networks judged, where there are none for validation."""
+) -> _Senses:
+    """Trains both encoders, the voice's on `clips`, and puts them into 8-bit integers."""
     make_reproducible(config.seed, config.threads)
     audio, audio_stage = _train_voice(config, clips, validation, features, cache)
     members, face_stages = _train_faces(config, faces, weights, cache)
     face = joined(members)
-    stages = face_stages | features.stages | {"audio": audio_stage}
-
-    started = time.perf_counter()
-    # From here on faces are seen and voices heard as the robot will.
     face_graph = _face_graph(config, face, faces, cache)
     # A corpus of which nobody is judged teaches the voice encoder alone, as it may lack a class.
     paired = tuple(clip for clip in clips if clip.corpus not in config.audio_training.shares)
     audio_graph = quantise_voice(audio, window_samples(config.audio_encoder), validation or paired)
     shipped_face, shipped_audio = face_as_shipped(face, face_graph), voice_as_shipped(audio, audio_graph)
-    face_views = FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest())
-    voice_views = VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest())
-    voices = learnt_voices(audio, features, paired)
-    torch.manual_seed(config.seed)
-    fusion = make_fusion(config, shipped_face, shipped_audio, faces.train.soft_labels.mean(axis=0))
-    pairs: dict[str, Pairs] = {}
-    if validation:
-        held_out = voice_views.of("validation", validation)
-        held_out_faces = face_views.of("validation", faces.validation)
-        pairs = _sampler(config, held_out_faces, held_out).in_every_state(
-            VALIDATION_PAIRS, np.random.default_rng(config.seed)
-        )
-    taken_for_new = taken_for(fusion, held_out) if validation else new_people.taken_for
-    confusion = voice_confusion(taken_for(fusion, voices), taken_for_new, config.fusion_training.voice_confusion)
-    sampler = _sampler(config, face_views.of("train", faces.train), voices, confusion)
-    fusion_history = train_fusion(fusion, config.fusion_training, sampler, pairs, config.seed)
-    opinions = opinions_of(fusion, pairs["both"]) if validation else new_people.opinions
-    fusion.pool.copy_(torch.from_numpy(fit_pool(opinions.logits, opinions.labels)))
-    fusion_seconds = time.perf_counter() - started
-    networks = Networks(
+    return _Senses(
         face,
         face_graph,
+        shipped_face,
         audio,
         audio_graph,
-        fusion,
-        {stage: trained["history"] for stage, trained in stages.items()} | {"fusion": fusion_history},
-        {stage: trained["seconds"] for stage, trained in stages.items()} | {"fusion": fusion_seconds},
+        shipped_audio,
+        FaceViews(config, shipped_face, cache, hashlib.sha256(face_graph).hexdigest()),
+        VoiceViews(config, shipped_audio, cache, hashlib.sha256(audio_graph).hexdigest()),
+        learnt_voices(audio, features, paired),
+        face_stages | features.stages | {"audio": audio_stage},
     )
-    return _Trained(networks, shipped_face, shipped_audio, face_views, voice_views, voices, pairs)
+
+
+def _train_fusion(
+    config: BundleConfig, senses: _Senses, faces: FaceSplits, new_people: _HeldOut | _OfTheFolds
+) -> Networks:
+    started = time.perf_counter()
+    torch.manual_seed(config.seed)
+    fusion = make_fusion(config, senses.shipped_face, senses.shipped_audio, faces.train.soft_labels.mean(axis=0))
+    known, new = taken_for(fusion, senses.voices), new_people.taken_for(fusion)
+    confusion = voice_confusion(known, new, config.fusion_training.voice_confusion)
+    sampler = _sampler(config, senses.face_views.of("train", faces.train), senses.voices, confusion)
+    history = train_fusion(fusion, config.fusion_training, sampler, new_people.pairs, config.seed)
+    opinions = new_people.opinions(fusion)
+    fusion.pool.copy_(torch.from_numpy(fit_pool(opinions.logits, opinions.labels)))
+    stages = senses.stages | {"fusion": {"history": history, "seconds": time.perf_counter() - started}}
+    return Networks(
+        senses.face,
+        senses.face_graph,
+        senses.audio,
+        senses.audio_graph,
+        fusion,
+        {name: stage["history"] for name, stage in stages.items()},
+        {name: stage["seconds"] for name, stage in stages.items()},
+    )
 
 
 def try_face_weights(config: BundleConfig, faces: FaceSplits, weights: Path) -> None:

@@ -18,6 +18,7 @@ from .models.registry import audio_encoders
 from .models.spectrogram_encoder import SpectrogramEncoder
 from .models.start_weights import start
 from .models.whisper import WhisperAudioEncoder
+from .robot_voice_augmentation import background_hashes
 from .speech_clips import SpeechClip, SpeechSplits, fingerprint_clips
 from .splits import PARTS
 from .stage_cache import StageCache
@@ -90,6 +91,7 @@ def voice_features(
                 training.views,
                 training.augmentation,
                 training.robot_augmentation,
+                background_hashes(training.robot_augmentation.background),
                 config.seed,
                 config.threads,
                 fingerprint_clips(group),

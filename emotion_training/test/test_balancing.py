@@ -3,19 +3,10 @@
 import numpy as np
 import pytest
 
-from emotion_training.balancing import (
-    BalancingError,
-    perceptual_border,
-    perceptual_borderline,
-    perceptual_borderline_smote,
-    random_oversampling,
-    smote,
-    vote_border,
-    vote_borderline,
-    vote_borderline_smote,
-)
+from emotion_training.balancing import BalancingError, oversampled, perceptual_border, smote, vote_border
 
 LABELS = np.repeat([0, 1, 2], [40, 15, 25])
+ALL = np.ones(80, bool)
 
 
 @pytest.fixture
@@ -45,27 +36,27 @@ def counts(labels):
 
 
 def test_random_oversampling_keeps_every_sample_and_fills_the_classes_up():
-    indices = random_oversampling(LABELS, seed=0)
+    indices = oversampled(LABELS, ALL, seed=0)
     assert (indices[:80] == np.arange(80)).all()
     assert counts(LABELS[indices]) == [40, 40, 40]
-    assert (indices == random_oversampling(LABELS, seed=0)).all()
-    assert (indices != random_oversampling(LABELS, seed=1)).any()
+    assert (indices == oversampled(LABELS, ALL, seed=0)).all()
+    assert (indices != oversampled(LABELS, ALL, seed=1)).any()
 
 
 def test_balanced_classes_get_nothing(embeddings):
     balanced = np.repeat([0, 1], 40)
-    assert (random_oversampling(balanced, 0) == np.arange(80)).all()
-    assert len(smote(embeddings, balanced, 0).labels) == 0
+    assert (oversampled(balanced, ALL, seed=0) == np.arange(80)).all()
+    assert len(smote(embeddings, balanced, ALL, seed=0).labels) == 0
 
 
 def test_smote_fills_up_between_samples_of_a_class(embeddings):
-    made = smote(embeddings, LABELS, seed=0)
+    made = smote(embeddings, LABELS, ALL, seed=0)
     assert counts(np.concatenate([LABELS, made.labels])) == [40, 40, 40]
     assert made.embeddings.dtype == np.float32 and len(made.embeddings) == 40
     for label in (1, 2):
         members, new = embeddings[label == LABELS], made.embeddings[made.labels == label]
         assert (new >= members.min(axis=0) - 1e-5).all() and (new <= members.max(axis=0) + 1e-5).all()
-    assert (made.embeddings == smote(embeddings, LABELS, seed=0).embeddings).all()
+    assert (made.embeddings == smote(embeddings, LABELS, ALL, seed=0).embeddings).all()
 
 
 def test_the_border_is_where_emotions_meet(perceived):
@@ -91,26 +82,26 @@ def test_a_sample_amidst_others_is_no_border_and_ties_have_no_order():
     assert not perceptual_border(labels[order], valence[order], np.zeros(12), 3).any()
 
 
-def test_perceptual_borderline_copies_the_border_only(perceived):
-    indices = perceptual_borderline(LABELS, *perceived, seed=0)
-    border = perceptual_border(LABELS, *perceived, border_neighbours=10)
+def test_the_border_alone_is_copied(perceived):
+    border = perceptual_border(LABELS, *perceived)
+    indices = oversampled(LABELS, border, seed=0)
     assert counts(LABELS[indices]) == [40, 40, 40]
     assert border[indices[80:]].all()
 
 
 def test_a_class_without_a_border_is_drawn_from_as_a_whole():
     labels = np.array([0] * 12 + [1] * 6)
-    indices = perceptual_borderline(labels, labels * 1.0, np.zeros(18), seed=0, border_neighbours=3)
+    border = perceptual_border(labels, labels * 1.0, np.zeros(18), border_neighbours=3)
+    assert not border.any()
+    indices = oversampled(labels, border, seed=0)
     assert counts(labels[indices]) == [12, 12]
     assert set(indices[18:]) <= set(range(12, 18)) and len(set(indices[18:])) > 1
 
 
 @pytest.mark.parametrize("neighbours", [1, 4])
-def test_perceptual_borderline_smote_goes_from_the_border_to_the_nearest_of_the_class(
-    neighbours, perceived, embeddings
-):
-    made = perceptual_borderline_smote(embeddings, LABELS, *perceived, seed=0, neighbours=neighbours)
-    border = perceptual_border(LABELS, *perceived, border_neighbours=10)
+def test_smote_goes_from_the_border_to_the_nearest_of_the_class(neighbours, perceived, embeddings):
+    border = perceptual_border(LABELS, *perceived)
+    made = smote(embeddings, LABELS, border, seed=0, neighbours=neighbours)
     assert counts(np.concatenate([LABELS, made.labels])) == [40, 40, 40]
     for sample, label in zip(made.embeddings, made.labels, strict=True):
         members = embeddings[label == LABELS]
@@ -131,9 +122,8 @@ def lies_between(sample, starts, members, neighbours):
 
 def test_what_is_made_lies_anywhere_on_the_way_to_any_neighbour():
     embeddings = np.concatenate([np.full((200, 3), 9.0), np.zeros((1, 3)), np.eye(3)])
-    votes = np.repeat(np.eye(2), [200, 4], axis=0)
-    votes[200] = 0.5  # the only border: what is made starts from it
-    made = vote_borderline_smote(embeddings, np.repeat([0, 1], [200, 4]), votes, seed=0, neighbours=3)
+    border = np.arange(204) == 200  # what is made starts from it
+    made = smote(embeddings, np.repeat([0, 1], [200, 4]), border, seed=0, neighbours=3)
     way = made.embeddings.sum(axis=1)  # (196,), from 0 to 1
     assert np.histogram(way, bins=4, range=(0.0, 1.0))[0].min() > 196 / 8
     assert np.bincount(made.embeddings.argmax(axis=1)).min() > 196 / 6
@@ -142,7 +132,7 @@ def test_what_is_made_lies_anywhere_on_the_way_to_any_neighbour():
 def test_doubles_of_a_sample_do_not_take_its_place():
     embeddings = np.concatenate([np.zeros((9, 2)), np.ones((4, 2))])
     labels = np.repeat([0, 1], [9, 4])
-    made = perceptual_borderline_smote(embeddings, labels, labels * 1.0, labels * 0.0, 0, 3, 2)
+    made = smote(embeddings, labels, np.ones(13, bool), seed=0, neighbours=3)
     assert (made.embeddings == 1.0).all() and len(made.labels) == 5
 
 
@@ -160,36 +150,21 @@ def test_the_border_of_votes_is_the_asked_share():
     assert np.flatnonzero(vote_border(np.zeros(11, np.int64), votes, border_share=0.2)).tolist() == [8, 9, 10]
 
 
-def test_vote_borderline_copies_and_makes_from_the_disputed(votes, embeddings):
-    indices = vote_borderline(LABELS, votes, seed=0)
-    assert counts(LABELS[indices]) == [40, 40, 40]
-    assert vote_border(LABELS, votes, 0.5)[indices[80:]].all()
-    made = vote_borderline_smote(embeddings, LABELS, votes, seed=0)
-    assert counts(np.concatenate([LABELS, made.labels])) == [40, 40, 40]
-
-
 @pytest.mark.parametrize("count", [3, 5])
-@pytest.mark.parametrize("method", ["smote", "perceptual", "votes"])
-def test_a_class_with_too_few_neighbours_is_named(method, count):
+def test_a_class_with_too_few_neighbours_is_named(count):
     labels = np.repeat([0, 7], [20, count])
-    embeddings, flat = np.random.default_rng(0).normal(size=(len(labels), 2)), np.zeros(len(labels))
-    run = {
-        "smote": lambda: smote(embeddings, labels, 0),
-        "perceptual": lambda: perceptual_borderline_smote(embeddings, labels, flat, flat, 0),
-        "votes": lambda: vote_borderline_smote(embeddings, labels, np.ones((len(labels), 2)), 0),
-    }[method]
-    with pytest.raises(
-        BalancingError, match=f"class 7 has {count} samples and 5 neighbours are asked for; expected at"
-    ):
-        run()
+    embeddings = np.random.default_rng(0).normal(size=(len(labels), 2))
+    message = f"class 7 has {count} samples and 5 neighbours are asked for; expected at"
+    with pytest.raises(BalancingError, match=message):
+        smote(embeddings, labels, np.ones(len(labels), bool), seed=0)
 
 
 def test_values_that_say_nothing_are_refused(votes):
     with pytest.raises(BalancingError, match="the values of sample 2 are not finite"):
-        perceptual_borderline(LABELS, np.where(np.arange(80) == 2, np.nan, 0.0), np.zeros(80), 0)
+        perceptual_border(LABELS, np.where(np.arange(80) == 2, np.nan, 0.0), np.zeros(80))
     with pytest.raises(BalancingError, match="votes are negative or all 0"):
-        vote_borderline(LABELS, np.zeros((80, 3)), 0)
+        vote_border(LABELS, np.zeros((80, 3)))
     with pytest.raises(BalancingError, match="border_share is 0"):
-        vote_borderline(LABELS, votes, 0, border_share=0.0)
+        vote_border(LABELS, votes, border_share=0.0)
     with pytest.raises(BalancingError, match="there are 5 samples; expected more than border_neighbours, 10"):
-        perceptual_borderline(np.arange(5), np.zeros(5), np.zeros(5), 0)
+        perceptual_border(np.arange(5), np.zeros(5), np.zeros(5))

@@ -22,7 +22,7 @@ from emotion_training.face_set import FaceSet
 from emotion_training.face_training import train_face_classifier
 from emotion_training.judgements import GAIN, LATE_FUSION
 from emotion_training.labels import LABELS
-from emotion_training.model_card import LICENCE, render_model_card, training_data
+from emotion_training.model_card import licence, render_model_card, training_data
 from emotion_training.models.start_weights import WeightsError
 from emotion_training.quantised_face import quantise_face
 from emotion_training.speech_clips import speech_folds
@@ -394,17 +394,25 @@ def test_the_model_card_says_what_the_figures_are(tiny):
     card = render_model_card(CONFIG, training, tiny.trained.calibration)
     pool = tiny.trained.networks.fusion.pool
     assert f"{pool[0]:.2f} times those of the joint network" in card
-    assert "synthetic label-matched pairs" in card and LICENCE in card and "CC BY-NC-SA 4.0" in card
+    assert "synthetic label-matched pairs" in card and licence(CONFIG) in card and "FER2013 for research" in card
+    assert "RAVDESS" not in " ".join(training["data"]) + licence(CONFIG)
     assert "uint8 (B, 48, 48, 3)" in card and "float32 (B, 40)" in card and "derived" in card
     assert "`compact_cnn` and `mobilenet` per face crop" in card and "3 clips of 2 speakers of tones" in card
 
 
 def test_the_model_card_names_the_people_who_were_learnt_from_and_sends_nobody_to_them(tiny):
     speakers = [f"ravdess-{actor:02d}" for actor in range(1, 25) if actor != 7] + ["emodb-03", "emodb-08", "emodb-09"]
-    config = replace(CONFIG, audio_training=replace(CONFIG.audio_training, emodb_boredom=True))
+    learnt = replace(CONFIG.audio_training, emodb_boredom=True, shares={"nemo": 0.3})
+    encoder = replace(CONFIG.audio_encoder, start_from="smart-turn-v3.2-cpu.onnx")
+    splits = {"ravdess": "", "emodb": ""}
+    config = replace(CONFIG, audio_training=learnt, audio_encoder=encoder, splits=splits)
     data = " ".join(training_data(config, speakers))
     assert "voice only, actors 01 to 06, 08 to 24 (Livingstone" in data
     assert "EmoDB with boredom as neutral, speakers 03, 08 to 09 (Burkhardt" in data
+    assert "nEMO" in data and "Whisper-tiny" in data and "VGGFace2" not in data
+    assert "(FER2013 for research; RAVDESS CC BY-NC-SA 4.0; EmoDB for research; nEMO CC BY-NC-SA 4.0)" in licence(
+        config
+    )
     latency = {"median_ms_one_core": {"fusion.onnx": 0.1}, "machine": "a machine", "onnxruntime": "1"}
     counts = {"faces": {"train": 1, "validation": 1, "test": 1}, "voices": {}}
     training = {"data": [], "speakers": {"train": speakers}, "counts": counts, "commit": "abc", "seed": 0}
@@ -464,7 +472,7 @@ def test_each_figure_of_the_report_stands_in_its_own_row(tiny, tmp_path):
     seconds = {stage: 600.0 * (1 + number) for number, stage in enumerate(history)}
     counts = {"faces": {"train": 1, "validation": 2, "test": 3}, "voices": {"tones": {"clips": 4, "speakers": 5}}}
     training = {"counts": counts, "metrics": metrics, "seconds": seconds, "commit": "abc"}
-    write_bundle_report(tmp_path, CONFIG, training, history)
+    write_bundle_report(tmp_path, CONFIG, training, history, ("a note", "another"))
     report = (tmp_path / "report.md").read_text()
     for number, (stage, epochs) in enumerate(history.items()):
         minutes = f"{10 + 10 * number}.0"
@@ -479,6 +487,7 @@ def test_each_figure_of_the_report_stands_in_its_own_row(tiny, tmp_path):
     for fold in metrics["folds"]:
         people = f"| {', '.join(fold['test'])} | {', '.join(fold['validation'])} | {fold['seconds'] / 60.0:.0f} |"
         assert people in report
+    assert "## What the log does not show\n\n- a note\n- another\n\n## Make it again" in report
 
 
 def test_the_report_tells_how_it_went(tiny, tmp_path):

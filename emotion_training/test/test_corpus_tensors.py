@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from training_fixtures import LABELS, write_corpus
 
+from emotion_perception.core.face_crop import scale_crop
 from emotion_perception.core.person import FaceSample, Person
 from emotion_perception.core.probability_smoothing import ProbabilitySmoother
 from emotion_training.clip_tensors import DataError
@@ -98,6 +99,16 @@ def test_bins_are_those_of_the_robot(tmp_path, times_s, bin_s):
     person.forget(now_ns - window_ns)
     person.bin(now_ns, window_ns, np.zeros((8, 1), np.float32), expected)
     assert mask == expected.tolist()
+
+
+@pytest.mark.parametrize("crop_px", [96, 112])
+def test_crops_are_scaled_as_on_the_robot(tmp_path, crop_px):
+    first, *_ = write_corpus(tmp_path, clips_per_class=1)
+    crops = np.random.default_rng(0).integers(0, 256, (1, crop_px, crop_px, 3), np.uint8)
+    np.savez(first.video, faces=crops, times_s=np.zeros(1))
+    save_clips([dataclasses.replace(first, audio=None)], tmp_path)
+    clips = load_corpus(CorpusConfig(tmp_path, LABELS, face="crops", audio="samples"))
+    assert (clips.face[0, -1].numpy() == scale_crop(crops[0], 48)).all()
 
 
 def test_clips_with_neither_face_nor_voice_are_left_out_and_counted(tmp_path, caplog):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.signal import stft
 
-from emotion_training.models.log_mel import DYNAMIC_RANGE, FFT_SAMPLES, LogMel, hz_to_mel, mel_filters, mel_to_hz
+from emotion_training.models.log_mel import DYNAMIC_RANGE, FFT_SAMPLES, LogMel, mel_filters
 from emotion_training.models.whisper_log_mel import WhisperLogMel
 
 RATE_HZ, MELS, FRAME, HOP = 16000, 64, 400, 160
@@ -39,9 +39,7 @@ def test_equals_the_spectrogram_of_scipy(layer):
     np.testing.assert_allclose(got, expected, atol=2e-3)
 
 
-def test_mel_scale_and_filters():
-    assert hz_to_mel(1000.0) == pytest.approx(1000.0, abs=0.1)
-    assert mel_to_hz(hz_to_mel(440.0)) == pytest.approx(440.0)
+def test_the_filters_are_of_one_height_and_in_order():
     filters = mel_filters(MELS, RATE_HZ)
     assert filters.shape == (MELS, FFT_SAMPLES // 2 + 1)
     assert (filters.max(axis=1) > 0.3).all()

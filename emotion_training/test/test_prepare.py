@@ -295,6 +295,14 @@ def test_the_face_that_is_large_and_there_for_long_is_the_clips(tmp_path, images
     assert media.faces.mean() == pytest.approx(brightness, abs=5)
 
 
+def test_crops_are_rgb_as_on_the_robot(tmp_path):
+    red = np.broadcast_to(np.array([200, 60, 20], np.uint8), (100, 100, 3))
+    write_media(tmp_path / "red.mkv", [red] * 5)
+    detector = SimpleNamespace(detect=lambda image: [FaceDetection(Box(20.0, 20.0, 60.0, 60.0), 0.9)])
+    ((_, media),) = cut_clips([Clip("red", "test", "anne", video=tmp_path / "red.mkv")], detector, 25.0, 16)
+    assert media.faces.reshape(-1, 3).mean(axis=0) == pytest.approx([200, 60, 20], abs=8)
+
+
 def test_the_face_of_one_who_looked_away_is_the_clips_again(tmp_path):
     """And not that of somebody much further away who was there meanwhile."""
     image = np.full((100, 200, 3), 60, np.uint8)

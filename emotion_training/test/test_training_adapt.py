@@ -178,6 +178,15 @@ def test_adaptation_trains_the_fusion_and_the_encoders_only_if_asked(folder, che
     assert (figures["split"], figures["protocol"]) == ("tones", "two folds")
 
 
+def test_an_adaptation_keeps_the_best_epoch_whatever_the_training_kept(folder, tmp_path):
+    last = read_experiment(changed(experiment_tree(folder), {"selection.keep": "last"})).run(tmp_path / "run")
+    assert last.name == LAST
+    given = ["--data", str(folder / "corpus"), "--split", str(folder / "split.json"), "--out", str(tmp_path / "out")]
+    assert adapt.main(["--checkpoint", str(last), *given, "--epochs", "2"]) == 0
+    kept = load_checkpoint(tmp_path / "out" / BEST)["emotion_training"]["configuration"]["selection"]
+    assert (kept["keep"], kept["monitor"]) == ("best", "validation_loss")
+
+
 @pytest.mark.parametrize("train_encoders", [False, True])
 def test_what_learns_in_an_adaptation_learns_with_dropout_and_what_does_not_stays_as_it_is(
     folder, checkpoint, tmp_path, monkeypatch, train_encoders

@@ -17,7 +17,7 @@ from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, ch
 from emotion_training.experiment import read_experiment
 from emotion_training.machine import machine
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
-from emotion_training.report import load_notes
+from emotion_training.report_pages import load_notes
 from emotion_training.splits import load_split, save_split
 
 ROW = {
@@ -257,7 +257,7 @@ def test_notes_that_are_no_list_of_texts_are_refused(folder, tmp_path, capsys):
     assert "notes.yaml is no text in UTF-8" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["ravdess_av", "ravdess_posteriors", "ravdess_speech"])
+@pytest.mark.parametrize("name", ["default_bundle", "ravdess_av", "ravdess_posteriors", "ravdess_speech"])
 def test_a_committed_report_has_its_notes_beside_it(name):
     report = Path(__file__).parents[1] / "reports" / name
     notes = load_notes(report)

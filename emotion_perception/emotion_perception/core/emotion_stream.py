@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emotion_perception.core.active_speaker import OFF_SCREEN, ActiveSpeaker, SpeakerSettings, Speech, Verdict
 from emotion_perception.core.emotion_estimate import EmotionEstimate
+from emotion_perception.core.face_crop import scale_crop
 from emotion_perception.core.model_bundle import FloatArray, FusionOutput, ModelBundle
 from emotion_perception.core.person import FaceSample, Person
 from emotion_perception.core.person_in_focus import Candidate, FocusSettings, PersonInFocus
@@ -112,7 +113,7 @@ class EmotionStream:
         if not clear:
             return
         side = self.bundle.face.size_px
-        crops = np.stack([_fit(face.crop, side) for face in clear])  # (B, side, side, 3)
+        crops = np.stack([scale_crop(face.crop, side) for face in clear])  # (B, side, side, 3)
         embeddings = self.bundle.encode_faces(crops)  # (B, D)
         self.counts.faces_encoded += len(clear)
         for face, embedding in zip(clear, embeddings, strict=True):
@@ -350,12 +351,3 @@ def _owner(voice: FloatArray | None, verdict: Verdict, focus: str | None) -> str
 def _contrast(crop: NDArray[np.uint8]) -> float:
     """Standard deviation of the grey levels, 0 to 127.5."""
     return float(cv2.meanStdDev(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))[1][0, 0])
-
-
-def _fit(crop: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
-    """Scale a square crop to the model's side; the area filter when shrinking keeps fine texture from aliasing."""
-    if crop.shape[:2] == (side_px, side_px):
-        return crop
-    shrinking = crop.shape[0] > side_px
-    interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(crop, (side_px, side_px), interpolation=interpolation), np.uint8)

@@ -66,5 +66,15 @@ def crop_square(
         right=max(right_px - width_px, 0),
         borderType=cv2.BORDER_REPLICATE,
     )
-    interpolation = cv2.INTER_AREA if side_px > size_px else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(square, (size_px, size_px), interpolation=interpolation), np.uint8)
+    return scale_crop(np.asarray(square, np.uint8), size_px)
+
+
+def scale_crop(image_rgb: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) -> (size_px, size_px, 3), on the robot and in training.
+
+    The area filter when shrinking keeps fine texture from aliasing.
+    """
+    if image_rgb.shape[:2] == (size_px, size_px):
+        return image_rgb
+    interpolation = cv2.INTER_AREA if max(image_rgb.shape[:2]) > size_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image_rgb, (size_px, size_px), interpolation=interpolation), np.uint8)

@@ -1,5 +1,6 @@
 """Log-mel spectrogram as a network layer, so that the exported graph takes samples."""
 
+import librosa
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,22 +14,10 @@ DYNAMIC_RANGE = 1e-6  # of the reference power: 60 dB below it everything is sil
 SILENCE = 1e-12  # reference power of a window without any sound
 
 
-def hz_to_mel(frequency_hz: np.ndarray) -> np.ndarray:
-    return 2595.0 * np.log10(1.0 + np.asarray(frequency_hz) / 700.0)
-
-
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    return 700.0 * (10.0 ** (np.asarray(mel) / 2595.0) - 1.0)
-
-
 def mel_filters(mels: int, sample_rate_hz: int) -> np.ndarray:
     """Triangular filters of equal height, float64 (mels, FFT_SAMPLES // 2 + 1)."""
-    edges_hz = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), mels + 2))
-    bins_hz = np.fft.rfftfreq(FFT_SAMPLES, 1.0 / sample_rate_hz)
-    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    rising = (bins_hz - low) / (centre - low)
-    falling = (high - bins_hz) / (high - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))
+    form = {"fmin": LOWEST_HZ, "fmax": HIGHEST_HZ, "htk": True, "norm": None, "dtype": np.float64}
+    return librosa.filters.mel(sr=sample_rate_hz, n_fft=FFT_SAMPLES, n_mels=mels, **form)
 
 
 def fourier_basis(frame_samples: int, fft_samples: int) -> np.ndarray:
