@@ -46,7 +46,8 @@ def test_who_waits_for_active_nodes_is_released_by_the_last_one(graph, start):
     [
         ("audio_type:=std_msgs/String", "audio_type is 'std_msgs/String'; expected one of"),
         ("hop_s:=100.0", "out of range"),
-        ("hop_s:=soon", "hop_s"),
+        ("hop_s:=1", "/audio_window_node cannot have that value of hop_s"),
+        ("hop_s:=1", "expected one like its default, 0.1; ros2 param"),
     ],
 )
 def test_refusal_is_one_sentence_and_an_exit_status_of_its_own(start, parameter, sentence):

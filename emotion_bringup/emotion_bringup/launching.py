@@ -109,7 +109,7 @@ def graph_arguments(use_sim_time: str = "") -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "log_level",
             default_value="info",
-            choices=("debug", "info", "warn", "error", "fatal"),
+            choices=("info", "warn", "error", "fatal"),
             description="The least severe level that the nodes log",
         ),
     ]
@@ -149,8 +149,8 @@ def sensor_arguments(camera: str, audio_source: str) -> list[DeclareLaunchArgume
 def graph(
     *sources: str,
     then: Sequence[LaunchDescriptionEntity] = (),
-    camera: str = TOPIC,
-    audio_source: str = TOPIC,
+    camera: str | None = None,
+    audio_source: str | None = None,
     preset: Path | None = None,
 ) -> OpaqueFunction:
     """The nodes, as the arguments want them.
@@ -158,7 +158,7 @@ def graph(
     Args:
         sources: nodes that are played once; the launch ends with them.
         then: what else is started when the nodes are active.
-        camera: a preset, LOCAL or TOPIC, where the launch file declares no argument of that name.
+        camera: a preset, LOCAL or TOPIC; None for the argument of that name, which the launch file declares then.
         audio_source: likewise.
         preset: parameters of the launch file, over which those of the user prevail.
     """
@@ -169,13 +169,15 @@ def _start(
     context: LaunchContext,
     played: Sequence[str],
     then: Sequence[LaunchDescriptionEntity],
-    camera: str,
-    audio_source: str,
+    camera: str | None,
+    audio_source: str | None,
     preset: Path | None,
 ) -> list[LaunchDescriptionEntity]:
     arguments = context.launch_configurations
-    camera = arguments.get("camera", camera)
-    audio_source = arguments.get("audio_source", audio_source)
+    is_open = audio_source is None
+    # Else an argument of that name is another's, as of a launch file that includes this one.
+    camera = arguments["camera"] if camera is None else camera
+    audio_source = arguments["audio_source"] if audio_source is None else audio_source
     chain = [FACES[arguments["faces"]], "audio_window_node", "emotion_fusion_node"]
     chain += [node for argument, node in EXTRAS.items() if arguments[argument] == "true"]
     live = [*["camera_node"] * (camera == LOCAL), *["microphone_node"] * (audio_source == LOCAL)]
@@ -208,7 +210,7 @@ def _start(
     else:
         processes = [process(name, "--start", ends=False) for name in chain]
         later = [*(process(name, "--start", ends=name in played) for name in sources), *then]
-    if arguments.get("audio_source") == TOPIC and (reason := _why_robot_is_not_heard()):
+    if is_open and audio_source == TOPIC and (reason := _why_robot_is_not_heard()):
         processes = [LogInfo(msg=reason), *processes]
     if not later:
         return processes

@@ -3,7 +3,7 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 
-from emotion_bringup.launching import OPEN, graph, graph_arguments
+from emotion_bringup.launching import OPEN, TOPIC, graph, graph_arguments
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -17,6 +17,6 @@ def generate_launch_description() -> LaunchDescription:
                 description="Whether to start again at the end; empty: as the parameters say",
             ),
             *graph_arguments(),
-            graph("media_player_node"),
+            graph("media_player_node", camera=TOPIC, audio_source=TOPIC),
         ]
     )

@@ -19,7 +19,7 @@ from launch.events import matches_action
 from launch.events.process import ProcessExited, SignalProcess
 
 from emotion_bringup.fast_dds import fast_dds_environment
-from emotion_bringup.launching import graph, graph_arguments
+from emotion_bringup.launching import TOPIC, graph, graph_arguments
 
 CAMERAS = {"classic": "classic", "gazebo": "gz"}  # presets, by tiago_gazebo's names of the simulators
 MODEL_PATHS = {"classic": "GAZEBO_MODEL_PATH", "gazebo": "GZ_SIM_RESOURCE_PATH"}
@@ -70,7 +70,7 @@ def _start(context: LaunchContext, share: Path) -> list[LaunchDescriptionEntity]
         simulation,
         # A SIGINT for this process alone would reach the other launch as SIGTERM, which leaves the simulator behind.
         RegisterEventHandler(OnShutdown(on_shutdown=EmitEvent(event=stop))),
-        graph(*players, camera=CAMERAS[version], preset=share / "config" / "simulation.yaml"),
+        graph(*players, camera=CAMERAS[version], audio_source=TOPIC, preset=share / "config" / "simulation.yaml"),
     ]
 
 

@@ -243,18 +243,25 @@ def test_presets_come_before_the_users_file_and_that_before_the_arguments(starte
     mine = tmp_path / "mine.yaml"
     mine.touch()
     topics = {"image_topic": "/i", "image_transport": "raw", "audio_topic": "/a", "model": "m"}
-    given = {"camera": "compressed", "params": str(mine), "log_level": "debug", "faces": faces, "hri": "true"}
+    given = {"camera": "compressed", "params": str(mine), "log_level": "warn", "faces": faces, "hri": "true"}
     (process,), _ = started("tiago.launch.py", **HEARD, **topics, **given)
     *first, last = process["ros_arguments"]
     before = [launching.presets("cameras")["compressed"], launching.presets("microphones")["audio_in"], mine]
     files = [part for file in before for part in ("--params-file", str(file))]
-    assert first == ["--log-level", "debug", *files, "--params-file"]
+    assert first == ["--log-level", "warn", *files, "--params-file"]
     sections = yaml.safe_load(Path(last).read_text())
     assert {name: section["ros__parameters"] for name, section in sections.items()} == {
         "/audio_window_node": {"audio_topic": "/a"},
         "/emotion_fusion_node": {"model": "m"},
         **told_of_faces,
     }
+
+
+def test_an_argument_that_a_launch_file_does_not_declare_is_anothers(started):
+    """As where a launch file with such an argument includes it."""
+    (process, *_), _ = started("webcam.launch.py", camera="realsense", audio_source="audio_in")
+    assert process["arguments"][-2:] == ["camera_node", "microphone_node"]
+    assert "--params-file" not in process["ros_arguments"]
 
 
 def test_a_file_of_parameters_that_is_not_there_is_named(started):

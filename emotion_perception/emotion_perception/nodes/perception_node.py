@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import InvalidTopicNameException
+from rclpy.exceptions import InvalidTopicNameException, ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
@@ -26,12 +27,15 @@ from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
+from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.arrivals import Diagnosis
 
 DIAGNOSTICS_PERIOD_S = 1.0
 # Diagnoses without a complaint until the log says that all is well: each broken image in ten is no news.
 WELL_AFTER = 5
 TOPIC_SUFFIX = "_topic"  # a parameter so named is the name of a topic
+# A simulated time that has stood still for so long is worth a warning; the player of a bag begins paused.
+CLOCK_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     may_be_empty: bool = False  # of a topic's name: for no topic
+
+
+class RefusedParameterError(Exception):
+    """A value that a parameter cannot have; the message is one sentence for the user."""
 
 
 def share_directory() -> Path:
@@ -75,7 +83,13 @@ class PerceptionNode(LifecycleNode):
         defaults = default_parameters()[name]
         for parameter in self.PARAMETERS:
             default = defaults[parameter.name]
-            self.declare_parameter(parameter.name, default, _describe(parameter, default))
+            try:
+                self.declare_parameter(parameter.name, default, _describe(parameter, default))
+            except ParameterException as error:
+                raise RefusedParameterError(
+                    f"{self.get_fully_qualified_name()} cannot have that value of {parameter.name}: {error}; expected "
+                    f"one like its default, {default!r}"
+                ) from None
         self.add_on_set_parameters_callback(self._refuse_unless_unconfigured)
         # Called by a node that has nothing more to give.
         self.on_end: Callable[[], None] = lambda: None
@@ -89,6 +103,9 @@ class PerceptionNode(LifecycleNode):
         self._well_for = 0  # diagnoses
         self._transition_refusal = ""  # why the last transition failed
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._clock_ns = 0  # what it showed at the last diagnosis
+        self._clock_moved_s = time.monotonic()  # when it was first seen to show that
+        self._clock_stands = False  # whether it had not moved then
         # A simulation that stands still is a reason to say so: the timer follows no simulated clock.
         self._diagnostics_timer = self.create_timer(
             DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -289,7 +306,7 @@ class PerceptionNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _diagnose(self) -> None:
-        diagnosis = self.diagnose() if self.is_active else self._diagnose_inactive()
+        diagnosis = self._diagnose_clock(self.diagnose()) if self.is_active else self._diagnose_inactive()
         self._log(diagnosis)
         status = DiagnosticStatus(
             level=diagnosis.level,
@@ -301,6 +318,24 @@ class PerceptionNode(LifecycleNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(message)
+
+    def _diagnose_clock(self, diagnosis: Diagnosis) -> Diagnosis:
+        """The diagnosis, or, while a simulated time stands still, that: no sensor can be expected to send then."""
+        clock_ns, now_s = int(self.get_clock().now().nanoseconds), time.monotonic()
+        stood, self._clock_stands = self._clock_stands, clock_ns == self._clock_ns
+        if not self._clock_stands:
+            self._clock_ns, self._clock_moved_s = clock_ns, now_s
+        if not self.get_parameter("use_sim_time").value or not (stood or self._clock_stands):
+            return diagnosis
+        if now_s - self._clock_moved_s > CLOCK_LIMIT_S:
+            message = (
+                f"The time on /clock has stood still at {clock_ns / NANOSECONDS_PER_S:.1f} s for more than "
+                f"{CLOCK_LIMIT_S:.0f} s; start the simulation or `ros2 bag play --clock`, or set use_sim_time to false."
+            )
+            return Diagnosis(DiagnosticStatus.WARN, message, diagnosis.values)
+        if diagnosis.level == DiagnosticStatus.WARN:
+            return Diagnosis(message="waits for the time on /clock", values=diagnosis.values)
+        return diagnosis
 
     def _log(self, diagnosis: Diagnosis) -> None:
         """Log a complaint once until all is well again; one of other numbers or other quoted values is the same."""

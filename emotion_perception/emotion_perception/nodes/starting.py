@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from rclpy.exceptions import ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 
-from emotion_perception.nodes.perception_node import DIAGNOSTICS_PERIOD_S, PerceptionNode
+from emotion_perception.nodes.perception_node import DIAGNOSTICS_PERIOD_S, RefusedParameterError, PerceptionNode
 from emotion_perception.nodes.spinning import spin
 
 # The exit status of a process whose node refused: to start it again as it is would be of no use.
@@ -63,7 +62,7 @@ def run_active(node_classes: Sequence[Callable[[], PerceptionNode]]) -> None:
     stop = threading.Event()
     try:
         has_started = spin(node_classes, partial(bring_to_active, stop=stop), stop)
-    except ParameterException as error:
+    except RefusedParameterError as error:
         print(f"[FATAL] {error}; ros2 param describe, or the README, says what is expected.", file=sys.stderr)
         has_started = False
     if not has_started:

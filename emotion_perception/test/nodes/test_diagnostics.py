@@ -1,6 +1,7 @@
 """What is missing is said in the log and in /diagnostics, with what was expected."""
 
 import re
+from itertools import count
 
 import pytest
 import rclpy
@@ -10,6 +11,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
@@ -126,18 +128,35 @@ def test_best_effort_is_no_fault_where_it_is_asked_for(graph, diagnosis):
     assert diagnosis()[1].startswith("Nothing came from /head/image for more than")
 
 
-@pytest.mark.parametrize("is_simulated", [False, True])
 @pytest.mark.parametrize("is_wanted", [False, True])
-def test_fusion_that_gets_neither_faces_nor_sound_says_what_to_look_at(
-    graph, diagnosis, tmp_path, is_wanted, is_simulated
-):
+def test_fusion_that_gets_neither_faces_nor_sound_says_what_to_look_at(graph, diagnosis, tmp_path, is_wanted):
     if is_wanted:
         graph.listen(EmotionState, "/emotion/state")
-    graph.start(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)), use_sim_time=is_simulated)
+    graph.start(EmotionFusionNode, model=str(write_tiny_bundle(tmp_path)))
     level, message = diagnosis()
     assert level == DiagnosticStatus.WARN
     assert message.startswith("Nothing came from emotion/faces and emotion/audio_window for more than")
     assert "check that face_crop_node (or hri_faces_node) and audio_window_node are active" in message
+
+
+def test_a_simulated_time_that_stands_still_is_said_rather_than_the_silence_of_the_sensors(
+    graph, diagnosis, monkeypatch
+):
+    monkeypatch.setattr(perception_node, "CLOCK_LIMIT_S", 1.0)
+    statuses = graph.listen_to_diagnostics()
+    node = graph.start(FaceCropNode, image_topic="/head/image", use_sim_time=True)
+    level, message = diagnosis()
+    assert level == DiagnosticStatus.WARN
+    assert message.startswith("The time on /clock has stood still at 0.0 s for more than 1 s; start the simulation")
+    assert "waits for the time on /clock" in [status.message for status in statuses]
+    clock, time_s = graph.speak(Clock, "/clock", 1), count(1)
+
+    def moves():
+        clock.publish(Clock(clock=Time(seconds=next(time_s)).to_msg()))
+        return statuses[-1].message.startswith("Nothing publishes /head/image")
+
+    graph.wait_for(moves, "the silence of the camera")
+    assert node.get_clock().now().nanoseconds > 0
 
 
 @pytest.mark.parametrize("message_type, topic", [(FaceCropArray, "faces"), (AudioWindow, "audio_window")])
