@@ -16,7 +16,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 
-from emotion_perception.nodes.perception_node import DIAGNOSTICS_PERIOD_S, RefusedParameterError, PerceptionNode
+from emotion_perception.nodes.perception_node import DIAGNOSTICS_PERIOD_S, PerceptionNode, RefusedParameterError
 from emotion_perception.nodes.spinning import spin
 
 # The exit status of a process whose node refused: to start it again as it is would be of no use.
