@@ -15,6 +15,7 @@ from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_
 from .configuration import changed
 from .encoded_clips import encoded
 from .experiment import Experiment, check_strangers, read_experiment
+from .splits import PARTS
 
 BATCH = 32  # clips of a step: own corpora are small
 
@@ -80,7 +81,7 @@ def encode_once(experiment: Experiment) -> None:
     """
     model, data = experiment.module.evaluated, experiment.data
     changed_anew = data.augmentation.face or data.augmentation.voice or experiment.module.regularisation.mix_up_alpha
-    for part in ("validation", "test") if changed_anew else ("train", "validation", "test"):
+    for part in ("validation", "test") if changed_anew else PARTS:
         setattr(data, part, encoded(model, getattr(data, part), f"encode {part}"))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .bundle_report import fold_figures, write_bundle_report
-from .bundle_writer import ParityError, export_bundle
+from .bundle_writer import BundleShape, ParityError, write_bundle
 from .command import run_command
 from .committed_splits import FOLDER as SPLITS
 from .config import BundleConfig, load_config
@@ -81,7 +81,7 @@ def build(data: Path, out: Path, report: Path, config: BundleConfig, cache: Stag
         },
     }
     card = render_model_card(config, training, bundle.calibration)
-    export_bundle(out, networks.models, config, bundle.calibration, training, licence(config), card)
+    write_bundle(out, networks.models, BundleShape.of(config), bundle.calibration, training, licence(config), card)
     write_bundle_report(report, config, training, networks.history, notes)
     return bundle
 

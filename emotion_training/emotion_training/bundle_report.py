@@ -23,7 +23,7 @@ def write_bundle_report(
     Args:
         folder: of the report; made where it does not exist.
         config: that made the bundle.
-        training: as `export_bundle` takes it.
+        training: as `write_bundle` takes it.
         history: figures of each epoch of each stage.
         notes: what its author says beside it, see `load_notes`.
     """

@@ -97,19 +97,6 @@ class GraphSpec:
     trainable: bool = False
 
 
-def export_bundle(
-    directory: Path,
-    models: BundleModels,
-    config: BundleConfig,
-    calibration: dict,
-    training: dict,
-    licence: str,
-    card: str,
-) -> None:
-    """Writes the bundle of a `BundleConfig`; see `write_bundle`."""
-    write_bundle(directory, models, BundleShape.of(config), calibration, training, licence, card)
-
-
 def write_bundle(
     directory: Path,
     models: BundleModels,
@@ -148,11 +135,6 @@ def _write_json(path: Path, content: dict) -> None:
 def file_entry(path: Path) -> dict[str, str]:
     """What model.json says of a file."""
     return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def graph_specs(models: BundleModels, config: BundleConfig) -> tuple[GraphSpec, ...]:
-    """The three graphs of a `BundleConfig`; see `bundle_specs`."""
-    return bundle_specs(models, BundleShape.of(config))
 
 
 def bundle_specs(models: BundleModels, shape: BundleShape) -> tuple[GraphSpec, ...]:

@@ -35,7 +35,7 @@ from .predictions import figures, predict, states_of
 from .prepared_corpus import PreparedCorpus
 from .report import Command, write_report
 from .report_pages import load_notes
-from .splits import Split, load_split, shared_sessions
+from .splits import PARTS, Split, load_split, shared_sessions
 
 FORMAT = 2  # of the cells; another number makes them again
 LOGIT_DIGITS = 4  # kept in a cell
@@ -144,7 +144,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "row": row,
         "configuration": experiment.configuration,
         "labels_in_order": list(data.shape.labels),
-        "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "clips": {part: len(getattr(data, part)) for part in PARTS},
         "machine": machine(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "temperature": temperature,

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import wilcoxon
 
-from .experiment import GREATEST_IS_BEST
 from .metrics import (
     confusion_counts,
     expected_calibration_error,
@@ -20,6 +19,7 @@ from .metrics import (
     sign_flip_test,
     speaker_bootstrap_interval,
 )
+from .training_module import MONITORED
 
 BOOTSTRAP_SAMPLES = 2000
 SEED = 0  # of the bootstrap
@@ -188,7 +188,7 @@ def _validation_uar(cell: Mapping[str, Any]) -> float:
     selection, history = cell["configuration"]["selection"], cell["history"]
     if selection["keep"] == "last":
         return history[-1]["validation_uar"]
-    best = max if GREATEST_IS_BEST[selection["monitor"]] else min
+    best = {"max": max, "min": min}[MONITORED[selection["monitor"]]]
     return best(history, key=lambda epoch: epoch[selection["monitor"]])["validation_uar"]
 
 

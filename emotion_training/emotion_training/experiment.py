@@ -33,10 +33,9 @@ from .models import ModelError
 from .models.start_weights import WeightsError
 from .robot_voice_augmentation import BackgroundError
 from .splits import Fold, SplitError
-from .training_module import EmotionModule, TrainingError
+from .training_module import MONITORED, EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
-GREATEST_IS_BEST = {"validation_uar": True, "validation_loss": False}
 # Numbers that the libraries take in silence, or refuse with a traceback, by what is expected of them; networks and the
 # loss look to their own.
 RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
@@ -394,7 +393,7 @@ class _Checkpoint(ModelCheckpoint):
 
 
 def _callbacks(selection: SelectionConfig, directory: Path) -> list[lightning.Callback]:
-    mode = "max" if GREATEST_IS_BEST[selection.monitor] else "min"
+    mode = MONITORED[selection.monitor]
     callbacks: list[lightning.Callback] = []
     if selection.patience is not None:  # before the checkpoint, which holds how patient it still is
         callbacks.append(_EarlyStopping(selection.monitor, patience=selection.patience, mode=mode, check_finite=False))

@@ -30,6 +30,7 @@ from .models.fusion import JOINT_ALONE, IntermediateFusion
 from .predictions import figures, predict_by_bundle
 from .quantisation import quantise_encoders
 from .run_card import render_run_card
+from .splits import PARTS
 
 HOP_S = 0.1  # between audio windows on the robot
 ENCODERS = ("face_encoder.onnx", "audio_encoder.onnx")
@@ -71,7 +72,7 @@ def export(
     training: dict[str, Any] = {
         "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
         "speakers": experiment.known,
-        "clips": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "clips": {part: len(getattr(data, part)) for part in PARTS},
         "untaught": data.untaught,
         "configuration": _with_model_ids(configuration, model),
         "networks": _with_model_ids({kind: asdict(of) for kind, of in experiment.module.networks.items()}, model),

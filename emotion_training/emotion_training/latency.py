@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from .bundle_writer import BundleModels, GraphSpec, graph_specs, write_graph
+from .bundle_writer import BundleModels, BundleShape, GraphSpec, bundle_specs, write_graph
 from .config import BundleConfig
 from .machine import processor
 
@@ -18,7 +18,7 @@ def measure_latency(models: BundleModels, config: BundleConfig) -> dict:
     """Median milliseconds of each graph at batch 1 with one thread, and on what machine."""
     with tempfile.TemporaryDirectory() as work:
         medians = {}
-        for spec in graph_specs(models, config):
+        for spec in bundle_specs(models, BundleShape.of(config)):
             path = Path(work) / spec.file
             write_graph(models, spec, path)
             medians[spec.file] = round(_median_ms(spec, path), 3)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from .bundle_report import fold_figures
-from .bundle_writer import export_bundle
+from .bundle_writer import BundleShape, write_bundle
 from .config import (
     AudioEncoderConfig,
     AudioTrainingConfig,
@@ -29,7 +29,7 @@ from .labels import LABELS
 from .robot_face_augmentation import RobotFaceAugmentation
 from .robot_voice_augmentation import RobotVoiceAugmentation
 from .speech_clips import SpeechClip, speech_folds, voiced_span
-from .splits import Fold, Split
+from .splits import PARTS, Fold, Split
 from .stage_cache import StageCache
 from .train_bundle import FaceSplits, JudgedFold, TrainedBundle, judge_fold, train_bundle
 from .voice_augmentation import VoiceAugmentation
@@ -65,7 +65,9 @@ def make_tiny_bundle(directory: Path, seed: int = 0) -> tuple[TrainedBundle, lis
     }
     card = "# A tiny bundle for tests\n\nTrained on generated stripes and tones; knows nothing of emotions.\n"
     models = bundle.networks.models
-    export_bundle(directory, models, config, bundle.calibration, training, "Apache-2.0, for tests only", card)
+    write_bundle(
+        directory, models, BundleShape.of(config), bundle.calibration, training, "Apache-2.0, for tests only", card
+    )
     return bundle, folds
 
 
@@ -183,7 +185,7 @@ def tiny_config() -> BundleConfig:
 def generated_faces(config: BundleConfig, seed: int, per_class: int = 12) -> FaceSplits:
     """Level stripes whose width is the class."""
     rng = np.random.default_rng(seed)
-    parts = [_face_set(config, per_class, part, rng) for part in ("train", "validation", "test")]
+    parts = [_face_set(config, per_class, part, rng) for part in PARTS]
     return FaceSplits(*parts)
 
 

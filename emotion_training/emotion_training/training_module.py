@@ -20,7 +20,7 @@ from .models.modality_dropout import modality_dropout
 from .models.registry import joint_models
 from .optimisation import one_cycle, parameter_groups, update_average
 
-MONITORED = ("validation_uar", "validation_loss")
+MONITORED = {"validation_uar": "max", "validation_loss": "min"}  # and which of them is best
 
 
 class TrainingError(Exception):
@@ -163,7 +163,7 @@ class EmotionModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         found = self.trainer.callback_metrics
-        if not found.keys() >= set(MONITORED):
+        if not found.keys() >= MONITORED.keys():
             raise TrainingError(
                 f"epoch {self.current_epoch + 1} ended without validation; expected one after every epoch, so leave "
                 "the options of trainer that say how often and how much is validated"

@@ -17,7 +17,7 @@ import torch
 from emotion_perception.core.model_bundle import STATES
 from emotion_training import build_default_bundle, latency
 from emotion_training.bundle_report import write_bundle_report
-from emotion_training.bundle_writer import ParityError, check_parity, export_bundle, graph_specs
+from emotion_training.bundle_writer import BundleShape, ParityError, bundle_specs, check_parity, write_bundle
 from emotion_training.face_set import FaceSet
 from emotion_training.face_training import train_face_classifier
 from emotion_training.judgements import GAIN, LATE_FUSION
@@ -317,7 +317,7 @@ def test_graphs_are_self_contained_and_tell_nothing_of_the_machine(tiny):
 
 
 def test_a_graph_that_differs_from_its_module_is_refused(tiny):
-    spec = graph_specs(tiny.trained.networks.models, CONFIG)[2]
+    spec = bundle_specs(tiny.trained.networks.models, BundleShape.of(CONFIG))[2]
     weight = spec.module.face_head.bias
     with torch.no_grad():
         weight.add_(0.01)
@@ -370,7 +370,7 @@ def test_a_failed_export_leaves_the_old_bundle(tiny, tmp_path, monkeypatch):
     out.mkdir()
     (out / "model.json").write_text("old")
     with pytest.raises(ParityError):
-        export_bundle(out, tiny.trained.networks.models, CONFIG, {}, {"metrics": {}}, "", "")
+        write_bundle(out, tiny.trained.networks.models, BundleShape.of(CONFIG), {}, {"metrics": {}}, "", "")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert (out / "model.json").read_text() == "old"
 
