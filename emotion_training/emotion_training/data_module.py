@@ -257,7 +257,7 @@ class ShuffledBatches(Sampler):
         self.seen = torch.ones_like(clips.labels, dtype=torch.bool)  # (N,)
         if clips.face_mask is not None:
             self.seen = clips.face_mask.any(dim=1)
-        self.batch = min(batch, len(clips))
+        self.batch = min(batch, max(1, len(clips) // processes))
         self.views = 1 if clips.audio is None else len(clips.audio)
         self.epoch = epoch  # asked when an epoch begins
         self.rank, self.processes = rank, processes
@@ -291,11 +291,15 @@ def balanced(clips: ClipTensors, kind: Balancing, seed: int) -> ClipTensors:
     """The clips with small classes filled up, by copies or, on clip-level features, by SMOTE.
 
     Raises:
-        DataError: SMOTE on samples or crops.
+        DataError: SMOTE on samples or crops, or a border by votes where there are none.
         BalancingError: data that cannot be balanced this way.
     """
     if kind == "none":
         return clips
+    if kind.startswith("vote") and not clips.voted.any():
+        raise DataError(
+            f"balancing is {kind}, and no clip has votes; expected data.corpus.votes with a corpus of votes"
+        )
     labels = clips.labels.numpy()
     border = np.ones(len(labels), bool)  # of a class without one all samples are drawn from
     if kind.startswith("perceptual"):

@@ -118,7 +118,7 @@ def spoilt(corpus: CorpusConfig, clips: ClipTensors) -> Iterator[tuple[str, Clip
     if clips.has_crops and clips.face_mask.any():
         for share in OCCLUDED_SHARES:
             yield f"{100 * share:g} % of the face's side covered", with_occluded_faces(clips, share, SEED)
-        for share in DROPPED_SHARES:
+        for share in DROPPED_SHARES if clips.face_mask.shape[1] > 1 else ():  # the only picture stays
             yield f"{100 * share:g} % of the pictures dropped", with_dropped_frames(clips, share, SEED)
 
 
@@ -179,14 +179,21 @@ def report(found: dict[str, Any], title: str) -> list[Part]:
         Text(_protocol(found)),
         Heading("Conditions"),
         Table(["condition", "clips", *columns.values()], rows),
-        Heading("Speakers"),
-        Table(["speaker", "UAR"], [[name, f"{value:.3f}"] for name, value in found["uar_by_speaker"].items()]),
+        *_speakers(found),
         Heading("Confusion: clips of each class (rows) by the predicted one"),
         Table(
             ["", *found["labels"]],
             [[label, *map(str, row)] for label, row in zip(found["labels"], counts, strict=True)],
         ),
     ]
+
+
+def _speakers(found: dict[str, Any]) -> list[Part]:
+    """The UAR of each, unless each has one clip alone, as where nobody knows who is on a picture."""
+    if len(found["speakers"]) == found["clips"]:
+        return []
+    rows = [[name, f"{value:.3f}"] for name, value in found["uar_by_speaker"].items()]
+    return [Heading("Speakers"), Table(["speaker", "UAR"], rows)]
 
 
 def speakers(found: Mapping[str, Any]) -> str:

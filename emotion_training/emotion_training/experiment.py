@@ -30,7 +30,7 @@ from .corpora import CorpusError
 from .corpus_tensors import CorpusConfig
 from .data_module import EmotionDataModule
 from .models import ModelError
-from .models.start_weights import WeightsError
+from .models.start_weights import CHECKPOINT, WeightsError
 from .robot_voice_augmentation import BackgroundError
 from .splits import Fold, SplitError
 from .training_module import MONITORED, EmotionModule, TrainingError
@@ -158,6 +158,7 @@ class Experiment:
             "judgements": self.data.clips.judgements,
             "facts": self.data.clips.facts,
             "known_before": self.known,
+            "processes": self.trainer.world_size,  # on which the steps of an epoch, and so the schedule, depend
         }
         self.known = _known(self.module.provenance)
         if resume:
@@ -185,6 +186,11 @@ class Experiment:
             raise CheckpointError(
                 f"{path} is of fold {begun['fold']} of {begun['split']['name']}, with other speakers than fold "
                 f"{now['fold']} of {now['split']['name']} has now; {remedy}"
+            )
+        if begun["processes"] != now["processes"]:
+            raise CheckpointError(
+                f"{path} began with {begun['processes']} processes, not {now['processes']}, so that its learning rate "
+                f"would not end where it should; set trainer.devices and trainer.num_nodes: {remedy}"
             )
         before, after = (dict(_settings(provenance["configuration"])) for provenance in (begun, now))
         for key in sorted(before.keys() | after.keys()):
@@ -259,6 +265,7 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
                 args=parsed,
                 run=False,
                 save_config_callback=None,
+                auto_configure_optimizers=False,  # model.optimiser says it
                 seed_everything_default=0,
                 trainer_defaults=TRAINER_DEFAULTS,
                 parser_kwargs={"exit_on_error": isinstance(parsed, list)},
@@ -276,7 +283,22 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
     configuration = {key: value for key, value in configuration.items() if key not in ("config", "out", "resume")}
     selection = SelectionConfig(**config.selection.as_dict())
     seed = cli.datamodule.seed = config.seed_everything
-    return Experiment(cli.model, cli.datamodule, cli.trainer, selection, seed, configuration, config.out, config.resume)
+    known = _known_by_parts(configuration["model"], cli.datamodule.fold)
+    return Experiment(
+        cli.model, cli.datamodule, cli.trainer, selection, seed, configuration, config.out, config.resume, known
+    )
+
+
+def _known_by_parts(model: Mapping[str, Any], fold: Fold) -> dict[str, list[str]]:
+    """Whom the parts of a model know that start from checkpoints; CheckpointError if that is somebody to judge it."""
+    known: dict[str, list[str]] = {}
+    for part in ("face_encoder", "audio_encoder", "fusion"):
+        path = Path((model.get(part) or {}).get("start_from") or "")
+        if path.suffix == CHECKPOINT:
+            of_part = _known(load_checkpoint(path)["emotion_training"])
+            check_strangers(path, of_part, fold)
+            known = {name: sorted({*known.get(name, ()), *people}) for name, people in of_part.items()}
+    return known
 
 
 def read_corpus_config(tree: Mapping[str, Any]) -> CorpusConfig:

@@ -93,8 +93,8 @@ def prepare(clips: Sequence[Clip], out: Path, options: PrepareOptions, workers: 
     for clip in clips:
         if not (clip.video or clip.audio):
             raise CorpusError(
-                f"clip {clip.clip_id} of {clip.corpus} has neither video nor audio; pictures of faces need no "
-                "preparation, face_images.load_images reads them"
+                f"clip {clip.clip_id} of {clip.corpus} has neither video nor audio; pictures need no preparation: a "
+                "configuration names them by data.corpus.reader, as fer2013_emonext.yaml does"
             )
         length = len(clip_path(out, clip).name)
         if length > MAX_NAME:

@@ -19,6 +19,7 @@ JPEG_BLOCK_PX = 16  # with chroma at half resolution, a picture is coded in squa
 class RobotFaceAugmentation:
     """How far each change goes; probabilities are per picture."""
 
+    mirror_probability: float = 0.0
     turn_deg: float = 30.0  # to the side and up or down, both ways; a flat picture turned in space
     tilt_deg: float = 30.0  # in the picture, both ways
     pose_probability: float = 0.5
@@ -52,6 +53,9 @@ def augment_robot_faces(faces: Tensor, options: RobotFaceAugmentation, generator
             ),
         )
         jpeg = kornia.augmentation.RandomJPEG(options.jpeg_quality, p=options.jpeg_probability)
+    if options.mirror_probability > 0.0:
+        mirrored = torch.rand(len(faces), 1, 1, 1, generator=generator) < options.mirror_probability
+        faces = torch.where(mirrored.to(faces.device), faces.flip(3), faces)
     faces = _turn(faces, options, generator)
     faces = _seeded(blur, faces, generator)
     faces = _darken(faces, options, generator)

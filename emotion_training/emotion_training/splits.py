@@ -14,6 +14,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from .clip import Clip
 
 PARTS = ("train", "validation", "test")
+LISTED = 10  # names in a message
 
 
 class SplitError(Exception):
@@ -34,11 +35,11 @@ class Fold:
                 raise SplitError(f"{part} has no speaker; expected one or more")
             twice = sorted(name for name, count in Counter(getattr(self, part)).items() if count > 1)
             if twice:
-                raise SplitError(f"{part} has {', '.join(twice)} more than once; expected each once")
+                raise SplitError(f"{part} has {_listed(twice)} more than once; expected each once")
         for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
             both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
             if both:
-                raise SplitError(f"speakers {', '.join(both)} are in {a} and in {b}; expected each in one part")
+                raise SplitError(f"speakers {_listed(both)} are in {a} and in {b}; expected each in one part")
 
     @property
     def speakers(self) -> frozenset[str]:
@@ -54,7 +55,7 @@ class Fold:
         for part in PARTS:
             if not kept[part]:
                 raise SplitError(
-                    f"the speakers of {part}, {', '.join(getattr(self, part))}, have no clip that can be used; "
+                    f"the speakers of {part}, {_listed(getattr(self, part))}, have no clip that can be used; "
                     "expected one of them at least, so complete the corpus or choose other folds"
                 )
         return Fold(**kept)
@@ -86,7 +87,7 @@ class Split:
             unequal = sorted(self.fold(number).speakers ^ self.speakers)
             if unequal:
                 raise SplitError(
-                    f"{self.name}, fold {number}: speakers {', '.join(unequal)} are not in every fold; "
+                    f"{self.name}, fold {number}: speakers {_listed(unequal)} are not in every fold; "
                     "expected the same speakers in all"
                 )
 
@@ -128,7 +129,7 @@ class Split:
         unknown = sorted(present - self.speakers)
         if unknown:
             raise SplitError(
-                f"{self.name} does not have the speakers {', '.join(unknown)}; use the split of their corpus, which "
+                f"{self.name} does not have the speakers {_listed(unknown)}; use the split of their corpus, which "
                 "names them like this, <corpus>-<speaker>"
             )
         if present == self.speakers:
@@ -260,6 +261,12 @@ def load_split(path: Path) -> Split:
         raise SplitError(f"{path} is no split file ({error!r}); write it with save_split") from None
     except SplitError as error:
         raise SplitError(f"{path}: {error}") from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    """For a message: those that it takes to see which are meant, and how many others."""
+    others = len(names) - LISTED
+    return ", ".join(names) if others <= 1 else f"{', '.join(names[:LISTED])} and {others} others"
 
 
 def save_split(split: Split, path: Path) -> None:

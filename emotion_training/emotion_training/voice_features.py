@@ -56,7 +56,7 @@ def start_audio_encoder(config: AudioEncoderConfig, weights: Path) -> Spectrogra
         WeightsError: the file is missing or does not fit, or the encoder cannot start from any.
     """
     encoder = audio_encoders.build(config.name, config.options, sample_rate_hz=config.sample_rate_hz)
-    start(encoder, config.name, None if config.start_from is None else weights / config.start_from)
+    start(encoder, config.name, None if config.start_from is None else weights / config.start_from, "audio_encoder")
     return encoder
 
 

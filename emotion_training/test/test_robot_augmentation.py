@@ -74,6 +74,14 @@ def test_the_generator_decides_all_changes_of_faces_and_torch_s_state_stays(face
     assert not torch.equal(first, augment_robot_faces(faces, options, generator(1)))
 
 
+def test_such_a_share_of_faces_is_mirrored():
+    faces = torch.rand(400, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    changed = augment_robot_faces(faces, RobotFaceAugmentation(**NO_FACE | {"mirror_probability": 0.25}), generator())
+    mirrored = (changed == faces.flip(3)).flatten(1).all(dim=1)
+    assert 75 < int(mirrored.sum()) < 125
+    assert torch.equal(changed[~mirrored], faces[~mirrored])
+
+
 def test_dark_faces_are_dark(faces):
     options = RobotFaceAugmentation(**{**NO_FACE, "darkness_probability": 1.0, "darkness_gain": (0.2, 0.2)})
     changed = augment_robot_faces(faces, options, generator())

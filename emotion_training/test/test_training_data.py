@@ -379,6 +379,17 @@ def test_functionals_of_no_voice_at_all_are_refused(tmp_path):
         load_corpus(CorpusConfig(tmp_path, LABELS))
 
 
+def test_a_border_by_votes_needs_votes(raw):
+    with pytest.raises(DataError, match="balancing is vote_borderline, and no clip has votes; expected"):
+        balanced(raw, "vote_borderline", 0)
+
+
+def test_more_processes_than_batches_share_the_clips(raw):
+    batches = [ShuffledBatches(raw, len(raw), 0.0, 0, lambda: 0, rank, processes=2) for rank in range(2)]
+    rows = [row for sampler in batches for rows in sampler for row in rows.clips.tolist()]
+    assert len(rows) == len(set(rows)) >= len(raw) - 1
+
+
 def test_noise_is_pink_and_has_the_asked_ratio_and_silence_stays():
     voice = np.sin(np.arange(16000) / 10).astype(np.float32)
     noise = with_noise(voice, 10.0, seed=0) - voice

@@ -104,6 +104,10 @@ def test_a_training_that_stopped_early_has_no_more_epochs_when_it_is_resumed(fol
         ({"trainer.accumulate_grad_batches": 4}, "began with trainer.accumulate_grad_batches 1, not 4; resume"),
         ({"trainer.gradient_clip_val": 0.1}, "began with trainer.gradient_clip_val None, not 0.1; resume"),
         ({"trainer.precision": "bf16-mixed"}, "began with trainer.precision None, not bf16-mixed; resume"),
+        (
+            {"trainer.devices": 2, "trainer.strategy": "ddp_find_unused_parameters_true"},
+            "last.ckpt began with 1 processes, not 2, so that its learning rate would not end where it should; set",
+        ),
     ],
 )
 def test_another_training_is_not_resumed(folder, tmp_path, changes, message):

@@ -5,11 +5,12 @@ doi:10.1145/2993148.2993165).
 
 import itertools
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..clip import Clip
+from ..face_images import load_images
 from ..labels import FER2013_FOLDERS, FER2013_NUMBERS, FERPLUS_COLUMNS
 from .table import CorpusError, Row, read_table
 
@@ -18,13 +19,14 @@ PARTS = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}  # b
 TABLES = ("fer2013.csv", "icml_face_data.csv")
 ARCHIVE = "fer2013.zip"
 SUFFIXES = (".png", ".jpg")
+SIDE_PX = 48
 
 
-def read(root: Path, part: str | None = None, votes: Path | None = None) -> list[Clip]:
+def read(root: Path, part: str | None = None, votes: Path | None = None, copies: bool = True) -> list[Clip]:
     """Reads one of the forms in which FER2013 is passed around; `face_images.load_images` reads the pixels.
 
-    Who is on a picture is not known, and many pictures stand in it twice: every clip has a speaker of its own, so
-    use the official parts, and take the copies out by their pixels.
+    Who is on a picture is not known, so that every clip has a speaker of its own: use the official parts. Many
+    pictures stand in it twice, hundreds of them in two parts.
 
     Args:
         root: the official `fer2013.csv` or `icml_face_data.csv`, whose row N, counted from 0, becomes clip
@@ -33,11 +35,15 @@ def read(root: Path, part: str | None = None, votes: Path | None = None) -> list
         part: only this one of train (Training), valid (PublicTest) and test (PrivateTest).
         votes: FER+'s `fer2013new.csv`. Its votes for contempt, unknown and "not a face" are dropped, and so are the
             pictures that are left without votes.
+        copies: whether a picture is read of which another one with the same pixels is in a part that is more for
+            testing, or stands before it in its own.
     """
     if part is not None and part not in PARTS.values():
         raise CorpusError(f"part is {part!r}; expected one of {', '.join(PARTS.values())}")
     source = _source(root)
     pictures = _table_pictures(source) if source.suffix == ".csv" else _named_pictures(source)
+    if not copies:
+        pictures = _without_copies(pictures)
     clips = sorted((clip for found_part, clip in pictures if part in (None, found_part)), key=lambda clip: clip.clip_id)
     if not clips:
         raise CorpusError(f"{source} holds no picture of the part {part or 'train, valid or test'}; check the path")
@@ -76,6 +82,16 @@ def _named_pictures(source: Path) -> Iterator[tuple[str, Clip]]:
                 f"{source / member} is in an unknown class; expected one of {', '.join(sorted(FER2013_FOLDERS))}"
             )
         yield part, _clip(member.stem, FER2013_FOLDERS[folder], source / member)
+
+
+def _without_copies(pictures: Iterable[tuple[str, Clip]]) -> Iterator[tuple[str, Clip]]:
+    for_testing = list(reversed(PARTS.values()))
+    ordered = sorted(pictures, key=lambda picture: (for_testing.index(picture[0]), picture[1].clip_id))
+    seen: set[bytes] = set()
+    for picture, image in zip(ordered, load_images([clip for _, clip in ordered], SIDE_PX), strict=True):
+        if (pixels := image.tobytes()) not in seen:
+            seen.add(pixels)
+            yield picture
 
 
 def _members(source: Path) -> set[Path]:

@@ -159,7 +159,7 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
         _check_encoder(name, "face encoder", config.face_encoder, needed=False)
         _check_encoder(name, "audio encoder", config.audio_encoder, needed=False)
         joint = joint_models.build(name, options, **common)
-        start(joint, name, config.fusion.start_from)
+        start(joint, name, config.fusion.start_from, "fusion")
         return AudioVisualModel(None, None, joint)
     if name not in fusions:
         known = ", ".join(sorted((*fusions.names, *joint_models.names)))
@@ -171,19 +171,19 @@ def build_model(config: ModelConfig) -> AudioVisualModel:
     given = dict(common)
     if config.face_encoder is not None:
         face_encoder = _build_face_encoder(config)
-        start(face_encoder, config.face_encoder.name, config.face_encoder.start_from)
+        start(face_encoder, config.face_encoder.name, config.face_encoder.start_from, "face_encoder")
         face_bins = getattr(face_encoder, "tokens", config.face_bins)
         given.update(face_embedding=face_encoder.embedding, face_bins=face_bins)
     if config.audio_encoder is not None:
         audio_encoder = audio_encoders.build(config.audio_encoder.name, config.audio_encoder.options, **common)
-        start(audio_encoder, config.audio_encoder.name, config.audio_encoder.start_from)
+        start(audio_encoder, config.audio_encoder.name, config.audio_encoder.start_from, "audio_encoder")
         samples = round(config.window_s * config.sample_rate_hz)
         try:
             given.update(audio_embedding=audio_encoder.embedding, audio_tokens=audio_encoder.token_count(samples))
         except ValueError as error:
             raise ModelError(f"window_s {config.window_s} does not fit {config.audio_encoder.name}: {error}") from None
     fusion = fusions.build(name, options, **given)
-    start(fusion, name, config.fusion.start_from)
+    start(fusion, name, config.fusion.start_from, "fusion")
     return AudioVisualModel(face_encoder, audio_encoder, fusion)
 
 

@@ -208,7 +208,13 @@ class EmoNeXt(nn.Module):
 
     def forward_regularised(self, face: Tensor) -> tuple[Tensor, Tensor]:
         """(B, S, S, 3) uint8 RGB -> embeddings (B, D), attention regularisation (B,), for training."""
-        grey = grey_from_rgb(face)  # (B, 1, S, S)
+        return self._regularised(grey_from_rgb(face))
+
+    def embed_grey(self, grey: Tensor) -> Tensor:
+        """(B, 1, S, S) grey in [0, 1] -> (B, D)."""
+        return self._regularised(grey)[0]
+
+    def _regularised(self, grey: Tensor) -> tuple[Tensor, Tensor]:
         shape = (self.size_px, self.size_px)
         picture = functional.interpolate(grey, size=shape, mode="bilinear", align_corners=False)
         return self.forward_head(self.forward_features(picture.expand(-1, 3, -1, -1)))
