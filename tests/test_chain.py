@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCropArray
-from emotion_perception.nodes.conversions import to_nanoseconds
+from emotion_perception.core.stamps import to_nanoseconds
 from emotion_perception.nodes.starting import REFUSED
 from emotion_perception.testing.media import voice, write_media
 

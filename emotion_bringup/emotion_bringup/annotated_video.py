@@ -17,8 +17,7 @@ from emotion_bringup.graph_recorder import FaceBox, Recording
 from emotion_bringup.timeline import label_colours
 from emotion_msgs.msg import EmotionState
 from emotion_perception.core.media_reader import AudioBlock, MediaReader, VideoFrame
-from emotion_perception.core.stamps import NANOSECONDS_PER_S
-from emotion_perception.nodes.conversions import to_nanoseconds
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Item = TypeVar("Item")

@@ -10,8 +10,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioWindow, EmotionState, FaceCropArray
-from emotion_perception.core.stamps import NANOSECONDS_PER_S
-from emotion_perception.nodes.conversions import to_nanoseconds
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
 
 
 @dataclass(frozen=True)

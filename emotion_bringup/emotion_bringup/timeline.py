@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emotion_bringup.graph_recorder import Recording
 from emotion_msgs.msg import EmotionState
-from emotion_perception.nodes.conversions import to_nanoseconds
+from emotion_perception.core.stamps import to_nanoseconds
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

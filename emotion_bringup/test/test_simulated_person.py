@@ -30,7 +30,8 @@ from std_msgs.msg import Header
 
 from emotion_bringup.drawn_face import EXPRESSIONS, draw
 from emotion_msgs.msg import EmotionState, FaceCropArray
-from emotion_perception.nodes.conversions import rgb_to_image, to_nanoseconds, to_stamp
+from emotion_perception.core.stamps import to_nanoseconds
+from emotion_perception.nodes.conversions import rgb_to_image, to_stamp
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode
 

@@ -31,7 +31,8 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from tqdm import tqdm
 
-from emotion_perception.core.robot_speech import RobotSpeech
+from emotion_perception.core.robot_speech import ROBOT_SPEAKING, RobotSpeech
+from emotion_perception.core.stamps import to_nanoseconds
 
 from .bag_messages import (
     AUDIO_TYPES,
@@ -45,7 +46,6 @@ from .bag_messages import (
     image_rgb,
     message_types,
     robot_speaks,
-    stamp_ns,
 )
 from .command import make_out, run_command
 from .corpora.manifest import JUDGEMENT, VOTE, VOTES, judgement
@@ -54,7 +54,6 @@ from .package_share import robot_parameters
 from .recording_writer import LATE_LOOK_AHEAD_S, RecordingError, RecordingWriter
 
 COLUMNS = ("clip_id", "speaker_id", "session_id", "label", "video", "audio", "start_s", "end_s")
-ROBOT_SPEAKING = "emotion/robot_speaking"  # as the topic of audio_window_node ends in any namespace
 BEGINNING = 5  # pictures that tell the clock of their topic, though the stamp of one be wrong
 MAX_UNREADABLE = 1000  # at the beginning of a topic; then it is given up
 MAX_APART_S = 5.0  # of two clocks, and of two ways from a sensor to the recorder
@@ -121,7 +120,7 @@ def _convert(
         connection
         for connection in reader.connections
         if connection.msgtype in ROBOT_SPEECH_TYPES
-        and (connection.topic.endswith(ROBOT_SPEAKING) or connection.topic == parameters["tts_status_topic"])
+        and (connection.topic.endswith(f"/{ROBOT_SPEAKING}") or connection.topic == parameters["tts_status_topic"])
     ]
     unreadable: list[str] = []
     unfinished = path.with_suffix(".part.mkv")
@@ -154,7 +153,7 @@ def _complaints(writer: RecordingWriter, unreadable: Sequence[str]) -> Iterator[
     if writer.silence_s:
         yield f"{writer.silence_s:.2f} s of sound are missing, by the stamps, and are silent"
     if unreadable:
-        yield f"{len(unreadable)} messages that cannot be read are left out; of the first {unreadable[0]}"
+        yield f"{len(unreadable)} messages that cannot be read are left out; the first one: {unreadable[0]}"
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def _beginning(reader: AnyReader, options: BagOptions, topic: Connection) -> lis
         if heard_s > LATE_LOOK_AHEAD_S or (not items and len(unreadable) == MAX_UNREADABLE):
             break
     if not items:
-        raise MessageError(f"of {topic.topic} no message can be read; of the first {unreadable[0]}")
+        raise MessageError(f"of {topic.topic} no message can be read; the first one: {unreadable[0]}")
     return items
 
 
@@ -229,7 +228,7 @@ def _item(topic: Connection, message: Any, received_ns: int, options: BagOptions
     """MessageError if it cannot be read."""
     name, kind = topic.topic, topic.msgtype
     if kind in IMAGE_TYPES:
-        return _Item(name, image_rgb(message, kind), stamp_ns(message.header), received_ns)
+        return _Item(name, image_rgb(message, kind), to_nanoseconds(message.header.stamp), received_ns)
     if kind in AUDIO_TYPES:
         unstamped = Unstamped(received_ns, options.unstamped_sample_rate_hz, options.unstamped_channels)
         chunk = audio_chunk(message, kind, unstamped)

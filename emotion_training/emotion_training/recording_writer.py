@@ -8,7 +8,7 @@ from types import TracebackType
 import av
 import numpy as np
 
-from emotion_perception.core.audio_chunk import MAX_DELAY_S, MAX_JITTER_S
+from emotion_perception.core.audio_chunk import MAX_DELAY_S
 from emotion_perception.core.robot_speech import RobotSpeech
 
 from .bag_messages import NANOSECONDS_PER_S, Chunk
@@ -186,7 +186,7 @@ class RecordingWriter:
     def _lost_samples(self) -> int:
         """By how many samples even the most punctual of the waiting chunks is later than those before it reach."""
         first = self._waiting[0]
-        tolerance_s = MAX_DELAY_S if first.may_be_late else MAX_JITTER_S
+        tolerance_s = first.jitter_s
         if self._waiting_samples <= LOOK_AHEAD_S * self._sample_rate_hz:  # near the end: fewer chunks tell
             tolerance_s *= 2.0
         # The beginning of the sound is nothing to be laid end to end with.

@@ -277,19 +277,28 @@ class EmotionStream:
         self._voice_of = voice_of
 
     def _may_hear(self, track_id: str, now_ns: int) -> bool:
-        """Whether what is in the window may be this one's; the words of one who has left are kept out of it."""
-        former = None if self._heard_of is None else self._people.get(self._heard_of)
-        seen_ns = None if former is None else former.newest_ns
-        is_another = self._heard_of not in (None, track_id) and now_ns - self._heard_ns <= self._audio_window_ns
-        is_back = seen_ns != self._doubted_seen_ns and now_ns - self._doubted_ns <= self._face_limit_ns
-        if is_another and seen_ns == self._face_before_ns and not is_back:
-            # Only the newest image lacks the former speaker: a later one tells.
-            self._doubted_ns, self._doubted_seen_ns = now_ns, seen_ns
-            return False
+        """Whether the words in the window may be this one's; those of one who has left are kept out of it."""
+        former, heard_ns = self._heard_of, self._heard_ns
+        has_left = False
+        if former not in (None, track_id) and now_ns - heard_ns <= self._audio_window_ns:
+            seen_ns = self._people[former].newest_ns if former in self._people else None
+            if self._is_doubtful(seen_ns, now_ns):
+                return False
+            has_left = seen_ns not in (self._face_stamp_ns, self._face_before_ns)
         self._heard_of, self._heard_ns = track_id, now_ns
-        if is_another and seen_ns not in (self._face_stamp_ns, self._face_before_ns):
+        if has_left:
             self.forget_sound(now_ns)
+        return not has_left
+
+    def _is_doubtful(self, seen_ns: int | None, now_ns: int) -> bool:
+        """Whether the former speaker, last seen at `seen_ns`, is missing in the newest image only: a later one tells.
+
+        Who came back after such a doubt is not doubted again so soon.
+        """
+        is_back = seen_ns != self._doubted_seen_ns and now_ns - self._doubted_ns <= self._face_limit_ns
+        if seen_ns != self._face_before_ns or is_back:
             return False
+        self._doubted_ns, self._doubted_seen_ns = now_ns, seen_ns
         return True
 
     def _usable_voice(self, now_ns: int) -> FloatArray | None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# By which the robot says that it speaks: itself, and by the status of the action with which it does.
+ROBOT_SPEAKING = "emotion/robot_speaking"  # a topic of std_msgs/Bool, in the namespace of the nodes
+EXECUTING = (2, 3)  # of action_msgs/GoalStatus: executing, and canceling
 REMEMBERED_S = 30.0  # chunks of sound come later than this after their capture from no microphone
 
 

@@ -4,28 +4,27 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from action_msgs.msg import GoalStatus, GoalStatusArray
+from action_msgs.msg import GoalStatusArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_action_status_default
 from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
 from emotion_perception.core.audio_chunk import MAX_DELAY_S, AudioError
+from emotion_perception.core.audio_messages import Chunk, Unstamped
 from emotion_perception.core.audio_pace import AudioPace
-from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower
-from emotion_perception.core.robot_speech import RobotSpeech
+from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower, Window
+from emotion_perception.core.robot_speech import EXECUTING, ROBOT_SPEAKING, RobotSpeech
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.core.voice_activity import VoiceActivity
 from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
-from emotion_perception.nodes.audio_formats import Chunk, Unstamped, audio_format
+from emotion_perception.nodes.audio_formats import audio_format
 from emotion_perception.nodes.conversions import to_float_array, to_stamp
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
 
 VOICE_MODEL = "models/silero_vad/silero_vad_16k_op15.onnx"
-ROBOT_SPEAKING = "emotion/robot_speaking"
 DEAD_S = 10.0  # a microphone hears a change in less, be it the noise of its own
-EXECUTING = (GoalStatus.STATUS_EXECUTING, GoalStatus.STATUS_CANCELING)
 
 
 class AudioWindowNode(PerceptionNode):
@@ -162,39 +161,34 @@ class AudioWindowNode(PerceptionNode):
         if not self._publisher.get_subscription_count():
             self._lively_s = time.monotonic()  # for all that is known
             return
+        unstamped = Unstamped(
+            self.get_clock().now().nanoseconds, self.value("unstamped_sample_rate_hz"), self.value("unstamped_channels")
+        )
         try:
-            now_ns = self.get_clock().now().nanoseconds
-            rate_hz, channels = self.value("unstamped_sample_rate_hz"), self.value("unstamped_channels")
-            chunk = self._read(message, Unstamped(now_ns, rate_hz, channels))
-            if len(chunk.samples) == 0:
-                raise AudioError("The audio message holds no samples, expected some; check what publishes it.")
-            stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
-            if chunk.samples.min() < chunk.samples.max():
-                self._lively_s = time.monotonic()
-            is_simulated = self.get_parameter("use_sim_time").value
-            # Stamps of a simulation that is slower than the sound say nothing of its rate.
-            if chunk.is_assumed or not is_simulated:
-                self._check_pace(chunk, stamp_s)
-            jitter_s = MAX_DELAY_S if self._is_clock_coarse else chunk.jitter_s
-            windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, jitter_s)
-            self._is_clock_coarse |= is_simulated and chunk.stamp_ns == self._last_stamp_ns
-            self._last_stamp_ns = chunk.stamp_ns
+            chunk = self._read(message, unstamped)
+            windows = self._hear(chunk)
         except AudioError as error:
             self._arrivals.refuse(str(error))
             return
         for window in windows:
-            self._publisher.publish(
-                AudioWindow(
-                    header=Header(stamp=to_stamp(round(window.stamp_s * NANOSECONDS_PER_S)), frame_id=chunk.frame_id),
-                    sample_rate_hz=SAMPLE_RATE_HZ,
-                    samples=to_float_array(window.samples),
-                    captured_s=window.captured_s,
-                    voice_activity=window.voice_activity,
-                    speaking=window.speaking,
-                    muted_s=window.muted_s,
-                    muted=window.muted,
-                )
-            )
+            self._publisher.publish(_to_message(window, chunk.frame_id))
+
+    def _hear(self, chunk: Chunk) -> list[Window]:
+        """The windows that a chunk completes; AudioError if it is no sound."""
+        if len(chunk.samples) == 0:
+            raise AudioError("The audio message holds no samples, expected some; check what publishes it.")
+        if chunk.samples.min() < chunk.samples.max():
+            self._lively_s = time.monotonic()
+        stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
+        is_simulated = self.get_parameter("use_sim_time").value
+        # Stamps of a simulation that is slower than the sound say nothing of its rate.
+        if chunk.is_assumed or not is_simulated:
+            self._check_pace(chunk, stamp_s)
+        jitter_s = MAX_DELAY_S if self._is_clock_coarse else chunk.jitter_s
+        windows = self._windower.add(chunk.samples, chunk.sample_rate_hz, stamp_s, jitter_s)
+        self._is_clock_coarse |= is_simulated and chunk.stamp_ns == self._last_stamp_ns
+        self._last_stamp_ns = chunk.stamp_ns
+        return windows
 
     def _check_pace(self, chunk: Chunk, stamp_s: float) -> None:
         """AudioError where the sound cannot have the rate that it is said to have: its pitch would be another."""
@@ -213,6 +207,19 @@ class AudioWindowNode(PerceptionNode):
                 f"{came}, expected 1.00 s; see that it has the {chunk.sample_rate_hz} Hz that its messages say, and "
                 f"that {self.value('audio_topic')} has one publisher."
             )
+
+
+def _to_message(window: Window, frame_id: str) -> AudioWindow:
+    return AudioWindow(
+        header=Header(stamp=to_stamp(round(window.stamp_s * NANOSECONDS_PER_S)), frame_id=frame_id),
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        samples=to_float_array(window.samples),
+        captured_s=window.captured_s,
+        voice_activity=window.voice_activity,
+        speaking=window.speaking,
+        muted_s=window.muted_s,
+        muted=window.muted,
+    )
 
 
 def main() -> None:

@@ -74,7 +74,8 @@ class CameraNode(PerceptionNode):
             since_s = time.monotonic()
             header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.value("frame_id"))
             self._arrivals.receive()
-            self._publisher.publish(rgb_to_image(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), header))
+            if self._publisher.get_subscription_count():
+                self._publisher.publish(rgb_to_image(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), header))
 
 
 def main() -> None:

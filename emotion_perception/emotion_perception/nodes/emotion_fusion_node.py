@@ -16,13 +16,14 @@ from emotion_perception.core.active_speaker import SpeakerSettings, Speech
 from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ
 from emotion_perception.core.emotion_estimate import EmotionEstimate
 from emotion_perception.core.emotion_stream import EmotionStream, StreamSettings
+from emotion_perception.core.image_messages import ImageError
 from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_bundle
 from emotion_perception.core.moments import SILENCE_NS, Moments, Source
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
-from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
 from emotion_perception.nodes.arrivals import Arrivals, Diagnosis
-from emotion_perception.nodes.conversions import ImageError, check_image_size, to_nanoseconds
+from emotion_perception.nodes.conversions import check_image_size
 from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
@@ -283,8 +284,7 @@ class EmotionFusionNode(PerceptionNode):
 
     def _use_faces(self, message: FaceCropArray) -> None:
         try:
-            if message.faces:
-                check_image_size(message)
+            check_image_size(message)
         except ImageError as error:
             self._arrivals.refuse(f"{TOPICS[Source.FACE]}: {error}")
             return

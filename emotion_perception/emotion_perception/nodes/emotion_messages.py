@@ -9,9 +9,10 @@ from emotion_msgs.msg import EmotionState, FaceCrop, FaceCropArray, ModelInfo
 from emotion_perception.core.emotion_estimate import EmotionEstimate
 from emotion_perception.core.emotion_stream import StreamSettings
 from emotion_perception.core.face_box import Box
+from emotion_perception.core.image_messages import image_to_rgb
 from emotion_perception.core.model_bundle import STATES, ModelBundle
 from emotion_perception.core.person import FaceSample
-from emotion_perception.nodes.conversions import image_to_rgb, to_float_array, to_stamp
+from emotion_perception.nodes.conversions import to_float_array, to_stamp
 
 
 def to_sample(face: FaceCrop, faces: FaceCropArray) -> FaceSample:

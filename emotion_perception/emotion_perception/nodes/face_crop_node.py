@@ -14,9 +14,9 @@ from std_msgs.msg import Header
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.scene_cut import SceneCuts
-from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
 from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
-from emotion_perception.nodes.conversions import image_format, rgb_to_image, to_nanoseconds
+from emotion_perception.nodes.conversions import image_format, rgb_to_image
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 

@@ -10,19 +10,16 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
-from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.core.face_tracker import MAX_INTERVAL_S
+from emotion_perception.core.image_messages import ImageError, image_to_rgb
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
 from emotion_perception.nodes.arrivals import Diagnosis
-from emotion_perception.nodes.conversions import (
-    ImageError,
-    check_image_size,
-    image_to_rgb,
-    rgb_to_image,
-    to_nanoseconds,
-)
+from emotion_perception.nodes.conversions import check_image_size, rgb_to_image
 from emotion_perception.nodes.hri_messages import face_topic, hri_messages
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
+MAX_INTERVAL_NS = round(MAX_INTERVAL_S * NANOSECONDS_PER_S)
 QUEUE = QoSProfile(depth=10)
 NEWEST = QoSProfile(depth=1)
 LOOK_PERIOD_S = 0.2  # how often the node looks whether a face was lost while no image comes
@@ -77,6 +74,7 @@ class HriBridgeNode(PerceptionNode):
     def activate(self) -> None:
         self._expressions = 0
         self._scene = 0  # of the newest image
+        self._newest_ns = 0  # its stamp
         self._refusal = ""
         self._ahead_ns = 0
         self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
@@ -106,7 +104,7 @@ class HriBridgeNode(PerceptionNode):
         own = (self.get_name(), self.get_namespace())
         remedies = {}
         if self._tracked_publisher is not None:
-            remedies[self._tracked_publisher.topic_name] = "end it, or take its faces (faces:=hri)"
+            remedies[self._tracked_publisher.topic_name] = "end it, or take its faces (faces:=hri, publish_faces false)"
         remedies |= {face.publishers["expression"].topic_name: "end one of both" for face in self._faces.values()}
         for topic, remedy in remedies.items():
             for other in self.get_publishers_info_by_topic(topic):
@@ -121,7 +119,13 @@ class HriBridgeNode(PerceptionNode):
         except ImageError as error:
             self._refusal = f"emotion/faces: {error}"
             return
-        stamp_ns = to_nanoseconds(message.header.stamp)
+        if self._tracked_publisher is not None and message.image_width_px == message.image_height_px == 1:
+            # They would come back to hri_faces_node, and from there to here again, without an end.
+            self._refusal = (
+                "emotion/faces holds the faces of ROS4HRI, which are there already; set publish_faces to false."
+            )
+            return
+        self._newest_ns = stamp_ns = to_nanoseconds(message.header.stamp)
         # The clock of another computer's camera may be far from ours, and faces are unseen by the time of the images.
         self._ahead_ns = stamp_ns - self.get_clock().now().nanoseconds
         if message.scene != self._scene:
@@ -177,9 +181,14 @@ class HriBridgeNode(PerceptionNode):
 
     def _lose_unseen(self, now_ns: int) -> bool:
         """Forget faces that were seen too long ago, or in a future from which time was set back."""
-        lost = [name for name, face in self._faces.items() if abs(now_ns - face.seen_ns) > self._max_lost_ns]
+        lost = [name for name, face in self._faces.items() if abs(now_ns - face.seen_ns) > self._limit_ns(face)]
         self._lose(lost)
         return bool(lost)
+
+    def _limit_ns(self, face: HriFace) -> int:
+        """For how long it may be unseen; one in the newest image has until the next one of a slow camera."""
+        in_newest_image = face.seen_ns == self._newest_ns
+        return max(self._max_lost_ns, MAX_INTERVAL_NS) if in_newest_image else self._max_lost_ns
 
     def _lose(self, track_ids: Sequence[str]) -> None:
         for track_id in track_ids:

@@ -11,8 +11,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
+from emotion_perception.core.image_messages import ImageError, image_to_rgb
 from emotion_perception.nodes.arrivals import Arrivals, Diagnosis, TopicArrivals
-from emotion_perception.nodes.conversions import ImageError, image_to_rgb, rgb_to_image
+from emotion_perception.nodes.conversions import rgb_to_image
 from emotion_perception.nodes.hri_messages import face_topic, hri_messages
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
@@ -43,6 +44,9 @@ class HriFacesNode(PerceptionNode):
         self._regions: dict[str, Any] = {}  # the newest of each face
         self._gathered: dict[str, FaceCrop] = {}  # of one image
         self._header = Header()  # of that image
+        self._tracked: set[str] = set()  # when it came
+        self._shown: set[str] = set()  # of whom it had a crop so far
+        self._missed: set[str] = set()  # tracked, as a face is for a while, but not shown by the image before
         self.add_subscription(self._messages.IdsList, f"{self._topic}/tracked", self._on_tracked, NEWEST)
 
     def diagnose(self) -> Diagnosis:
@@ -75,11 +79,14 @@ class HriFacesNode(PerceptionNode):
     def _subscribe(self, face_id: str) -> list[Subscription]:
         topic = face_topic(self._topic, face_id)
         region_type = self._messages.NormalizedRegionOfInterest2D
-        # The longest name first: where a topic of that name is possible the other is, and none is left half made.
-        return [
-            self.add_subscription(Image, f"{topic}/cropped", partial(self._on_cropped, face_id), NEWEST),
-            self.add_subscription(region_type, f"{topic}/roi", partial(self._on_region, face_id), NEWEST),
-        ]
+        # The region first: where both of an image wait, rclpy takes them in the order of their subscriptions.
+        region = self.add_subscription(region_type, f"{topic}/roi", partial(self._on_region, face_id), NEWEST)
+        try:
+            crop = self.add_subscription(Image, f"{topic}/cropped", partial(self._on_cropped, face_id), NEWEST)
+        except ValueError:  # a longer name
+            self.remove_subscription(region)
+            raise
+        return [region, crop]
 
     def _on_region(self, face_id: str, region: Any) -> None:
         self._regions[face_id] = region
@@ -89,6 +96,7 @@ class HriFacesNode(PerceptionNode):
         if region is not None and self._crops:
             self._crops.receive()
         if region is None or not self._publisher.get_subscription_count():
+            self._gathered.clear()
             return
         try:
             crop = rgb_to_image(image_to_rgb(image), image.header)
@@ -98,7 +106,10 @@ class HriFacesNode(PerceptionNode):
             return
         if image.header.stamp != self._header.stamp:
             self._publish()
+            self._missed = self._tracked - self._shown
+            self._tracked, self._shown = set(self._subscriptions_of), set()
         self._header = image.header
+        self._shown.add(face_id)
         self._gathered[face_id] = FaceCrop(
             track_id=face_id,
             score=region.c,
@@ -109,7 +120,7 @@ class HriFacesNode(PerceptionNode):
             crop=crop,
             mouth_opening=math.nan,
         )
-        if self._gathered.keys() >= self._subscriptions_of.keys():
+        if self._shown >= self._subscriptions_of.keys() - self._missed:
             self._publish()
 
     def _publish(self) -> None:

@@ -13,7 +13,7 @@ from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.media_reader import AudioBlock, MediaError, MediaReader, VideoFrame
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, TIME_JUMP_NS
 from emotion_perception.nodes.arrivals import Diagnosis
-from emotion_perception.nodes.conversions import rgb_to_image, to_float_array, to_stamp
+from emotion_perception.nodes.conversions import rgb_to_image, to_audio_chunk, to_stamp
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
@@ -169,14 +169,8 @@ class MediaPlayerNode(PerceptionNode):
             self._image_publisher.publish(rgb_to_image(frame.image_rgb, header))
 
     def _publish_block(self, block: AudioBlock, stamp_ns: int) -> None:
-        self._audio_publisher.publish(
-            AudioChunk(
-                header=Header(stamp=to_stamp(stamp_ns), frame_id=self.value("microphone_frame_id")),
-                sample_rate_hz=block.sample_rate_hz,
-                channels=block.samples.shape[1],
-                samples=to_float_array(block.samples),
-            )
-        )
+        frame_id = self.value("microphone_frame_id")
+        self._audio_publisher.publish(to_audio_chunk(block.samples, block.sample_rate_hz, stamp_ns, frame_id))
         self._blocks += 1
 
 

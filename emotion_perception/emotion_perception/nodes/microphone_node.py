@@ -6,12 +6,11 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
-from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.nodes.arrivals import Arrivals, Diagnosis
-from emotion_perception.nodes.conversions import to_float_array, to_stamp
+from emotion_perception.nodes.conversions import to_audio_chunk
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
@@ -120,14 +119,7 @@ class MicrophoneNode(PerceptionNode):
         if status.input_overflow:
             self._arrivals.refuse("The microphone lost samples: this computer was too busy to take them.")
         self._arrivals.receive()
-        self._publisher.publish(
-            AudioChunk(
-                header=Header(stamp=to_stamp(captured_ns), frame_id=self.value("frame_id")),
-                sample_rate_hz=self._sample_rate_hz,
-                channels=self.value("channels"),
-                samples=to_float_array(samples),
-            )
-        )
+        self._publisher.publish(to_audio_chunk(samples, self._sample_rate_hz, captured_ns, self.value("frame_id")))
 
     def _waited_s(self, called_s: float) -> float:
         """How long PortAudio's thread, which called at `called_s`, waited for Python's lock; 0 if it does not tell."""

@@ -11,15 +11,10 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCropArray
 from emotion_perception.core.face_box import Box
-from emotion_perception.core.stamps import NANOSECONDS_PER_S
+from emotion_perception.core.image_messages import ImageError
+from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
 from emotion_perception.nodes.arrivals import OVERLAY_TOPIC, Diagnosis, TopicArrivals
-from emotion_perception.nodes.conversions import (
-    ImageError,
-    check_image_size,
-    image_format,
-    rgb_to_image,
-    to_nanoseconds,
-)
+from emotion_perception.nodes.conversions import check_image_size, image_format, rgb_to_image
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 

@@ -7,7 +7,7 @@ section for another node of the suite is no mistake, as that may have a process 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 
 from emotion_perception.nodes.perception_node import PerceptionNode, default_parameters
 
+Section = tuple[str, Mapping[str, Any]]  # a name, of nodes or with wildcards, and what it sets
 OF_ROS = "qos_overrides"  # the group of parameters that ROS declares for some topics only
 
 
@@ -38,27 +39,32 @@ def unheeded(arguments: Sequence[str], nodes: Sequence[PerceptionNode]) -> Itera
                 yield f"{file} {complaint}."
 
 
-def _complaints(sections: Sequence[tuple[str, Mapping[str, Any]]], nodes: Sequence[PerceptionNode]) -> Iterator[str]:
+def _complaints(sections: Sequence[Section], nodes: Sequence[PerceptionNode]) -> Iterator[str]:
     if not sections:
         yield "holds no parameters, expected sections such as /**/face_crop_node: with ros__parameters: in them"
     known = default_parameters() | {node.get_name(): {} for node in nodes}  # a node's name may have been remapped
-    for section, _ in sections:
-        if (name := _last(section)) not in known and "*" not in name:
-            yield f"has parameters of {section}, expected a node of this suite; its nodes are {', '.join(known)}"
+    for name, _ in sections:
+        if _last(name) not in known and "*" not in _last(name):
+            yield f"has parameters of {name}, expected a node of this suite; its nodes are {', '.join(known)}"
     for node in nodes:
-        name, full_name = node.get_name(), node.get_fully_qualified_name()
-        own = [(section, parameters) for section, parameters in sections if _last(section) == name]
-        heard = [parameters for section, parameters in own if _matches(section, full_name)]
-        if own and not heard:
-            sections_named = ", ".join(section for section, _ in own)
-            yield f"has parameters of {sections_named}, expected {full_name}; write /**/{name}: for any namespace"
-        for parameter in (parameter for parameters in heard for parameter in parameters):
-            if not node.has_parameter(parameter) and parameter.partition(".")[0] != OF_ROS:
-                expected = ", ".join(parameter.name for parameter in node.PARAMETERS)
-                yield f"sets {parameter} of {full_name}, expected one of {expected}; correct or remove it"
+        own = [section for section in sections if _last(section[0]) == node.get_name()]
+        yield from _complaints_of_node(node, own)
 
 
-def _sections(content: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _complaints_of_node(node: PerceptionNode, sections: Sequence[Section]) -> Iterator[str]:
+    """What is lost of the sections that end in the node's name."""
+    name, full_name = node.get_name(), node.get_fully_qualified_name()
+    heard = [parameters for section, parameters in sections if _matches(section, full_name)]
+    if sections and not heard:
+        named = ", ".join(section for section, _ in sections)
+        yield f"has parameters of {named}, expected {full_name}; write /**/{name}: for any namespace"
+    for parameter in chain.from_iterable(heard):
+        if not node.has_parameter(parameter) and parameter.partition(".")[0] != OF_ROS:
+            expected = ", ".join(parameter.name for parameter in node.PARAMETERS)
+            yield f"sets {parameter} of {full_name}, expected one of {expected}; correct or remove it"
+
+
+def _sections(content: Any, name: str = "") -> Iterator[Section]:
     """The names of nodes, of which parts may stand one in the other, and the parameters of each."""
     for key, value in content.items() if isinstance(content, Mapping) else ():
         if key == "ros__parameters":

@@ -15,6 +15,7 @@ from emotion_perception.nodes.parameter_files import unheeded
 from emotion_perception.nodes.perception_node import PerceptionNode
 from emotion_perception.nodes.simulated_clock import SimulatedClock
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 END_S = 1.0  # the longest that the end waits for a callback
 SIGNAL_LOOK_S = 0.1  # how often the main thread looks whether a signal came
 
@@ -49,37 +50,20 @@ def spin(
         Exception: what a callback raised; a bug ends the process, with its traceback.
     """
     stop = stop or threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     # A thread of OpenCV that has done its part of an image waits busily for the next one. With two threads the colours
     # of an image of 640x480 took five times the processor time, with four threads fifteen times.
     cv2.setNumThreads(1)
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    executors: list[SingleThreadedExecutor] = []
-    threads: list[threading.Thread] = []
-    failures: list[BaseException] = []
-
-    def execute(executor: SingleThreadedExecutor) -> None:
-        try:
-            executor.spin()
-        except BaseException as failure:  # raised again by the main thread
-            failures.append(failure)
-            stop.set()
-
-    def host(node: Node) -> None:
-        executors.append(SingleThreadedExecutor())
-        executors[-1].add_node(node)
-        threads.append(threading.Thread(target=execute, args=(executors[-1],), daemon=True))
-
     nodes: list[PerceptionNode] = []
-    clock: SimulatedClock | None = None
+    threads: list[_SpinThread] = []
     try:
         for make_node in make_nodes:
             nodes.append(make_node())
-            host(nodes[-1])
+            threads.append(_SpinThread(nodes[-1], stop))
         if any(node.get_parameter("use_sim_time").value for node in nodes):
-            clock = SimulatedClock(nodes)
-            host(clock)
+            threads.append(_SpinThread(SimulatedClock(nodes), stop))
         for complaint in unheeded(sys.argv, nodes):
             nodes[0].get_logger().warning(complaint)
         for thread in threads:
@@ -90,20 +74,42 @@ def spin(
             while not stop.wait(SIGNAL_LOOK_S):
                 pass
     finally:
-        for executor in executors:  # first: no callback may run while what it uses is taken apart
-            executor.shutdown(timeout_sec=END_S)
-        for thread in threads:
-            if thread.is_alive():
-                thread.join(timeout=END_S)
+        for thread in threads:  # first: no callback may run while what it uses is taken apart
+            thread.end()
         for node in reversed(nodes):  # the sources stand last
             if node.is_active:
                 node.trigger_deactivate()
-            node.destroy_node()
-        if clock is not None:
-            clock.destroy_node()
+        for thread in reversed(threads):
+            thread.node.destroy_node()
         rclpy.try_shutdown()
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second one has nothing left to end
+        for number in SIGNALS:  # a second one has nothing left to end
             signal.signal(number, signal.SIG_IGN)
-    if failures:
-        raise failures[0]
+    for thread in threads:
+        if thread.failure is not None:
+            raise thread.failure
     return started
+
+
+class _SpinThread(threading.Thread):
+    """Spins one node until its end; an error of a callback is kept, and ends everything."""
+
+    def __init__(self, node: Node, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.node = node
+        self.failure: BaseException | None = None
+        self._stop_all = stop
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+
+    def run(self) -> None:
+        try:
+            self._executor.spin()
+        except BaseException as failure:  # raised again by the main thread
+            self.failure = failure
+            self._stop_all.set()
+
+    def end(self) -> None:
+        """Let no further callback begin, and wait for the present one."""
+        self._executor.shutdown(timeout_sec=END_S)
+        if self.is_alive():
+            self.join(timeout=END_S)

@@ -12,7 +12,8 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.audio_chunk import MAX_DELAY_S, MAX_JITTER_S, AudioError
-from emotion_perception.nodes.audio_formats import Unstamped, audio_format
+from emotion_perception.core.audio_messages import Unstamped
+from emotion_perception.nodes.audio_formats import audio_format
 
 NOW = Unstamped(now_ns=10_000_000_000, sample_rate_hz=8000, channels=2)
 STEREO = np.array([[0.5, -0.5], [0.25, -0.25]], np.float32)  # (N, channels)

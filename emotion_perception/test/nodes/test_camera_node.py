@@ -8,9 +8,9 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 
+from emotion_perception.core.image_messages import image_to_rgb
 from emotion_perception.nodes import camera_node
 from emotion_perception.nodes.camera_node import CameraNode
-from emotion_perception.nodes.conversions import image_to_rgb
 
 BLUE_FIRST = (30, 20, 10)  # as OpenCV gives the colours of a pixel
 

@@ -11,16 +11,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
-from emotion_perception.nodes.conversions import (
-    _BYTES_PER_PIXEL,
-    ImageError,
-    check_image_size,
-    compressed_to_rgb,
-    image_to_rgb,
-    rgb_to_image,
-    to_nanoseconds,
-    to_stamp,
-)
+from emotion_perception.core.image_messages import ENCODINGS, ImageError, compressed_to_rgb, image_to_rgb
+from emotion_perception.core.stamps import to_nanoseconds
+from emotion_perception.nodes.conversions import check_image_size, rgb_to_image, to_stamp
 from emotion_perception.nodes.emotion_messages import to_sample
 
 RGB = np.dstack([np.full((16, 20), value, np.uint8) for value in (200, 100, 50)])  # (16, 20, 3), one colour
@@ -78,9 +71,9 @@ def test_bayer_patterns_give_the_colours_that_their_names_say(pattern, padding):
     np.testing.assert_array_equal(pixels, RGB)
 
 
-@pytest.mark.parametrize("encoding", sorted(_BYTES_PER_PIXEL))
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
 def test_every_encoding_that_is_said_to_be_known_is_understood(encoding):
-    pixels = image_to_rgb(image(np.zeros((16, 20 * _BYTES_PER_PIXEL[encoding]), np.uint8), encoding))
+    pixels = image_to_rgb(image(np.zeros((16, 20 * ENCODINGS[encoding][0]), np.uint8), encoding))
     assert pixels.shape == RGB.shape and pixels.dtype == np.uint8
 
 
@@ -130,7 +123,7 @@ def test_pixels_survive_the_message():
 @pytest.mark.parametrize("size", [(0, 480), (640, 0)])
 def test_faces_of_an_image_without_size_are_refused(size):
     with pytest.raises(ImageError, match=f"{size[0]}x{size[1]}; expected its size"):
-        check_image_size(FaceCropArray(image_width_px=size[0], image_height_px=size[1]))
+        check_image_size(FaceCropArray(image_width_px=size[0], image_height_px=size[1], faces=[FaceCrop()]))
 
 
 def test_stamps_survive_the_conversion_to_the_nanosecond():

@@ -7,8 +7,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
+from emotion_perception.core.image_messages import image_to_rgb
 from emotion_perception.nodes import arrivals
-from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image, to_stamp
+from emotion_perception.nodes.conversions import rgb_to_image, to_stamp
 from emotion_perception.nodes.hri_bridge_node import HriBridgeNode
 from emotion_perception.nodes.hri_faces_node import HriFacesNode
 
@@ -104,7 +105,7 @@ def test_crop_that_is_no_image_is_said_and_the_face_is_tracked(graph):
 @pytest.mark.parametrize(
     "word, message_type, remedy",
     [
-        ("tracked", hri.IdsList, "end it, or take its faces (faces:=hri)."),
+        ("tracked", hri.IdsList, "end it, or take its faces (faces:=hri, publish_faces false)."),
         ("face_1/expression", hri.Expression, "end one of both."),
     ],
 )
@@ -227,6 +228,33 @@ def test_face_of_a_camera_with_another_clock_is_not_lost_between_two_images(grap
     assert set(node.publishers) == before and any("face_1" in publisher.topic_name for publisher in before)
 
 
+def test_face_in_the_newest_image_is_tracked_until_the_next_one(graph):
+    node = graph.start(HriBridgeNode, max_lost_s=0.0)
+    node._on_faces(faces(now_s(graph), "face_1"))
+    kept = node._faces["face_1"]
+    graph.wait_for(lambda: now_s(graph) * 1e9 > kept.seen_ns + 50_000_000, "the time between two images")
+    node._on_look()
+    node._on_faces(faces(now_s(graph), "face_1"))
+    assert node._faces["face_1"] is kept
+    node._on_faces(faces(now_s(graph)))
+    assert not node._faces
+
+
+@pytest.mark.parametrize("ids", [["face_1"], []])
+def test_faces_of_ros4hri_are_not_given_back_to_it(graph, ids):
+    """hri_faces_node would take them again, without an end."""
+    node = graph.start(HriBridgeNode)
+    tracked = graph.listen(hri.IdsList, "/humans/faces/tracked")
+    given = faces(now_s(graph), *ids)
+    given.image_width_px = given.image_height_px = 1
+    node._on_faces(given)
+    message = "emotion/faces holds the faces of ROS4HRI, which are there already; set publish_faces to false."
+    assert node.diagnose().message == message
+    node._on_faces(faces(now_s(graph), "face_2"))
+    graph.wait_for(lambda: tracked, "what is tracked")
+    assert [list(each.ids) for each in tracked] == [["face_2"]]
+
+
 @pytest.mark.parametrize("track_id", ["", "person-1", "3a", "x" * 300, "{foo}", "{node}", "a/b"])
 def test_track_id_that_makes_no_topic_is_said_and_the_others_are_published(graph, track_id):
     node = graph.start(HriBridgeNode, max_lost_s=60.0)
@@ -325,6 +353,31 @@ def test_image_of_which_a_crop_is_missing_gives_the_faces_that_came_and_no_forme
         (header(3.0), ["one"]),
         (header(5.0), ["two", "one"]),
     ]
+
+
+def test_face_that_is_missed_but_still_tracked_keeps_the_others_waiting_for_one_image(graph):
+    node = graph.start(HriFacesNode)
+    arrays = graph.listen(FaceCropArray, "/emotion/faces")
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    node._on_tracked(hri.IdsList(header=header(1.0), ids=["one", "two"]))
+
+    def show(seconds, *face_ids):
+        for face_id in face_ids:
+            node._on_region(face_id, hri.NormalizedRegionOfInterest2D(xmax=0.5, ymax=0.5))
+            node._on_cropped(face_id, rgb_to_image(RED, header(seconds)))
+
+    show(2.0, "two", "one")
+    show(3.0, "one")
+    assert node._gathered, "two may still come"
+    show(4.0, "one")
+    assert not node._gathered, "two is missed"
+    show(5.0, "two", "one")
+    show(6.0, "one")
+    assert node._gathered, "two is back"
+    show(7.0, "one")
+    shown = [("two", "one"), ("one",), ("one",), ("two", "one"), ("one",), ("one",)]
+    graph.wait_for(lambda: len(arrays) == len(shown), "the images")
+    assert [tuple(face.track_id for face in array.faces) for array in arrays] == shown
 
 
 def test_tracked_faces_without_crops_are_said(graph, monkeypatch):

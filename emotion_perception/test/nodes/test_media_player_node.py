@@ -10,7 +10,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
-from emotion_perception.nodes.conversions import to_nanoseconds, to_stamp
+from emotion_perception.core.stamps import to_nanoseconds
+from emotion_perception.nodes.conversions import to_stamp
 from emotion_perception.nodes.media_player_node import MediaPlayerNode
 from emotion_perception.testing.media import voice, write_media
 

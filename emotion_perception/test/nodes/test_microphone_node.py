@@ -9,8 +9,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from emotion_msgs.msg import AudioChunk
+from emotion_perception.core.stamps import to_nanoseconds
 from emotion_perception.nodes import microphone_node
-from emotion_perception.nodes.conversions import to_nanoseconds
 from emotion_perception.nodes.microphone_node import MicrophoneNode
 
 

@@ -9,8 +9,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCropArray
+from emotion_perception.core.image_messages import image_to_rgb
 from emotion_perception.nodes import arrivals
-from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image
+from emotion_perception.nodes.conversions import rgb_to_image
 from emotion_perception.nodes.overlay_node import KEPT_NS, OverlayNode, draw
 
 HEADER = Header(stamp=Time(sec=5), frame_id="head")

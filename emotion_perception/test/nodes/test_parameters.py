@@ -12,12 +12,12 @@ from emotion_msgs.msg import AudioChunk, AudioWindow
 from emotion_perception import emotion_pipeline
 from emotion_perception.core import face_detector, face_tracker
 from emotion_perception.core.active_speaker import SpeakerSettings
+from emotion_perception.core.audio_messages import Chunk
 from emotion_perception.core.emotion_stream import StreamSettings
 from emotion_perception.core.moments import Source
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
 from emotion_perception.nodes import audio_window_node
-from emotion_perception.nodes.audio_formats import Chunk
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
 from emotion_perception.nodes.emotion_fusion_node import EmotionFusionNode
 from emotion_perception.nodes.face_crop_node import FaceCropNode

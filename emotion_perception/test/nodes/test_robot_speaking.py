@@ -8,9 +8,10 @@ from rclpy.qos import qos_profile_action_status_default
 from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
+from emotion_perception.core.stamps import to_nanoseconds
 from emotion_perception.nodes import perception_node
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
-from emotion_perception.nodes.conversions import to_float_array, to_nanoseconds, to_stamp
+from emotion_perception.nodes.conversions import to_float_array, to_stamp
 
 RATE_HZ = 16_000
 TAIL_S = 0.5

@@ -12,11 +12,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 
 from emotion_msgs.msg import AudioChunk, AudioWindow, FaceCropArray
+from emotion_perception.core.audio_messages import Chunk
 from emotion_perception.core.face_box import Box, FaceDetection
+from emotion_perception.core.image_messages import image_to_rgb
+from emotion_perception.core.stamps import to_nanoseconds
 from emotion_perception.nodes import audio_window_node
-from emotion_perception.nodes.audio_formats import Chunk
 from emotion_perception.nodes.audio_window_node import AudioWindowNode
-from emotion_perception.nodes.conversions import image_to_rgb, rgb_to_image, to_float_array, to_nanoseconds, to_stamp
+from emotion_perception.nodes.conversions import rgb_to_image, to_float_array, to_stamp
 from emotion_perception.nodes.face_crop_node import FaceCropNode
 
 IMAGES = "/emotion/camera/image"
