@@ -22,7 +22,7 @@ import torch
 from .adaptation import bundle_experiment, encode_once
 from .bundle_writer import ParityError
 from .checkpoints import CheckpointError
-from .command import make_out, run_command
+from .command import make_out, run_command, write_whole
 from .evaluate import evaluate
 from .experiment import BEST, EXPERIMENT_ERRORS, LAST, Experiment, restore_experiment
 from .export import ExportError, export, never_certain
@@ -133,7 +133,7 @@ def _write(given: argparse.Namespace) -> str:
         "protocol": experiment.data.split.protocol,
         "untaught": experiment.data.untaught,
     }
-    (given.out / ADAPTATION).write_text(json.dumps(content, indent=1) + "\n")
+    write_whole(given.out / ADAPTATION, json.dumps(content, indent=1) + "\n")
     sentence = f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}"
     if content["untaught"]:
         sentence += f"; {of_untaught(content['untaught'])}"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .command import write_whole
 from .config import BundleConfig
 from .figures import draw_learning_curves
 from .judgements import GAIN, LATE_FUSION, PAIRS, Measure, pair_figures
@@ -28,7 +29,7 @@ def write_bundle_report(
         notes: what its author says beside it, see `load_notes`.
     """
     draw_learning_curves(history, folder / CURVES)
-    (folder / LOG).write_text(json.dumps(history, indent=1) + "\n")
+    write_whole(folder / LOG, json.dumps(history, indent=1) + "\n")
     stages = [
         [stage, str(len(epochs)), f"{training['seconds'][stage] / 60.0:.1f}", _last(epochs[-1])]
         for stage, epochs in history.items()
@@ -88,7 +89,7 @@ def write_bundle_report(
         Heading("Make it again"),
         Commands("python -m emotion_training.build_default_bundle --data DATA --out BUNDLE --report REPORT"),
     ]
-    (folder / "report.md").write_text(markdown(parts))
+    write_whole(folder / "report.md", markdown(parts))
 
 
 def fold_figures(config: BundleConfig, fold: JudgedFold) -> dict:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ Item, Made = TypeVar("Item"), TypeVar("Made")
 
 
 class OutputError(OSError):
-    """A folder of results that cannot be made; the message names it."""
+    """A folder or file of results that cannot be made; the message names it."""
 
 
 def make_out(out: Path) -> None:
@@ -25,6 +26,21 @@ def make_out(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out} cannot be made ({error.strerror}); give another folder with --out") from None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file, or leaves it as it was; OutputError names it."""
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text)
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); make room, and run the same command again"
+        ) from None
 
 
 def run_command(

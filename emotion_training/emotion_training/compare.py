@@ -23,12 +23,12 @@ from typing import Any
 from tqdm import tqdm
 
 from .calibration import fit_temperature
-from .command import end_with_parent, in_processes, make_out, run_command
+from .command import end_with_parent, in_processes, make_out, run_command, write_whole
 from .comparison import whole_runs
 from .comparison_config import DEFAULT_COMPARISON, ComparisonConfig, ModelEntry, load_comparison
-from .configuration import ConfigurationError, changed, load_tree
+from .configuration import ConfigurationError, changed, find_config, load_tree
 from .corpus_tensors import is_usable
-from .data_module import find_split
+from .data_module import find_split, split_among
 from .experiment import EXPERIMENT_ERRORS, read_corpus_config, read_experiment
 from .machine import machine
 from .predictions import figures, predict, states_of
@@ -177,7 +177,7 @@ def run_grid(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[s
     if cells and workers > 1:
         read_experiment(cells[0].tree)  # reads the corpus, so that the processes find its functionals ready
     for cell, content in _in_processes(cells, workers) if workers > 1 else map(_run_named, cells):
-        _keep(content, cell.path)
+        write_whole(cell.path, json.dumps(content))
         yield cell, content
 
 
@@ -195,16 +195,6 @@ def _in_processes(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, d
         raise ComparisonError("a process died, for want of memory perhaps; give fewer --workers") from None
 
 
-def _keep(content: dict[str, Any], path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(content))
-        unfinished.replace(path)
-    except OSError as error:
-        raise ComparisonError(f"{path} cannot be written ({error.strerror}); make room, and {GO_ON}") from None
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -212,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=DEFAULT_COMPARISON, help="the comparison (default: %(default)s)")
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of the cells and of the report")
+    parser.add_argument("--split", help="a split file or the name of one (default: the experiment's)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--models", nargs="+", metavar="NAME", help="only these (default: all of the comparison)")
     parser.add_argument("--folds", nargs="+", type=int, metavar="N", help="only these (default: all)")
@@ -233,18 +224,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(given: argparse.Namespace) -> dict[str, str]:
     """The options by which this command does not run all of the comparison, as they were given."""
-    epochs = None if given.epochs is None else [given.epochs]
-    options = {"models": given.models, "folds": given.folds, "seeds": given.seeds, "epochs": epochs}
+    epochs, split = ([value] if value is not None else None for value in (given.epochs, given.split))
+    options = {"split": split, "models": given.models, "folds": given.folds, "seeds": given.seeds, "epochs": epochs}
     return {name: shlex.join(map(str, values)) for name, values in options.items() if values is not None}
 
 
 def compare(given: argparse.Namespace) -> str:
     """Runs what is not finished and writes the report, as the command line says."""
-    config = load_comparison(given.config)
+    path = find_config(given.config)
+    config = load_comparison(path)
     unknown = sorted(set(given.models or ()) - set(config.models))
     if unknown:
         raise ComparisonError(f"--models {' '.join(unknown)} unknown; expected some of {', '.join(config.models)}")
-    experiment = changed(load_tree(given.config.parent / config.experiment), config.changes)
+    experiment = changed(load_tree(path.parent / config.experiment), config.changes)
+    if given.split is not None:
+        experiment = changed(experiment, {"data.split": given.split})
     if given.epochs is not None:
         experiment = changed(experiment, {"trainer.max_epochs": given.epochs})
     data = experiment.get("data")
@@ -256,7 +250,7 @@ def compare(given: argparse.Namespace) -> str:
     corpus = PreparedCorpus(given.data)
     wanted = read_corpus_config({**data.get("corpus", {}), "root": str(given.data)})
     usable = [clip for clip in corpus.clips if is_usable(clip, wanted)]
-    split = whole_split.among({clip.speaker_id for clip in usable}, given.folds)
+    split = split_among(whole_split, {clip.speaker_id for clip in usable}, given.folds)
     for fold in given.folds or ():
         split.fold(fold)  # refuses one that cannot be run before the data are read
     if shared := shared_sessions(split, usable, given.folds or split.numbers):
@@ -272,7 +266,7 @@ def compare(given: argparse.Namespace) -> str:
     kept = whole_runs([content for content in contents.values() if content is not None])
     if not kept:
         raise ComparisonError(f"{given.out / 'cells'} has no seed with all folds finished; run without --finished")
-    write_report(given.out, config, split, kept, Command(given.config, _options(given)), notes)
+    write_report(given.out, config, split, kept, Command(path, _options(given)), notes)
     return f"{given.out / 'report.md'}: {len(kept)} cells"
 
 

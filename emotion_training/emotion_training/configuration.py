@@ -28,6 +28,12 @@ def load_yaml(path: Path) -> Any:
         raise ConfigurationError(f"{path} is not YAML: {error}") from None
 
 
+def find_config(path: Path) -> Path:
+    """The file itself, or that of this package with its name."""
+    brought = CONFIG_FOLDER / path.name
+    return brought if not path.is_file() and path.parent == Path() and brought.is_file() else path
+
+
 def load_tree(path: Path) -> dict[str, Any]:
     """The keys of a YAML file and their plain values; ConfigurationError if there are none."""
     tree = load_yaml(path)

@@ -1,6 +1,6 @@
 """The data of one fold for Lightning: batches drawn from tensors in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from .committed_splits import FOLDER as SPLITS_FOLDER
 from .corpus_tensors import SAMPLE_RATE_HZ, CorpusConfig, load_corpus
 from .robot_face_augmentation import RobotFaceAugmentation, augment_robot_faces
 from .robot_voice_augmentation import RobotVoiceAugmentation, RobotVoiceAugmenter
-from .splits import Fold, load_split, require_every_class
+from .splits import Fold, Split, SplitError, load_split, require_every_class
 
 Balancing = Literal[
     "none",
@@ -105,7 +105,7 @@ class EmotionDataModule(lightning.LightningDataModule):
         self.fold_number = fold
         self.whole_split = load_split(find_split(split))
         self.clips = load_corpus(corpus)
-        self.split = self.whole_split.among(self.clips.speaker_ids, [fold])
+        self.split = split_among(self.whole_split, self.clips.speaker_ids, [fold])
         self.seed = 0
         self._check()
         self.validation = self.clips.of_speakers(self.fold.validation)
@@ -193,6 +193,19 @@ def find_split(split: Path) -> Path:
     """The file itself, or that of this package with its name."""
     brought = SPLITS_FOLDER / f"{split.name.removesuffix('.json')}.json"
     return brought if not split.is_file() and split.parent == Path() and brought.is_file() else split
+
+
+def split_among(split: Split, speakers: Iterable[str], folds: Collection[int] | None) -> Split:
+    """As `Split.among`; where it lacks speakers, the error names the splits of this package that have them all."""
+    speakers = set(speakers)
+    if not speakers <= split.speakers:
+        others = [load_split(path) for path in sorted(SPLITS_FOLDER.glob("*.json"))]
+        if fitting := [other.name for other in others if speakers <= other.speakers]:
+            raise SplitError(
+                f"{split.name} has {len(speakers & split.speakers)} of the {len(speakers)} speakers of this corpus; "
+                f"expected all of them, as in {' or '.join(fitting)}: name it by data.split, in compare by --split"
+            )
+    return split.among(speakers, folds)
 
 
 class ClipBatches(Dataset):

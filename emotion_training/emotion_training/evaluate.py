@@ -23,7 +23,7 @@ from emotion_perception.core.model_bundle import ModelBundle, load_bundle
 from .adaptation import corpus_of, known_speakers
 from .calibration import FEWEST
 from .clip_tensors import ClipTensors, DataError
-from .command import make_out, run_command
+from .command import make_out, run_command, write_whole
 from .corpus_tensors import CorpusConfig, load_corpus
 from .encoded_clips import encoded, encoded_by_bundle
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
@@ -284,10 +284,10 @@ def _write(given: argparse.Namespace) -> str:
         experiment = restore_experiment(given.checkpoint, {"data.corpus.root": str(given.data)})
         found, name = evaluate(experiment, given.robustness), given.checkpoint.name
     title = f"Figures of {name}"
-    (given.out / "evaluation.json").write_text(json.dumps(found, indent=1) + "\n")
+    write_whole(given.out / "evaluation.json", json.dumps(found, indent=1) + "\n")
     parts = report(found, title)
-    (given.out / "evaluation.md").write_text(markdown(parts))
-    (given.out / "evaluation.html").write_text(html_page(title, parts, given.out))
+    write_whole(given.out / "evaluation.md", markdown(parts))
+    write_whole(given.out / "evaluation.html", html_page(title, parts, given.out))
     return f"{given.out / 'evaluation.md'}: UAR {found['figures']['uar']:.3f}"
 
 

@@ -74,7 +74,14 @@ def _read_table(path: Path, members: Sequence[str]) -> Iterator[tuple[str, np.nd
                 raise CorpusError(
                     f"{path}:{rows.line_num}: {len(values)} pixels; expected {TABLE_SIDE_PX}x{TABLE_SIDE_PX}"
                 )
-            grey = np.array(values, np.uint8).reshape(TABLE_SIDE_PX, TABLE_SIDE_PX)
+            try:
+                grey = np.array([int(value) for value in values])
+            except ValueError as error:
+                raise CorpusError(f"{path}:{rows.line_num}: {error}; expected whole numbers from 0 to 255") from None
+            if grey.min() < 0 or grey.max() > 255:
+                found = f"{grey.min()} to {grey.max()}"
+                raise CorpusError(f"{path}:{rows.line_num}: pixels are {found}; expected whole numbers from 0 to 255")
+            grey = grey.astype(np.uint8).reshape(TABLE_SIDE_PX, TABLE_SIDE_PX)
             yield name, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
             wanted.remove(name)
     if wanted:

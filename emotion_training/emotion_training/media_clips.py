@@ -122,6 +122,7 @@ class _Recording:
         """readers: of the clip's video and of its separate sound, as there are."""
         self.sound, self.pictures, self.scene, self.settled_s = _Sound(), _Pictures(), 0, -math.inf
         self._clip, self._readers, self._ended = clip, readers, False
+        self._name = (clip.audio or clip.video).name  # of the one that is read to its end
 
     def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
         cuts = SceneCuts()
@@ -152,12 +153,12 @@ class _Recording:
     @property
     def damage(self) -> str:
         if pieces := sum(reader.corrupt_packets for reader in self._readers):
-            return f"{pieces} pieces cannot be read"
+            return f"{self._name}: {pieces} pieces cannot be read"
         lasts_s = self._readers[-1].duration_s if self._ended else None
         ended_s = self.sound.end_s if self._clip.audio else max(self.pictures.last_s, self.sound.end_s)
         if lasts_s is None or ended_s >= lasts_s - MAX_LOST_S:
             return ""
-        return f"it ends at {ended_s:.2f} s of {lasts_s:.2f} s"
+        return f"{self._name} ends at {ended_s:.2f} s of {lasts_s:.2f} s"
 
 
 def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: VideoFrame, scene: int) -> None:

@@ -33,7 +33,7 @@ from tqdm import tqdm
 from emotion_perception.core.face_detector import FaceDetector
 
 from .clip import Clip
-from .command import end_with_parent, in_processes, make_out, run_command
+from .command import end_with_parent, in_processes, make_out, run_command, write_whole
 from .corpora import CORPORA, CorpusError, read_corpus
 from .media_clips import MediaClip, Problem, cut_clips
 from .package_share import robot_parameters
@@ -257,8 +257,8 @@ def write_report(
             for problem in result.problems
         ],
     }
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / "report.md").write_text(_markdown(report))
+    write_whole(out / "report.json", json.dumps(report, indent=2) + "\n")
+    write_whole(out / "report.md", _markdown(report))
     return report
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .command import write_whole
 from .comparison import ModelResult, PairedTest, best, chosen_in_every_fold, model_results, paired_tests
 from .comparison_config import ComparisonConfig
 from .configuration import CONFIG_FOLDER
@@ -31,10 +32,17 @@ class Command:
     config: Path
     options: Mapping[str, str]
 
-    def text(self, **other: str) -> str:
-        """The command again, or with other values of some options."""
+    @property
+    def is_brought(self) -> bool:
+        """Whether it is a comparison of this package, which `compare` finds by its name."""
+        brought = CONFIG_FOLDER / self.config.name
+        return brought.is_file() and brought.read_bytes() == self.config.read_bytes()
+
+    def text(self, out: str = "OUT", **other: str) -> str:
+        """The command again, or into another folder and with other values of some options."""
         options = [f"--{name} {value}" for name, value in {**self.options, **other}.items()]
-        base = f"python -m emotion_training.compare --config {shlex.quote(str(self.config))} --data PREPARED --out OUT"
+        config = self.config.name if self.is_brought else shlex.quote(str(self.config))
+        base = f"python -m emotion_training.compare --config {config} --data PREPARED --out {out}"
         return " ".join([base, *options])
 
 
@@ -59,7 +67,7 @@ def write_report(
     results = model_results(contents)
     rows = [content["row"] for content in contents]
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    write_whole(out / "results.json", "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
     ours = next((result for result in results if result.name == config.ours), None)
     shown = _shown(results, ours)
     draw_bars(results, out / BARS)
@@ -82,8 +90,8 @@ def write_report(
         *_protocol(split, contents, results),
         *_again(command, contents),
     ]
-    (out / "report.md").write_text(markdown(parts))
-    (out / "report.html").write_text(html_page(config.title, parts, out))
+    write_whole(out / "report.md", markdown(parts))
+    write_whole(out / "report.html", html_page(config.title, parts, out))
 
 
 def _shown(results: Sequence[ModelResult], ours: ModelResult | None) -> list[ModelResult]:
@@ -318,9 +326,7 @@ def _selection(experiment: Mapping[str, Any]) -> str:
 
 def _again(command: Command, contents: Sequence[Mapping[str, Any]]) -> list[Part]:
     row = contents[0]["row"]
-    brought = CONFIG_FOLDER / command.config.name
-    known = brought.is_file() and brought.samefile(command.config)
-    where = f"`{brought.name}` is in emotion_training/config; " if known else ""
+    where = f"`{command.config.name}` is in emotion_training/config; " if command.is_brought else ""
     fold = {"folds": str(row["fold"])}
     training = {"models": shlex.quote(row["model"]), **fold, "seeds": str(row["seed"])}
     return [
@@ -330,7 +336,7 @@ def _again(command: Command, contents: Sequence[Mapping[str, Any]]) -> list[Part
         ),
         Commands(f"{command.text()} --workers 2"),
         Text("The report of one fold, and of one training:"),
-        Commands(f"{command.text(**fold)}\n{command.text(**training)}"),
+        Commands(f"{command.text('OUT-FOLD', **fold)}\n{command.text('OUT-TRAINING', **training)}"),
     ]
 
 

@@ -246,7 +246,7 @@ def load_split(path: Path) -> Split:
     """Reads what `save_split` wrote, and checks it; SplitError names the file and what is wrong."""
     try:
         tree = json.loads(path.read_text())
-        folds = tuple(Fold(**{part: _names(part, fold[part]) for part in PARTS}) for fold in tree.pop("folds"))
+        folds = tuple(_read_fold(number, fold) for number, fold in enumerate(tree.pop("folds")))
         for key in ("name", "corpus", "protocol"):
             if not isinstance(tree[key], str):
                 raise SplitError(f"{key} is {tree[key]!r}; expected text")
@@ -271,6 +271,13 @@ def _listed(names: Sequence[str]) -> str:
 
 def save_split(split: Split, path: Path) -> None:
     path.write_text(json.dumps(asdict(split), indent=2) + "\n")
+
+
+def _read_fold(number: int, tree: Mapping[str, Any]) -> Fold:
+    try:
+        return Fold(**{part: _names(part, tree[part]) for part in PARTS})
+    except SplitError as error:
+        raise SplitError(f"fold {number}: {error}") from None
 
 
 def _names(part: str, value: Any) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import json
 import sys
 
 from .checkpoints import CheckpointError
-from .command import run_command
+from .command import run_command, write_whole
 from .encoded_clips import encoded
 from .experiment import EXPERIMENT_ERRORS, read_experiment
 from .predictions import calibration_of, figures, predict
@@ -33,7 +33,7 @@ def train(arguments: list[str]) -> str:
         for part, of in said.items()
     }
     content = {"calibration": calibration, **found, "history": experiment.module.history}
-    (experiment.out / EVALUATION).write_text(json.dumps(content, indent=1) + "\n")
+    write_whole(experiment.out / EVALUATION, json.dumps(content, indent=1) + "\n")
     return f"{checkpoint}: UAR {found['test']['uar']:.3f} on {len(data.fold.test)} test speakers"
 
 

@@ -350,9 +350,17 @@ def test_an_unknown_emotion_of_the_table_is_named_with_its_line(tmp_path):
         read_corpus("fer2013", table)
 
 
-def test_a_row_of_the_table_with_too_few_pixels_is_named_with_its_line(tmp_path):
-    table = write(tmp_path / "fer2013.csv", "emotion,pixels,Usage", "3,0 0,Training")
-    with pytest.raises(CorpusError, match=r"fer2013.csv:2: 2 pixels; expected 48x48"):
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        ("0 0", "2 pixels; expected 48x48"),
+        ("foo" + 2303 * " 7", ".*'foo'; expected whole numbers from 0 to 255"),
+        ("300" + 2303 * " 7", "pixels are 7 to 300; expected whole numbers from 0 to 255"),
+    ],
+)
+def test_a_row_of_the_table_with_wrong_pixels_is_named_with_its_line(tmp_path, pixels, message):
+    table = write(tmp_path / "fer2013.csv", "emotion,pixels,Usage", f"3,{pixels},Training")
+    with pytest.raises(CorpusError, match=f"fer2013.csv:2: {message}"):
         load_images(read_corpus("fer2013", table), 48)
 
 

@@ -442,7 +442,7 @@ def test_pictures_need_no_preparation(tmp_path, capsys):
     (tmp_path / "train" / "happy").mkdir(parents=True)
     (tmp_path / "train" / "happy" / "a.png").write_bytes(b"picture")
     assert run(tmp_path, tmp_path / "out", corpus="fer2013") == 1
-    assert "face_images.load_images reads them" in capsys.readouterr().err
+    assert "pictures need no preparation: a configuration names them by data.corpus.reader" in capsys.readouterr().err
 
 
 def test_a_wrong_corpus_folder_is_one_sentence(tmp_path, capsys):

@@ -1,6 +1,8 @@
 """A comparison: a grid that goes on where it stopped, and one report of it."""
 
 import json
+import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +13,16 @@ import yaml
 from training_fixtures import SPEAKERS, experiment_tree
 
 from emotion_training import compare, corpus_tensors
+from emotion_training.command import OutputError, write_whole
 from emotion_training.comparison import ModelResult, chosen_in_every_fold, model_results, paired_tests
 from emotion_training.comparison_config import load_comparison
-from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, changed, load_tree
+from emotion_training.configuration import CONFIG_FOLDER, ConfigurationError, changed, find_config, load_tree
+from emotion_training.data_module import find_split, split_among
 from emotion_training.experiment import read_experiment
 from emotion_training.machine import machine
 from emotion_training.prepared_corpus import PreparedCorpus, save_clips
 from emotion_training.report_pages import load_notes
-from emotion_training.splits import load_split, save_split
+from emotion_training.splits import SplitError, load_split, save_split
 
 ROW = {
     "model",
@@ -145,7 +149,9 @@ def test_one_test_speaker_two_threads_and_odd_names_are_told_as_they_are(folder,
     assert report.count("| one speaker |") == 3 and "| a\\|b | none | face | 1 |" in report
     assert "2 trainings of 2 threads each" in report
     assert "Split tones: two folds; without tone-5. Folds run: " in report, "nobody drew its speakers with a seed"
-    assert f"--config '{own}/compare.yaml' --data PREPARED --out OUT --models 'a|b' --folds 0 --seeds 0" in report
+    assert (
+        f"--config '{own}/compare.yaml' --data PREPARED --out OUT-TRAINING --models 'a|b' --folds 0 --seeds 0" in report
+    )
 
 
 @pytest.mark.parametrize("broken", [b"[1]", b"\xff\xfe\x00", b"{"])
@@ -262,6 +268,53 @@ def test_a_committed_report_has_its_notes_beside_it(name):
     report = Path(__file__).parents[1] / "reports" / name
     notes = load_notes(report)
     assert notes and all(f"- {note}\n" in (report / "report.md").read_text() for note in notes)
+
+
+@pytest.mark.parametrize("name", ["ravdess_av", "ravdess_posteriors", "ravdess_speech"])
+def test_the_commands_of_a_committed_report_find_their_comparison_and_leave_the_report_as_it_is(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    report = (Path(__file__).parents[1] / "reports" / name / "report.md").read_text()
+    commands = re.findall(r"python -m emotion_training.compare (.*)", report)
+    given = [compare._parser().parse_args(shlex.split(command)) for command in commands]
+    assert [find_config(of.config).parent for of in given] == 3 * [CONFIG_FOLDER]
+    assert [str(of.out) for of in given] == ["OUT", "OUT-FOLD", "OUT-TRAINING"]
+    assert f"`compare_{name}.yaml` is in emotion_training/config; PREPARED is" in report
+
+
+def test_other_speakers_than_those_of_the_split_are_told_which_one_has_them(tmp_path):
+    split = load_split(find_split(Path("ravdess_5fold_20actors")))
+    actors = [f"ravdess-{actor:02d}" for actor in range(1, 25)]
+    message = (
+        "ravdess_5fold_20actors has 20 of the 24 speakers .* in ravdess_5fold or ravdess_katerynach or ravdess_loso"
+    )
+    with pytest.raises(SplitError, match=message):
+        split_among(split, actors, None)
+    assert split_among(split, actors[:20], None) == split
+
+
+def test_folds_of_another_split_are_run(folder, tmp_path):
+    path = tmp_path / "other.json"
+    split = load_split(folder / "split.json")
+    save_split(replace(split, name="other", folds=split.folds[1:]), path)
+    assert compare.main(arguments(folder, tmp_path / "out", "--models", "face_only", "--split", str(path))) == 0
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {tuple(row["speakers_tested"]) for row in rows} == {split.fold(1).test}
+    assert f"--split {path} --models face_only" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_report_that_finds_no_room_is_named_and_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "report.md"
+    path.write_text("old")
+
+    def write(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write)
+    with pytest.raises(OutputError, match="report.md cannot be written .No space left on device.; make room"):
+        write_whole(path, "new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_fold_that_there_is_not_is_refused_before_the_data_are_read(folder, tmp_path, capsys, monkeypatch):
