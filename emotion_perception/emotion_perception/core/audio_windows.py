@@ -150,9 +150,8 @@ class AudioWindower:
         return []
 
     def _finish_piece(self) -> list[Window]:
-        """Take the rest out of the resampler, and the resampler away."""
-        if self._resampler is None:
-            return []
+        """Take the rest out of the resampler, which is there, and the resampler away."""
+        assert self._resampler is not None
         rest = self._resampler.finish()
         self._resampler = None
         return self._append(rest, is_captured=True)

@@ -278,3 +278,10 @@ def test_time_that_is_set_back_begins_anew(by_sample):
     first_ms = MARGIN_MS if by_sample else 115
     assert list(moments.due(nanoseconds(115))) == [nanoseconds(first_ms)]
     assert used == (["new"] if by_sample else [])
+
+
+def test_rare_moments_wait_for_a_tenth_of_a_second_too():
+    rare = Moments(rate_hz=1.0)
+    rare.take(Source.FACE, START, START, lambda: None)
+    assert list(rare.due(START + 50 * MILLISECOND)) == [], "sound may still come"
+    assert list(rare.due(START + 125 * MILLISECOND)) == [START + MARGIN_NS]

@@ -92,3 +92,9 @@ def test_of_a_slow_camera_nothing_tells_a_cut_from_somebody_who_walks_past(astro
         film = Film(rate_hz)
         assert not film.is_cut(astronaut)
         assert film.is_cut(passer_by) is is_cut
+
+
+def test_the_first_scene_after_the_dark_is_no_cut():
+    cuts = SceneCuts()
+    assert not cuts.is_cut(np.zeros((48, 64, 3), np.uint8), 1.0)
+    assert not cuts.is_cut(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), 1.04)

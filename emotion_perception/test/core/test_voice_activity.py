@@ -14,6 +14,7 @@ from emotion_perception.core.voice_activity import (
     VoiceModelError,
 )
 from emotion_perception.testing.media import voice
+from emotion_perception.testing.tiny_bundle import write_tiny_bundle
 
 FRAMES_PER_S = 16_000 / FRAME_SAMPLES
 
@@ -135,3 +136,9 @@ def test_refuses_a_file_that_is_no_model(tmp_path, content):
 def test_refuses_impossible_settings(voice_model_path, settings, message):
     with pytest.raises(ValueError, match=message):
         VoiceActivity(voice_model_path, *settings)
+
+
+def test_a_graph_of_another_kind_is_no_voice_model(tmp_path):
+    write_tiny_bundle(tmp_path)
+    with pytest.raises(VoiceModelError, match="takes .'audio'., expected"):
+        VoiceActivity(tmp_path / "audio_encoder.onnx", 0.5, 0.35, 0.1)
