@@ -8,9 +8,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
+from emotion_perception.nodes import topics
+
 # A source that has been silent for so long is worth a warning.
 SILENCE_LIMIT_S = 2.0
-OVERLAY_TOPIC = "emotion/image"  # the camera's images with faces drawn into them: for people, not for the nodes
 
 
 @dataclass
@@ -85,9 +86,9 @@ class TopicArrivals(Arrivals):
         if self._type in types:
             return self._explain_reliability() or super()._explain_silence()
         found = f"{self._topic} carries {' and '.join(sorted(types))}" if types else f"Nothing publishes {self._topic}"
-        overlay = self._node.resolve_topic_name(OVERLAY_TOPIC)
-        topics = (topic for topic, topic_types in self._node.get_topic_names_and_types() if self._type in topic_types)
-        elsewhere = sorted(topic for topic in topics if topic != overlay and self._type in self._published_types(topic))
+        overlay = self._node.resolve_topic_name(topics.OVERLAY)
+        alike = (topic for topic, topic_types in self._node.get_topic_names_and_types() if self._type in topic_types)
+        elsewhere = sorted(topic for topic in alike if topic != overlay and self._type in self._published_types(topic))
         there = f"it is published on {', '.join(elsewhere)}" if elsewhere else "no topic carries that type"
         return f"{found}, expected {self._type}; {there}: check {self._parameters}, and that the sensor is running."
 

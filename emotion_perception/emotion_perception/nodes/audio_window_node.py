@@ -17,6 +17,7 @@ from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower,
 from emotion_perception.core.robot_speech import EXECUTING, ROBOT_SPEAKING, RobotSpeech
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
 from emotion_perception.core.voice_activity import VoiceActivity
+from emotion_perception.nodes import topics
 from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
 from emotion_perception.nodes.audio_formats import audio_format
 from emotion_perception.nodes.conversions import to_float_array, to_stamp
@@ -96,7 +97,7 @@ class AudioWindowNode(PerceptionNode):
         self._robot_speech = RobotSpeech(self.value("mute_tail_s"), self.value("mute_limit_s"))
         self._windower = AudioWindower(self.value("window_s"), self.value("hop_s"), voice, self._robot_speech)
         self._pace = AudioPace()
-        self._publisher = self.add_publisher(AudioWindow, "emotion/audio_window", QoSProfile(depth=10))
+        self._publisher = self.add_publisher(AudioWindow, topics.AUDIO_WINDOW, topics.QUEUE)
 
     def activate(self) -> None:
         topic = self.value("audio_topic")
@@ -113,7 +114,7 @@ class AudioWindowNode(PerceptionNode):
         reliability = ReliabilityPolicy.RELIABLE if is_ours else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(depth=100, reliability=reliability)
         self.add_subscription(self._message_type, topic, self._on_audio, qos)
-        self.add_subscription(Bool, ROBOT_SPEAKING, self._on_robot_speaking, QoSProfile(depth=10))
+        self.add_subscription(Bool, ROBOT_SPEAKING, self._on_robot_speaking, topics.QUEUE)
         if tts_status_topic := self.value("tts_status_topic"):
             self.add_subscription(
                 GoalStatusArray, tts_status_topic, self._on_tts_status, qos_profile_action_status_default

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 
 from emotion_msgs.msg import AudioWindow, EmotionState, EmotionStateArray, FaceCropArray, ModelInfo
 from emotion_msgs.srv import Pause, Reset, SwitchModel
@@ -22,21 +22,20 @@ from emotion_perception.core.moments import SILENCE_NS, Moments, Source
 from emotion_perception.core.person_in_focus import FocusSettings
 from emotion_perception.core.probability_smoothing import SmoothingSettings
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
+from emotion_perception.nodes import topics
 from emotion_perception.nodes.arrivals import Arrivals, Diagnosis
 from emotion_perception.nodes.conversions import check_image_size
 from emotion_perception.nodes.emotion_messages import nobody, to_model_info, to_sample, to_state
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode, share_directory
 from emotion_perception.nodes.starting import run
 
-QUEUE = QoSProfile(depth=10)
 # On a computer that falls behind, more would be too old before their turn comes: with three faces kept and four or five
 # times more work than cores, a person in plain view was nobody in up to 8 of 10 states, with one in up to 1 of 10. Each
 # window also tells whether somebody speaks, and chunks of sound may bring some at once.
 NEWEST_FACES = QoSProfile(depth=1)
 NEWEST_WINDOWS = QoSProfile(depth=3)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 UNSEEN = "somebody unseen"  # in the diagnostics, who has no track id
-TOPICS = {Source.FACE: "emotion/faces", Source.AUDIO: "emotion/audio_window"}
+TOPICS = {Source.FACE: topics.FACES, Source.AUDIO: topics.AUDIO_WINDOW}
 
 
 class EmotionFusionNode(PerceptionNode):
@@ -150,10 +149,10 @@ class EmotionFusionNode(PerceptionNode):
                 leave=self.value("label_leave"),
             ),
         )
-        self._model_publisher = self.add_publisher(ModelInfo, "emotion/model_info", LATCHED)
+        self._model_publisher = self.add_publisher(ModelInfo, topics.MODEL_INFO, topics.LATCHED)
         self._use(_load(self.value("model")))
-        self._state_publisher = self.add_publisher(EmotionState, "emotion/state", QUEUE)
-        self._states_publisher = self.add_publisher(EmotionStateArray, "emotion/states", QUEUE)
+        self._state_publisher = self.add_publisher(EmotionState, topics.STATE, topics.QUEUE)
+        self._states_publisher = self.add_publisher(EmotionStateArray, topics.STATES, topics.QUEUE)
         self.add_service(Reset, "~/reset", self._on_reset)
         self.add_service(Pause, "~/pause", self._on_pause)
         self.add_service(SwitchModel, "~/switch_model", self._on_switch_model)

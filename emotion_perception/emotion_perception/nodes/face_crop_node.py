@@ -15,6 +15,7 @@ from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.face_crop import crop_face
 from emotion_perception.core.scene_cut import SceneCuts
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
+from emotion_perception.nodes import topics
 from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
 from emotion_perception.nodes.conversions import image_format, rgb_to_image
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
@@ -77,7 +78,7 @@ class FaceCropNode(PerceptionNode):
 
     def configure(self) -> None:
         self._message_type, self._to_rgb = image_format(self.value("image_transport"))
-        self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
+        self._publisher = self.add_publisher(FaceCropArray, topics.FACES, topics.QUEUE)
         # MediaPipe and SciPy are most of a start. They are loaded while the others already discover this node, which
         # takes as long: one that died is back the sooner.
         from emotion_perception.core.face_detector import FaceDetector

@@ -13,6 +13,7 @@ from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCrop, FaceCrop
 from emotion_perception.core.face_tracker import MAX_INTERVAL_S
 from emotion_perception.core.image_messages import ImageError, image_to_rgb
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
+from emotion_perception.nodes import topics
 from emotion_perception.nodes.arrivals import Diagnosis
 from emotion_perception.nodes.conversions import check_image_size, rgb_to_image
 from emotion_perception.nodes.hri_messages import face_topic, hri_messages
@@ -20,7 +21,6 @@ from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 MAX_INTERVAL_NS = round(MAX_INTERVAL_S * NANOSECONDS_PER_S)
-QUEUE = QoSProfile(depth=10)
 NEWEST = QoSProfile(depth=1)
 LOOK_PERIOD_S = 0.2  # how often the node looks whether a face was lost while no image comes
 # Labels for which hri_msgs/Expression has another word; for the others the word is the same, or there is none.
@@ -77,8 +77,8 @@ class HriBridgeNode(PerceptionNode):
         self._newest_ns = 0  # its stamp
         self._refusal = ""
         self._ahead_ns = 0
-        self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE)
-        self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE)
+        self.add_subscription(FaceCropArray, topics.FACES, self._on_faces, topics.QUEUE)
+        self.add_subscription(EmotionStateArray, topics.STATES, self._on_states, topics.QUEUE)
         self.add_timer(LOOK_PERIOD_S, self._on_look)
 
     def deactivate(self) -> None:
@@ -117,12 +117,12 @@ class HriBridgeNode(PerceptionNode):
         try:
             check_image_size(message)
         except ImageError as error:
-            self._refusal = f"emotion/faces: {error}"
+            self._refusal = f"{topics.FACES}: {error}"
             return
         if self._tracked_publisher is not None and message.image_width_px == message.image_height_px == 1:
             # They would come back to hri_faces_node, and from there to here again, without an end.
             self._refusal = (
-                "emotion/faces holds the faces of ROS4HRI, which are there already; set publish_faces to false."
+                f"{topics.FACES} holds the faces of ROS4HRI, which are there already; set publish_faces to false."
             )
             return
         self._newest_ns = stamp_ns = to_nanoseconds(message.header.stamp)

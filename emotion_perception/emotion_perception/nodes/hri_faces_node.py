@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 
 from emotion_msgs.msg import FaceCrop, FaceCropArray
 from emotion_perception.core.image_messages import ImageError, image_to_rgb
+from emotion_perception.nodes import topics
 from emotion_perception.nodes.arrivals import Arrivals, Diagnosis, TopicArrivals
 from emotion_perception.nodes.conversions import rgb_to_image
 from emotion_perception.nodes.hri_messages import face_topic, hri_messages
@@ -35,7 +36,7 @@ class HriFacesNode(PerceptionNode):
     def configure(self) -> None:
         self._messages = hri_messages()
         self._topic = self.value("hri_faces_topic")
-        self._publisher = self.add_publisher(FaceCropArray, "emotion/faces", QoSProfile(depth=10))
+        self._publisher = self.add_publisher(FaceCropArray, topics.FACES, topics.QUEUE)
 
     def activate(self) -> None:
         self._arrivals = TopicArrivals(self, self._messages.IdsList, f"{self._topic}/tracked", "hri_faces_topic")

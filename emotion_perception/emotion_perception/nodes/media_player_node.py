@@ -5,13 +5,14 @@ import time
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_msgs.msg import AudioChunk
 from emotion_perception.core.media_reader import AudioBlock, MediaError, MediaReader, VideoFrame
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, TIME_JUMP_NS
+from emotion_perception.nodes import topics
 from emotion_perception.nodes.arrivals import Diagnosis
 from emotion_perception.nodes.conversions import rgb_to_image, to_audio_chunk, to_stamp
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
@@ -28,8 +29,6 @@ FRAME_S = 0.04
 LISTENER_WAIT_S = 3.0
 # Best effort gives nothing to a listener that has not yet discovered the player, which may be later than the reverse.
 DISCOVERY_S = 0.3
-
-STATES = ("emotion/state", "emotion/states")
 
 
 class MediaPlayerNode(PerceptionNode):
@@ -60,8 +59,7 @@ class MediaPlayerNode(PerceptionNode):
         self._image_publisher = self.add_publisher(Image, self.value("image_topic"), QoSProfile(depth=2))
         self._audio_publisher = self.add_publisher(AudioChunk, self.value("audio_topic"), QoSProfile(depth=100))
         # Whoever comes later, or wants to lay results over the file, learns when its time zero was.
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._start_publisher = self.add_publisher(Header, "~/start", latched)
+        self._start_publisher = self.add_publisher(Header, "~/start", topics.LATCHED)
 
     def wait_before_start(self, stop: threading.Event) -> None:
         """Wait a while until somebody listens to the file and to the states."""
@@ -76,7 +74,7 @@ class MediaPlayerNode(PerceptionNode):
     def _is_heard(self) -> bool:
         publishers = (self._image_publisher, self._audio_publisher)
         is_received = all(publisher.get_subscription_count() for publisher in publishers)
-        return is_received and any(map(self.count_subscribers, STATES))
+        return is_received and any(map(self.count_subscribers, (topics.STATE, topics.STATES)))
 
     def activate(self) -> None:
         self._frames = self._late_frames = self._blocks = self._corrupt_packets = 0

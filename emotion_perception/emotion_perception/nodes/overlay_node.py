@@ -5,7 +5,7 @@ from collections import OrderedDict
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -13,7 +13,8 @@ from emotion_msgs.msg import EmotionState, EmotionStateArray, FaceCropArray
 from emotion_perception.core.face_box import Box
 from emotion_perception.core.image_messages import ImageError
 from emotion_perception.core.stamps import NANOSECONDS_PER_S, to_nanoseconds
-from emotion_perception.nodes.arrivals import OVERLAY_TOPIC, Diagnosis, TopicArrivals
+from emotion_perception.nodes import topics
+from emotion_perception.nodes.arrivals import Diagnosis, TopicArrivals
 from emotion_perception.nodes.conversions import check_image_size, image_format, rgb_to_image
 from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
@@ -23,8 +24,7 @@ KEPT_NS = NANOSECONDS_PER_S // 2  # so long an image waits until its faces have 
 # A state so far from the image says nothing about it: the fusion is paused, has died or is of another clock.
 STATE_LIMIT_NS = NANOSECONDS_PER_S
 OUTSIDE_PX = 10  # where an edge is not seen any more; OpenCV draws nothing that is billions of pixels away
-QUEUE = QoSProfile(depth=10)
-NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 INK, FAINT = (255, 255, 255), (150, 150, 150)
 
 
@@ -41,7 +41,7 @@ class OverlayNode(PerceptionNode):
 
     def configure(self) -> None:
         self._message_type, self._to_rgb = image_format(self.value("image_transport"))
-        self._publisher = self.add_publisher(Image, OVERLAY_TOPIC, QoSProfile(depth=1))
+        self._publisher = self.add_publisher(Image, topics.OVERLAY, QoSProfile(depth=1))
 
     def activate(self) -> None:
         self._subscriptions_of_watching: list[Subscription] = []
@@ -70,8 +70,8 @@ class OverlayNode(PerceptionNode):
             try:
                 self._subscriptions_of_watching = [
                     self.add_subscription(self._message_type, self.value("image_topic"), self._on_image, NEWEST),
-                    self.add_subscription(FaceCropArray, "emotion/faces", self._on_faces, QUEUE),
-                    self.add_subscription(EmotionStateArray, "emotion/states", self._on_states, QUEUE),
+                    self.add_subscription(FaceCropArray, topics.FACES, self._on_faces, topics.QUEUE),
+                    self.add_subscription(EmotionStateArray, topics.STATES, self._on_states, topics.QUEUE),
                 ]
             except ValueError as error:  # the topic is another node's of this process, with another type
                 self._arrivals.refuse(str(error))
