@@ -327,7 +327,7 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
     # Where it was trained is not where it is now: a machine without that one's graphics processors, for example.
     trainer = {name: value for name, value in trained["configuration"]["trainer"].items() if name not in SURROUNDINGS}
     tree = changed(trained["configuration"] | {"trainer": trainer}, changes)
-    for kind in ("face_encoder", "audio_encoder"):
+    for kind in ("face_encoder", "audio_encoder", "fusion"):
         if tree["model"].get(kind):
             tree["model"][kind]["start_from"] = None  # the checkpoint has the weights, and that file may be gone
     split = tree["data"]["split"]
