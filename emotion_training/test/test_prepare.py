@@ -554,6 +554,7 @@ def test_ctrl_c_ends_the_run_and_its_processes_in_one_sentence(tmp_path):
     interrupted_after_its_first_clip = (
         "import os, signal, sys\n"
         "from emotion_training import prepare\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background ignores it
         "prepare.tqdm.update = lambda *_: os.killpg(0, signal.SIGINT)\n"
         "sys.exit(prepare.main(sys.argv[1:]))\n"
     )
