@@ -30,7 +30,7 @@ def make_out(out: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a file, or leaves it as it was; OutputError names it."""
-    unfinished = path.with_name(f"{path.name}.part")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")  # of one process of several
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(text)
@@ -38,9 +38,7 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             unfinished.unlink()
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); make room, and run the same command again"
-        ) from None
+        raise OutputError(f"{path} cannot be written ({error.strerror}); make room, or see to what is there") from None
 
 
 def run_command(

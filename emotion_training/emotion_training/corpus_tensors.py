@@ -234,6 +234,8 @@ def _fill_bins(
     if not len(crops):
         return
     bins, size_px = faces.shape[:2]
+    if crops.shape[1] < size_px:
+        raise DataError(f"crops have {crops.shape[1]} px; expected face_px, {size_px}, or more, so run prepare so")
     which = _bins_before(end_s, times_s, bins, bin_s)
     if (which < 0).all():
         which = _bins_before(times_s[-1], times_s, bins, bin_s)

@@ -122,7 +122,6 @@ class _Recording:
         """readers: of the clip's video and of its separate sound, as there are."""
         self.sound, self.pictures, self.scene, self.settled_s = _Sound(), _Pictures(), 0, -math.inf
         self._clip, self._readers, self._ended = clip, readers, False
-        self._name = (clip.audio or clip.video).name  # of the one that is read to its end
 
     def __iter__(self) -> Iterator[VideoFrame | AudioBlock]:
         cuts = SceneCuts()
@@ -152,13 +151,19 @@ class _Recording:
 
     @property
     def damage(self) -> str:
-        if pieces := sum(reader.corrupt_packets for reader in self._readers):
-            return f"{self._name}: {pieces} pieces cannot be read"
+        names = [path.name for path in (self._clip.video, self._clip.audio) if path is not None]
+        broken = [
+            f"{name}: {reader.corrupt_packets} pieces cannot be read"
+            for name, reader in zip(names, self._readers, strict=True)
+            if reader.corrupt_packets
+        ]
+        if broken:
+            return ", ".join(broken)
         lasts_s = self._readers[-1].duration_s if self._ended else None
         ended_s = self.sound.end_s if self._clip.audio else max(self.pictures.last_s, self.sound.end_s)
         if lasts_s is None or ended_s >= lasts_s - MAX_LOST_S:
             return ""
-        return f"{self._name} ends at {ended_s:.2f} s of {lasts_s:.2f} s"
+        return f"{names[-1]} ends at {ended_s:.2f} s of {lasts_s:.2f} s"
 
 
 def _add_image(cutters: Sequence["_ClipCutter"], detector: FaceDetector, frame: VideoFrame, scene: int) -> None:
