@@ -29,6 +29,7 @@ from .export import ExportError, export, never_certain
 from .models.bundle_encoders import start_of
 from .predictions import calibration_of, figures, predict
 from .run_card import of_untaught
+from .splits import listed
 from .training_module import TrainingError
 
 ADAPTATION = "adaptation.json"
@@ -134,7 +135,7 @@ def _write(given: argparse.Namespace) -> str:
         "untaught": experiment.data.untaught,
     }
     write_whole(given.out / ADAPTATION, json.dumps(content, indent=1) + "\n")
-    sentence = f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {', '.join(after['speakers'])}"
+    sentence = f"UAR {before['uar']:.3f} before, {after['figures']['uar']:.3f} after, on {listed(after['speakers'])}"
     if content["untaught"]:
         sentence += f"; {of_untaught(content['untaught'])}"
     if not given.name:

@@ -68,6 +68,7 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
     }
     experiment = read_experiment(changed(tree, changes))
     experiment.known = known_speakers(bundle)
+    experiment.trained_on = [f"{bundle.model_id}: {data}" for data in bundle.trained_on]
     check_strangers(directory, experiment.known, experiment.data.fold)
     _load_fusion(experiment.module.model.fusion, directory / "fusion.onnx")
     experiment.module.has_statistics = True

@@ -42,6 +42,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is no checkpoint, or a broken one; give one of `train`") from None
     if "emotion_training" not in checkpoint:
         raise CheckpointError(f"{path} is not of this package; expected a checkpoint of `train`")
-    if not {"whole_split", "known_before"} <= checkpoint["emotion_training"].keys():
+    if not {"known_before", "trained_on"} <= checkpoint["emotion_training"].keys():
         raise CheckpointError(f"{path} is of an earlier version of this package; train again")
     return checkpoint

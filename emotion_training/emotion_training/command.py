@@ -44,7 +44,7 @@ def write_whole(path: Path, text: str) -> None:
 def run_command(
     work: Callable[[], str], errors: tuple[type[Exception], ...], interrupted: str = "interrupted, nothing was kept"
 ) -> int:
-    """Does the work of a command and prints the sentence that it returns.
+    """Does the work of a command and prints the sentence that it returns, if any.
 
     Args:
         work: raises one of `errors`, or OSError, with a sentence for the user.
@@ -62,7 +62,8 @@ def run_command(
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
-    print(outcome)
+    if outcome:
+        print(outcome)
     return 0
 
 

@@ -32,10 +32,11 @@ from .data_module import EmotionDataModule
 from .models import ModelError
 from .models.start_weights import CHECKPOINT, WeightsError
 from .robot_voice_augmentation import BackgroundError
-from .splits import Fold, SplitError
+from .splits import Fold, SplitError, listed
 from .training_module import MONITORED, EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
+MODEL_PARTS = ("face_encoder", "audio_encoder", "fusion")
 # Numbers that the libraries take in silence, or refuse with a traceback, by what is expected of them; networks and the
 # loss look to their own.
 RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
@@ -125,7 +126,8 @@ class Experiment:
     """Everything of one training, ready to run.
 
     configuration: the whole of it in plain values. out, resume: as the command line gave them, for `train`. known: by
-    part, train or validation, the speakers whom the model has learnt from or been chosen by so far.
+    part, train or validation, the speakers whom the model has learnt from or been chosen by so far. trained_on: the
+    corpora of these trainings, the last one first.
     """
 
     module: EmotionModule
@@ -137,6 +139,7 @@ class Experiment:
     out: Path | None
     resume: bool
     known: dict[str, list[str]] = field(default_factory=dict)
+    trained_on: list[str] = field(default_factory=list)
 
     def run(self, directory: Path, resume: bool = False) -> Path:
         """Trains; the checkpoints `best.ckpt` and `last.ckpt` in `directory` hold all that is needed to go on.
@@ -150,14 +153,17 @@ class Experiment:
             TrainingError: the loss is not finite.
             CheckpointError: a checkpoint cannot be written, or read to go on from.
         """
+        split = self.data.split
+        self.trained_on = list(dict.fromkeys([f"{split.corpus}, {len(split.speakers)} speakers", *self.trained_on]))
         self.module.provenance = {
             "configuration": self.configuration,
-            "split": asdict(self.data.split),
+            "split": asdict(split),
             "whole_split": asdict(self.data.whole_split),
             "fold": self.data.fold_number,
             "judgements": self.data.clips.judgements,
             "facts": self.data.clips.facts,
             "known_before": self.known,
+            "trained_on": self.trained_on,
             "processes": self.trainer.world_size,  # on which the steps of an epoch, and so the schedule, depend
         }
         self.known = _known(self.module.provenance)
@@ -234,6 +240,9 @@ class ExperimentCLI(LightningCLI):
                     continue
                 if number is None or not holds(number):
                     raise ConfigurationError(f"{key} is {'null' if number is None else number}; expected {expected}")
+        for key, number in _settings(self.config["data.augmentation"].as_dict(), "data.augmentation."):
+            if key.endswith("_probability") and not 0.0 <= number <= 1.0:
+                raise ConfigurationError(f"{key} is {number}; expected 0 to 1")
         if fast := self.config["trainer.fast_dev_run"]:
             raise ConfigurationError(
                 f"trainer.fast_dev_run is {fast}; expected false, as Lightning keeps no checkpoint with it; for a "
@@ -283,22 +292,23 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
     configuration = {key: value for key, value in configuration.items() if key not in ("config", "out", "resume")}
     selection = SelectionConfig(**config.selection.as_dict())
     seed = cli.datamodule.seed = config.seed_everything
-    known = _known_by_parts(configuration["model"], cli.datamodule.fold)
-    return Experiment(
-        cli.model, cli.datamodule, cli.trainer, selection, seed, configuration, config.out, config.resume, known
+    experiment = Experiment(
+        cli.model, cli.datamodule, cli.trainer, selection, seed, configuration, config.out, config.resume
     )
+    for part in MODEL_PARTS:
+        start = Path((configuration["model"].get(part) or {}).get("start_from") or "")
+        if start.suffix == CHECKPOINT:
+            _begin_from(start, experiment)
+    return experiment
 
 
-def _known_by_parts(model: Mapping[str, Any], fold: Fold) -> dict[str, list[str]]:
-    """Whom the parts of a model know that start from checkpoints; CheckpointError if that is somebody to judge it."""
-    known: dict[str, list[str]] = {}
-    for part in ("face_encoder", "audio_encoder", "fusion"):
-        path = Path((model.get(part) or {}).get("start_from") or "")
-        if path.suffix == CHECKPOINT:
-            of_part = _known(load_checkpoint(path)["emotion_training"])
-            check_strangers(path, of_part, fold)
-            known = {name: sorted({*known.get(name, ()), *people}) for name, people in of_part.items()}
-    return known
+def _begin_from(checkpoint: Path, experiment: Experiment) -> None:
+    """Adds whom and what a checkpoint learnt from; CheckpointError if that is somebody to judge the experiment by."""
+    trained = load_checkpoint(checkpoint)["emotion_training"]
+    known = _known(trained)
+    check_strangers(checkpoint, known, experiment.data.fold)
+    experiment.known = {part: sorted({*experiment.known.get(part, ()), *known[part]}) for part in known}
+    experiment.trained_on = list(dict.fromkeys([*experiment.trained_on, *trained["trained_on"]]))
 
 
 def read_corpus_config(tree: Mapping[str, Any]) -> CorpusConfig:
@@ -327,9 +337,9 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
     # Where it was trained is not where it is now: a machine without that one's graphics processors, for example.
     trainer = {name: value for name, value in trained["configuration"]["trainer"].items() if name not in SURROUNDINGS}
     tree = changed(trained["configuration"] | {"trainer": trainer}, changes)
-    for kind in ("face_encoder", "audio_encoder", "fusion"):
-        if tree["model"].get(kind):
-            tree["model"][kind]["start_from"] = None  # the checkpoint has the weights, and that file may be gone
+    for part in MODEL_PARTS:
+        if tree["model"].get(part):
+            tree["model"][part]["start_from"] = None  # the checkpoint has the weights, and that file may be gone
     split = tree["data"]["split"]
     with tempfile.TemporaryDirectory() as folder:
         if "data.split" not in changes:
@@ -343,8 +353,7 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
         experiment.module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint} does not fit the data ({error}); give those it was trained on") from None
-    experiment.known = _known(trained)
-    check_strangers(checkpoint, experiment.known, experiment.data.fold)
+    _begin_from(checkpoint, experiment)
     experiment.module.on_load_checkpoint(content)
     experiment.module.eval()
     return experiment
@@ -359,7 +368,7 @@ def check_strangers(model: Path, known: Mapping[str, Sequence[str]], fold: Fold)
     met = sorted(learnt_from.intersection(fold.validation + fold.test) | chosen_by.intersection(fold.test))
     if met:
         raise CheckpointError(
-            f"{model} knows {', '.join(met)} from its training; expected strangers for validation and test, so choose "
+            f"{model} knows {listed(met)} from its training; expected strangers for validation and test, so choose "
             "others, or, if these are other people, prepare their manifest with --option corpus=NAME"
         )
 

@@ -70,7 +70,7 @@ def export(
     # Folders of the machine that it was trained on are nobody's business.
     configuration = experiment.configuration | {"data": _without_folders(experiment.configuration["data"])}
     training: dict[str, Any] = {
-        "data": [f"{data.split.corpus}, {len(data.split.speakers)} speakers"],
+        "data": experiment.trained_on,
         "speakers": experiment.known,
         "clips": {part: len(getattr(data, part)) for part in PARTS},
         "untaught": data.untaught,
@@ -84,7 +84,6 @@ def export(
         training["before_adaptation"] = before
     if start is not None:
         training["adapted_from"] = {"model_id": start.model_id, "licence": start.licence}
-        training["data"] += [f"{start.model_id}: {data}" for data in start.trained_on]
     bundle_shape = BundleShape(
         name,
         shape.labels,

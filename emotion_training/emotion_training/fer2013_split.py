@@ -13,7 +13,7 @@ import numpy as np
 from .command import run_command
 from .corpora import CorpusError, read_corpus
 from .corpora.fer2013 import CORPUS
-from .splits import Fold, Split, save_split
+from .splits import Fold, Split, SplitError, save_split
 
 VALIDATION_SHARE = 0.1  # of Training, where PrivateTest is not at hand
 SEED = 0
@@ -25,6 +25,7 @@ def official_split(root: Path, name: str) -> Split:
 
     Raises:
         CorpusError: as of the reader, so that there is no picture of Training or of PublicTest.
+        SplitError: too few pictures for three parts.
     """
     train, public = _speakers(root, "train"), _speakers(root, "valid")
     try:
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="FER2013 as its reader takes it: a csv, zip or folder")
     parser.add_argument("--out", type=Path, required=True, help="the split's file, such as fer2013_official.json")
     given = parser.parse_args(arguments)
-    return run_command(lambda: _write(given), (CorpusError,), "interrupted; nothing is written")
+    return run_command(lambda: _write(given), (CorpusError, SplitError), "interrupted; nothing is written")
 
 
 def _write(given: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from scipy.cluster.hierarchy import DisjointSet
 
 from .clip import Clip
+from .command import write_whole
 
 PARTS = ("train", "validation", "test")
 LISTED = 10  # names in a message
@@ -35,11 +36,11 @@ class Fold:
                 raise SplitError(f"{part} has no speaker; expected one or more")
             twice = sorted(name for name, count in Counter(getattr(self, part)).items() if count > 1)
             if twice:
-                raise SplitError(f"{part} has {_listed(twice)} more than once; expected each once")
+                raise SplitError(f"{part} has {listed(twice)} more than once; expected each once")
         for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
             both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
             if both:
-                raise SplitError(f"speakers {_listed(both)} are in {a} and in {b}; expected each in one part")
+                raise SplitError(f"speakers {listed(both)} are in {a} and in {b}; expected each in one part")
 
     @property
     def speakers(self) -> frozenset[str]:
@@ -55,7 +56,7 @@ class Fold:
         for part in PARTS:
             if not kept[part]:
                 raise SplitError(
-                    f"the speakers of {part}, {_listed(getattr(self, part))}, have no clip that can be used; "
+                    f"the speakers of {part}, {listed(getattr(self, part))}, have no clip that can be used; "
                     "expected one of them at least, so complete the corpus or choose other folds"
                 )
         return Fold(**kept)
@@ -87,7 +88,7 @@ class Split:
             unequal = sorted(self.fold(number).speakers ^ self.speakers)
             if unequal:
                 raise SplitError(
-                    f"{self.name}, fold {number}: speakers {_listed(unequal)} are not in every fold; "
+                    f"{self.name}, fold {number}: speakers {listed(unequal)} are not in every fold; "
                     "expected the same speakers in all"
                 )
 
@@ -129,8 +130,8 @@ class Split:
         unknown = sorted(present - self.speakers)
         if unknown:
             raise SplitError(
-                f"{self.name} does not have the speakers {_listed(unknown)}; use the split of their corpus, which "
-                "names them like this, <corpus>-<speaker>"
+                f"{self.name} ({self.protocol}) does not have the speakers {listed(unknown)}; use the split of their "
+                "corpus, which names them like this, <corpus>-<speaker>, or have the reader leave out what it does"
             )
         if present == self.speakers:
             return self
@@ -142,7 +143,7 @@ class Split:
                 if wanted is None or number in wanted:
                     raise SplitError(f"{self.name}, fold {number}: {error}") from None
                 folds.append(None)
-        absent = ", ".join(sorted(self.speakers - present))
+        absent = listed(sorted(self.speakers - present))
         if not any(folds):
             raise SplitError(f"{self.name} has no fold left without {absent}; expected one, so complete the corpus")
         return Split(self.name, self.corpus, f"{self.protocol}; without {absent}", self.seed, tuple(folds))
@@ -263,14 +264,15 @@ def load_split(path: Path) -> Split:
         raise SplitError(f"{path}: {error}") from None
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """For a message: those that it takes to see which are meant, and how many others."""
     others = len(names) - LISTED
     return ", ".join(names) if others <= 1 else f"{', '.join(names[:LISTED])} and {others} others"
 
 
 def save_split(split: Split, path: Path) -> None:
-    path.write_text(json.dumps(asdict(split), indent=2) + "\n")
+    """Raises OutputError for a file that cannot be written."""
+    write_whole(path, json.dumps(asdict(split), indent=2) + "\n")
 
 
 def _read_fold(number: int, tree: Mapping[str, Any]) -> Fold:

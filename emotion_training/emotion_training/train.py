@@ -19,11 +19,13 @@ EVALUATION = "evaluation.json"
 
 
 def train(arguments: list[str]) -> str:
-    """Trains as the command line says; one sentence on what came of it."""
+    """Trains as the command line says; one sentence on what came of it, nothing from the helping processes of DDP."""
     experiment = read_experiment(arguments)
     if experiment.out is None:
         raise CheckpointError("--out is not given; expected a folder for the checkpoints")
     checkpoint = experiment.run(experiment.out, experiment.resume)
+    if not experiment.trainer.is_global_zero:
+        return ""  # of several processes one judges the model and tells
     model, data = experiment.module.evaluated, experiment.data
     clips = {part: encoded(model, getattr(data, part), f"encode {part}") for part in ("validation", "test")}
     calibration = calibration_of(model, clips["validation"])

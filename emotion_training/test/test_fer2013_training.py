@@ -68,6 +68,14 @@ def test_a_root_that_is_none_is_refused(tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
 
 
+def test_pictures_too_few_for_three_parts_are_refused(tmp_path, capsys):
+    for number, part in enumerate(("train", "valid")):
+        write_picture(tmp_path / part / "happy" / "1.png", [number, 1, 2])
+    assert fer2013_split.main(["--root", str(tmp_path), "--out", str(tmp_path / "new" / "split.json")]) == 1
+    assert "error: validation has no speaker" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.fixture(scope="module")
 def trained(root, tmp_path_factory):
     """The configuration that ships, with a small network for a few steps."""
@@ -104,6 +112,7 @@ def test_an_encoder_begins_in_another_model_as_the_training_left_it(trained, fol
     for name, value in experiment.module.model.face_encoder.state_dict().items():
         assert (value == kept[name]).all(), name
     assert any(name.startswith("fer2013-") for name in experiment.known["train"])
+    assert [corpus.partition(",")[0] for corpus in experiment.trained_on] == ["fer2013"]
 
 
 def face_encoder_of(path):

@@ -448,8 +448,12 @@ def test_whom_a_model_knows_from_any_of_its_trainings_judges_it_no_more(folder, 
     more = ["--epochs", "1", "--name", "others-1", "--licence", "for tests"]
     assert adapt.main(["--checkpoint", str(checkpoint), *own_corpus(tmp_path, tmp_path / "out", *more)]) == 0
     assert "always uncertain in the states both, face, audio" in capsys.readouterr().out
-    known = json.loads((tmp_path / "out" / "bundle" / "model.json").read_text())["training"]["speakers"]
-    assert known == {"train": ["tone-0", "tone-1", "tone-2", "tone-3"], "validation": ["tone-3", "tone-4"]}
+    training = json.loads((tmp_path / "out" / "bundle" / "model.json").read_text())["training"]
+    assert training["data"] == ["tones, 3 speakers", "tones, 6 speakers"]
+    assert training["speakers"] == {
+        "train": ["tone-0", "tone-1", "tone-2", "tone-3"],
+        "validation": ["tone-3", "tone-4"],
+    }
     for start in (["--checkpoint", str(tmp_path / "out" / BEST)], ["--bundle", str(tmp_path / "out" / "bundle")]):
         assert adapt.main([*start, *own_corpus(folder, tmp_path / "again", "--fold", "1")]) == 1
         said = capsys.readouterr().err

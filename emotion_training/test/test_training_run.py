@@ -7,6 +7,7 @@ import shutil
 import signal
 from dataclasses import replace
 
+import lightning
 import numpy as np
 import onnx
 import pytest
@@ -253,6 +254,12 @@ def test_null_where_it_stands_for_nothing_is_one_sentence(folder, key, expected)
         read_experiment(changed(experiment_tree(folder), {key: None}))
 
 
+@pytest.mark.parametrize("key", ["face.mirror_probability", "voice.telephone_probability"])
+def test_a_probability_out_of_its_range_is_one_sentence(folder, key):
+    with pytest.raises(ConfigurationError, match=f"^data.augmentation.{key} is 1.5; expected 0 to 1$"):
+        read_experiment(changed(experiment_tree(folder), {f"data.augmentation.{key}": 1.5}))
+
+
 def test_a_background_that_is_not_there_is_one_sentence(folder, tmp_path, capsys):
     tree = voice_tree(folder, None) | {"seed_everything": 0}
     voice = {"reverberation_probability": 0.0, "background": str(tmp_path / "absent")}
@@ -397,6 +404,15 @@ def test_train_and_evaluate_say_the_same_and_write_nothing_elsewhere(folder, tmp
     assert trained["test"] == evaluated["figures"]
     assert evaluated["labels"] == list(LABELS)
     assert {"as recorded", "face missing", "noise at 10 dB"} < set(evaluated["conditions"])
+
+
+def test_of_several_processes_one_judges_the_model(folder, tmp_path, monkeypatch, capsys):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(experiment_tree(folder)))
+    monkeypatch.setattr(lightning.Trainer, "is_global_zero", False)
+    assert train.main(["--config", str(config), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == ""
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [BEST, LAST]
 
 
 def test_train_wants_a_folder_and_evaluate_a_checkpoint(folder, tmp_path, capsys):
