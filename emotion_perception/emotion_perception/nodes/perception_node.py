@@ -36,6 +36,9 @@ WELL_AFTER = 5
 TOPIC_SUFFIX = "_topic"  # a parameter so named is the name of a topic
 # A simulated time that has stood still for so long is worth a warning; the player of a bag begins paused.
 CLOCK_LIMIT_S = 10.0
+# So is another publisher of a node's own topics after so long. That of a killed process lives on in the graph until its
+# lease ends, after 20 s with Fast DDS.
+RIVAL_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class PerceptionNode(LifecycleNode):
         self._clock_ns = 0  # what it showed at the last diagnosis
         self._clock_moved_s = time.monotonic()  # when it was first seen to show that
         self._clock_stands = False  # whether it had not moved then
+        self._alone_s = time.monotonic()  # when nobody else was last seen to publish what this node publishes
         # A simulation that stands still is a reason to say so: the timer follows no simulated clock.
         self._diagnostics_timer = self.create_timer(
             DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -306,7 +310,10 @@ class PerceptionNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _diagnose(self) -> None:
-        diagnosis = self._diagnose_clock(self.diagnose()) if self.is_active else self._diagnose_inactive()
+        if self.is_active:
+            diagnosis = self._diagnose_clock(self._diagnose_rivals(self.diagnose()))
+        else:
+            diagnosis = self._diagnose_inactive()
         self._log(diagnosis)
         status = DiagnosticStatus(
             level=diagnosis.level,
@@ -318,6 +325,28 @@ class PerceptionNode(LifecycleNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(message)
+
+    def _diagnose_rivals(self, diagnosis: Diagnosis) -> Diagnosis:
+        """The diagnosis, or, where all is well but for another publisher of the same topics, that."""
+        name, now_s = self.get_fully_qualified_name(), time.monotonic()
+        shared = [
+            topic for publisher in self._added_publishers if self.count_publishers(topic := publisher.topic_name) > 1
+        ]
+        if not shared:
+            self._alone_s = now_s
+        if now_s - self._alone_s <= RIVAL_LIMIT_S or diagnosis.level != DiagnosticStatus.OK:
+            return diagnosis
+        names = [
+            f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+            for publisher in self.get_publishers_info_by_topic(shared[0])
+        ]
+        if name in names:  # one of that name is this one
+            names.remove(name)
+        message = (
+            f"{', '.join(shared)}: published not by this node alone but by {' and '.join(names)}, too; end what was "
+            "started twice or is played from a bag, or give it a namespace of its own."
+        )
+        return Diagnosis(DiagnosticStatus.WARN, message, diagnosis.values)
 
     def _diagnose_clock(self, diagnosis: Diagnosis) -> Diagnosis:
         """The diagnosis, or, while a simulated time stands still, that: no sensor can be expected to send then."""

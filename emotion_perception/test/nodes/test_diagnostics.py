@@ -139,6 +139,22 @@ def test_fusion_that_gets_neither_faces_nor_sound_says_what_to_look_at(graph, di
     assert "check that face_crop_node (or hri_faces_node) and audio_window_node are active" in message
 
 
+def test_a_node_that_was_started_twice_is_named(graph, diagnosis, monkeypatch, tmp_path):
+    model = str(write_tiny_bundle(tmp_path))
+    monkeypatch.setattr(arrivals, "SILENCE_LIMIT_S", 60.0)
+    monkeypatch.setattr(perception_node, "RIVAL_LIMIT_S", 0.5)
+    node = graph.start(EmotionFusionNode, model=model)
+    assert node._diagnose_rivals(Diagnosis()).level == DiagnosticStatus.OK
+    graph.start(EmotionFusionNode, model=model)
+    level, message = diagnosis()
+    assert level == DiagnosticStatus.WARN
+    assert message == (
+        "/emotion/model_info, /emotion/state, /emotion/states: published not by this node alone but by "
+        "/emotion_fusion_node, too; end what was started twice or is played from a bag, or give it a namespace of its "
+        "own."
+    )
+
+
 def test_a_simulated_time_that_stands_still_is_said_rather_than_the_silence_of_the_sensors(
     graph, diagnosis, monkeypatch
 ):
