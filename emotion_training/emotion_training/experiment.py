@@ -230,6 +230,21 @@ class ExperimentCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Finds what would otherwise end the work after the data were read."""
+        self._check_numbers()
+        if fast := self.config["trainer.fast_dev_run"]:
+            raise ConfigurationError(
+                f"trainer.fast_dev_run is {fast}; expected false, as Lightning keeps no checkpoint with it; for a "
+                "quick try set trainer.max_epochs to 1"
+            )
+        if self.config.out is not None:
+            make_out(self.config.out)
+            if (last := self.config.out / LAST).exists() and not self.config.resume:
+                raise CheckpointError(
+                    f"{last} is of an earlier training; go on with it by --resume, or give another --out"
+                )
+
+    def _check_numbers(self) -> None:
+        """ConfigurationError for a number out of its range, or a group of them that is null."""
         for key in GROUPS:
             if self.config[key] is None:
                 raise ConfigurationError(f"{key} is null; expected keys; leave it out for the usual ones")
@@ -243,17 +258,6 @@ class ExperimentCLI(LightningCLI):
         for key, number in _settings(self.config["data.augmentation"].as_dict(), "data.augmentation."):
             if key.endswith("_probability") and not 0.0 <= number <= 1.0:
                 raise ConfigurationError(f"{key} is {number}; expected 0 to 1")
-        if fast := self.config["trainer.fast_dev_run"]:
-            raise ConfigurationError(
-                f"trainer.fast_dev_run is {fast}; expected false, as Lightning keeps no checkpoint with it; for a "
-                "quick try set trainer.max_epochs to 1"
-            )
-        if self.config.out is not None:
-            make_out(self.config.out)
-            if (last := self.config.out / LAST).exists() and not self.config.resume:
-                raise CheckpointError(
-                    f"{last} is of an earlier training; go on with it by --resume, or give another --out"
-                )
 
 
 def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
