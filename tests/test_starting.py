@@ -48,6 +48,8 @@ def test_who_waits_for_active_nodes_is_released_by_the_last_one(graph, start):
         ("hop_s:=100.0", "out of range"),
         ("hop_s:=1", "/audio_window_node cannot have that value of hop_s"),
         ("hop_s:=1", "expected one like its default, 0.1; ros2 param"),
+        ("audio_topic:=[]", "/audio_window_node cannot have that value of audio_topic"),
+        ("use_sim_time:='true'", "audio_window_node cannot start: "),
     ],
 )
 def test_refusal_is_one_sentence_and_an_exit_status_of_its_own(start, parameter, sentence):
@@ -55,6 +57,12 @@ def test_refusal_is_one_sentence_and_an_exit_status_of_its_own(start, parameter,
     assert process.end() == REFUSED
     (line,) = process.output.strip().splitlines()
     assert line.startswith("[FATAL]") and sentence in line
+
+
+def test_refusal_is_the_same_where_others_would_start_the_node(start):
+    process = start(*program("nodes.audio_window_node", "--ros-args", "-p", "hop_s:=1"))
+    assert process.end() == REFUSED
+    assert "Traceback" not in process.output and "cannot have that value of hop_s" in process.output
 
 
 def test_bug_in_a_callback_ends_the_process_with_its_traceback(start):

@@ -33,8 +33,10 @@ EXTRAS = {"hri": "hri_bridge_node", "overlay": "overlay_node"}
 BOOLEAN = ("true", "false")
 OPEN = ("", *BOOLEAN)
 ROBOT_AUDIO = "audio_common_msgs/AudioData"  # of its microphone
+CAMERA_TEXTS = ("image_topic", "image_transport")  # of where images come from
+AUDIO_TEXTS = ("audio_topic",)  # of where sound does
 # Arguments that set the parameter of the same name wherever a node has it; where they are empty the parameters prevail.
-TEXTS = ("image_topic", "image_transport", "audio_topic", "model", "path")
+TEXTS = (*CAMERA_TEXTS, *AUDIO_TEXTS, "model", "path")
 TYPED = ("loop", "use_sim_time")  # no texts, but what YAML makes of them
 
 
@@ -173,9 +175,12 @@ def _start(
     audio_source: str | None,
     preset: Path | None,
 ) -> list[LaunchDescriptionEntity]:
-    arguments = context.launch_configurations
-    is_open = audio_source is None
-    # Else an argument of that name is another's, as of a launch file that includes this one.
+    arguments, is_open = dict(context.launch_configurations), audio_source is None
+    # Where the launch file does not leave them open, arguments of these names are another's, as of a launch file that
+    # includes this one.
+    for given, others in ((camera, CAMERA_TEXTS), (audio_source, AUDIO_TEXTS)):
+        for name in others if given is not None else ():
+            arguments.pop(name, None)
     camera = arguments["camera"] if camera is None else camera
     audio_source = arguments["audio_source"] if audio_source is None else audio_source
     chain = [FACES[arguments["faces"]], "audio_window_node", "emotion_fusion_node"]

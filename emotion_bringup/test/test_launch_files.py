@@ -191,6 +191,15 @@ def test_one_process_has_the_nodes_that_are_asked_for_and_ends_the_launch_if_a_f
     assert isinstance(end(process), Shutdown) is ends
 
 
+def test_the_camera_and_microphone_of_a_launch_file_are_not_those_of_one_that_includes_it(started):
+    others = {"camera": "gz", "audio_source": "local", "image_topic": "/front", "image_transport": "compressed"}
+    (process,), _ = started("media.launch.py", path="talk.mp4", audio_topic="/ear", **others)
+    assert process["arguments"] == ["--nodes", *CHAIN, "media_player_node"]
+    (file,) = [Path(value) for value in process["ros_arguments"] if value.endswith(".yaml")]
+    parameters = {"path": "talk.mp4"}
+    assert yaml.safe_load(file.read_text()) == {"/media_player_node": {"ros__parameters": parameters}}
+
+
 def test_processes_of_their_own_wait_with_the_file_until_the_others_are_active(started, monkeypatch):
     monkeypatch.delenv(FAST_DDS_PROFILES, raising=False)
     (*chain, gate), (player,) = started("media.launch.py", path="talk.mp4", composed="false", namespace="robot")

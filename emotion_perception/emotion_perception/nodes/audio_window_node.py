@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_action_status_d
 from std_msgs.msg import Bool, Header
 
 from emotion_msgs.msg import AudioChunk, AudioWindow
-from emotion_perception.core.audio_chunk import MAX_DELAY_S, AudioError
+from emotion_perception.core.audio_chunk import MAX_DELAY_S, AudioError, check_chunk
 from emotion_perception.core.audio_messages import Chunk, Unstamped
 from emotion_perception.core.audio_pace import AudioPace
 from emotion_perception.core.audio_windows import SAMPLE_RATE_HZ, AudioWindower, Window
@@ -181,6 +181,7 @@ class AudioWindowNode(PerceptionNode):
         if chunk.samples.min() < chunk.samples.max():
             self._lively_s = time.monotonic()
         stamp_s = chunk.stamp_ns / NANOSECONDS_PER_S
+        check_chunk(chunk.samples, chunk.sample_rate_hz, stamp_s)
         is_simulated = self.get_parameter("use_sim_time").value
         # Stamps of a simulation that is slower than the sound say nothing of its rate.
         if chunk.is_assumed or not is_simulated:

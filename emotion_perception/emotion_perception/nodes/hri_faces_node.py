@@ -20,6 +20,9 @@ from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# For how long the crops of an image are waited for; they are sent one after the other. A face stays tracked, without a
+# crop, for a while after hri_face_detect has missed it.
+PATIENCE_S = 0.03
 
 
 class HriFacesNode(PerceptionNode):
@@ -45,9 +48,8 @@ class HriFacesNode(PerceptionNode):
         self._regions: dict[str, Any] = {}  # the newest of each face
         self._gathered: dict[str, FaceCrop] = {}  # of one image
         self._header = Header()  # of that image
-        self._tracked: set[str] = set()  # when it came
-        self._shown: set[str] = set()  # of whom it had a crop so far
-        self._missed: set[str] = set()  # tracked, as a face is for a while, but not shown by the image before
+        self._patience = self.add_timer(PATIENCE_S, self._publish, is_steady=True)
+        self._patience.cancel()
         self.add_subscription(self._messages.IdsList, f"{self._topic}/tracked", self._on_tracked, NEWEST)
 
     def diagnose(self) -> Diagnosis:
@@ -96,8 +98,10 @@ class HriFacesNode(PerceptionNode):
         region = self._regions.get(face_id)
         if region is not None and self._crops:
             self._crops.receive()
-        if region is None or not self._publisher.get_subscription_count():
+        if not self._publisher.get_subscription_count():
             self._gathered.clear()
+            return
+        if region is None:
             return
         try:
             crop = rgb_to_image(image_to_rgb(image), image.header)
@@ -107,10 +111,8 @@ class HriFacesNode(PerceptionNode):
             return
         if image.header.stamp != self._header.stamp:
             self._publish()
-            self._missed = self._tracked - self._shown
-            self._tracked, self._shown = set(self._subscriptions_of), set()
+            self._patience.reset()
         self._header = image.header
-        self._shown.add(face_id)
         self._gathered[face_id] = FaceCrop(
             track_id=face_id,
             score=region.c,
@@ -121,11 +123,12 @@ class HriFacesNode(PerceptionNode):
             crop=crop,
             mouth_opening=math.nan,
         )
-        if self._shown >= self._subscriptions_of.keys() - self._missed:
+        if self._gathered.keys() >= self._subscriptions_of.keys():
             self._publish()
 
     def _publish(self) -> None:
-        """Give what was gathered of one image."""
+        """Give what was gathered of one image, and wait for no more of it."""
+        self._patience.cancel()
         if self._gathered:
             faces = list(self._gathered.values())
             self._publisher.publish(

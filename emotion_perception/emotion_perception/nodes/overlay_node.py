@@ -119,6 +119,8 @@ def draw(pixels: NDArray[np.uint8], faces: FaceCropArray, states: dict[str, Emot
     Returns:
         Why faces were left out, whose box is none.
     """
+    if not faces.faces:  # and then, perhaps, no size
+        return []
     refusals = []
     size_px = np.array([pixels.shape[1], pixels.shape[0]])  # (width, height)
     scale = size_px / (faces.image_width_px, faces.image_height_px)

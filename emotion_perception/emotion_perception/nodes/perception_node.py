@@ -80,7 +80,10 @@ class PerceptionNode(LifecycleNode):
     PARAMETERS: Sequence[Parameter] = ()
 
     def __init__(self, name: str) -> None:
-        super().__init__(name)
+        try:
+            super().__init__(name)
+        except ParameterException as error:  # of those that each node has, such as use_sim_time
+            raise RefusedParameterError(f"{name} cannot start: {error}; give that parameter another value") from None
         self._change_state = self._service_change_state.callback
         self._service_change_state.callback = self._on_change_state
         defaults = default_parameters()[name]
@@ -88,6 +91,7 @@ class PerceptionNode(LifecycleNode):
             default = defaults[parameter.name]
             try:
                 self.declare_parameter(parameter.name, default, _describe(parameter, default))
+                self.value(parameter.name)  # which an empty list has none of
             except ParameterException as error:
                 raise RefusedParameterError(
                     f"{self.get_fully_qualified_name()} cannot have that value of {parameter.name}: {error}; expected "
@@ -161,14 +165,16 @@ class PerceptionNode(LifecycleNode):
         self._added_subscriptions.remove(subscription)
         self.destroy_subscription(subscription)
 
-    def add_timer(self, period_s: float, callback: Callable[[], None]) -> None:
+    def add_timer(self, period_s: float, callback: Callable[[], None], is_steady: bool = False) -> Timer:
         """Create a timer that lives until deactivation and follows a simulated clock where there is one.
 
-        Not the system's: set back by an hour, it would stop the timer for an hour.
+        Not the system's: set back by an hour, it would stop the timer for an hour. With `is_steady` no simulated one,
+        either, as what is waited for are other processes and not the world.
         """
-        is_simulated = self.get_parameter("use_sim_time").value
+        is_simulated = self.get_parameter("use_sim_time").value and not is_steady
         clock = self.get_clock() if is_simulated else Clock(clock_type=ClockType.STEADY_TIME)
         self._added_timers.append(self.create_timer(period_s, callback, clock=clock))
+        return self._added_timers[-1]
 
     def start_thread(self, work: Callable[[], None], purpose: str) -> None:
         """Start the thread that works until deactivation; `work` returns soon after `self.stopping` is set.
@@ -349,12 +355,16 @@ class PerceptionNode(LifecycleNode):
         return Diagnosis(DiagnosticStatus.WARN, message, diagnosis.values)
 
     def _diagnose_clock(self, diagnosis: Diagnosis) -> Diagnosis:
-        """The diagnosis, or, while a simulated time stands still, that: no sensor can be expected to send then."""
+        """The diagnosis, or, while a simulated time stands still, that: no sensor can be expected to send then.
+
+        What came and could not be used is worth saying all the same.
+        """
         clock_ns, now_s = int(self.get_clock().now().nanoseconds), time.monotonic()
         stood, self._clock_stands = self._clock_stands, clock_ns == self._clock_ns
         if not self._clock_stands:
             self._clock_ns, self._clock_moved_s = clock_ns, now_s
-        if not self.get_parameter("use_sim_time").value or not (stood or self._clock_stands):
+        is_still = self.get_parameter("use_sim_time").value and (stood or self._clock_stands)
+        if not is_still or diagnosis.level == DiagnosticStatus.ERROR:
             return diagnosis
         if now_s - self._clock_moved_s > CLOCK_LIMIT_S:
             message = (
@@ -376,7 +386,7 @@ class PerceptionNode(LifecycleNode):
             if complaint not in self._complaints:
                 self._complaints.add(complaint)
                 self.get_logger().warning(diagnosis.message)
-        elif self._complaints:
+        elif self._complaints and not self._clock_stands:  # then nobody can tell
             self._well_for += 1
             if self._well_for == WELL_AFTER:
                 self._complaints.clear()

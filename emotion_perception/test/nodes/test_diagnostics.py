@@ -175,6 +175,27 @@ def test_a_simulated_time_that_stands_still_is_said_rather_than_the_silence_of_t
     assert node.get_clock().now().nanoseconds > 0
 
 
+def test_what_could_not_be_used_is_said_while_a_simulated_time_stands_still(graph, monkeypatch):
+    monkeypatch.setattr(perception_node, "CLOCK_LIMIT_S", 0.0)
+    node = graph.start(FaceCropNode, use_sim_time=True)
+    said = [
+        node._diagnose_clock(Diagnosis(level, "dim")).message
+        for level in (DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
+    ]
+    assert said[0].startswith("The time on /clock has stood still") and said[1] == "dim"
+
+
+def test_nothing_is_said_to_be_well_while_a_simulated_time_stands_still(graph, capfd):
+    node = graph.start(FaceCropNode, use_sim_time=True)
+    silence = Diagnosis(DiagnosticStatus.WARN, "nothing came")
+    node._log(node._diagnose_clock(silence))  # this time, or the next, nobody knows yet
+    node._log(silence)
+    for _ in range(2 * perception_node.WELL_AFTER):
+        node._log(node._diagnose_clock(silence))
+    node._log(silence)
+    assert re.findall(r"\[face_crop_node\]: (.*)", capfd.readouterr().err) == ["nothing came"]
+
+
 @pytest.mark.parametrize("message_type, topic", [(FaceCropArray, "faces"), (AudioWindow, "audio_window")])
 def test_fusion_that_gets_one_of_the_two_is_well_until_that_falls_silent_as_well(
     graph, diagnosis, tmp_path, message_type, topic

@@ -355,7 +355,7 @@ def test_image_of_which_a_crop_is_missing_gives_the_faces_that_came_and_no_forme
     ]
 
 
-def test_face_that_is_missed_but_still_tracked_keeps_the_others_waiting_for_one_image(graph):
+def test_face_that_is_missed_but_still_tracked_keeps_the_others_waiting_for_a_moment(graph):
     node = graph.start(HriFacesNode)
     arrays = graph.listen(FaceCropArray, "/emotion/faces")
     graph.wait_for(node._publisher.get_subscription_count, "the listener")
@@ -366,18 +366,23 @@ def test_face_that_is_missed_but_still_tracked_keeps_the_others_waiting_for_one_
             node._on_region(face_id, hri.NormalizedRegionOfInterest2D(xmax=0.5, ymax=0.5))
             node._on_cropped(face_id, rgb_to_image(RED, header(seconds)))
 
-    show(2.0, "two", "one")
-    show(3.0, "one")
-    assert node._gathered, "two may still come"
-    show(4.0, "one")
-    assert not node._gathered, "two is missed"
-    show(5.0, "two", "one")
-    show(6.0, "one")
-    assert node._gathered, "two is back"
-    show(7.0, "one")
-    shown = [("two", "one"), ("one",), ("one",), ("two", "one"), ("one",), ("one",)]
-    graph.wait_for(lambda: len(arrays) == len(shown), "the images")
+    shown = [("one", "two"), ("one",), ("one", "two"), ("two",), ("two", "one")]
+    for seconds, face_ids in enumerate(shown, 2):
+        show(float(seconds), *face_ids)
+        graph.wait_for(lambda: arrays and arrays[-1].header == header(float(seconds)), "the image")  # noqa: B023
     assert [tuple(face.track_id for face in array.faces) for array in arrays] == shown
+
+
+def test_crop_of_a_new_face_whose_place_is_not_known_yet_takes_no_other_with_it(graph):
+    node = graph.start(HriFacesNode)
+    arrays = graph.listen(FaceCropArray, "/emotion/faces")
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    node._on_tracked(hri.IdsList(header=header(1.0), ids=["one", "new"]))
+    node._on_region("one", hri.NormalizedRegionOfInterest2D(xmax=0.5, ymax=0.5))
+    for face_id in ("one", "new"):
+        node._on_cropped(face_id, rgb_to_image(RED, header(2.0)))
+    (array,) = graph.wait_for(lambda: arrays, "the image")
+    assert [face.track_id for face in array.faces] == ["one"]
 
 
 def test_tracked_faces_without_crops_are_said(graph, monkeypatch):

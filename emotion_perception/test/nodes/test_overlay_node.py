@@ -52,6 +52,11 @@ def test_face_whose_box_is_none_is_left_out_and_the_others_are_drawn(x_px):
     assert "expected finite edges and positive sides" in refusal
 
 
+def test_nobody_is_drawn_where_no_size_is_told():
+    with np.errstate(all="raise"):
+        assert draw(BLACK.copy(), FaceCropArray(), {}) == []
+
+
 def test_edges_far_outside_the_image_are_not_seen():
     message, picture = faces(200, 100), BLACK.copy()
     message.faces[0].x_px, message.faces[0].width_px = -1e12, 2e12

@@ -295,6 +295,15 @@ def test_sound_that_lasts_longer_or_less_than_its_stamps_say_is_complained_of(gr
     assert complaint.level == level
 
 
+def test_sound_without_a_rate_is_refused_and_the_next_is_heard(graph, ears):
+    microphone = Microphone(graph)
+    diagnostics = graph.listen_to_diagnostics()
+    microphone.publisher.publish(AudioChunk(header=header(50.0), channels=1, samples=to_float_array(np.ones(1600))))
+    assert "The sample rate is 0 Hz, expected" in graph.wait_for(lambda: error_of(diagnostics), "the diagnosis")[0]
+    microphone.hear_second(50.1)
+    graph.wait_for(lambda: microphone.windows, "a window")
+
+
 def test_sound_of_a_microphone_that_lives_beside_a_slow_simulation_is_used(graph):
     """By the clock of which a second of sound takes half a second."""
     ears = graph.start(AudioWindowNode, use_sim_time=True)
