@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class OutputError(OSError):

@@ -3,7 +3,7 @@
 import csv
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -41,7 +41,7 @@ def load_images(clips: Sequence[Clip], size_px: int) -> np.ndarray:
     return images
 
 
-def _read(container: Path, members: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+def _read(container: Path, members: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
     """The wanted members of a file and their pictures, uint8 (H, W, 3) RGB."""
     if container.suffix == ".zip":
         yield from _read_archive(container, members)
@@ -51,7 +51,7 @@ def _read(container: Path, members: Sequence[str]) -> Iterator[tuple[str, np.nda
         yield ".", _decoded(container.read_bytes(), container)
 
 
-def _read_archive(path: Path, members: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+def _read_archive(path: Path, members: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
     with zipfile.ZipFile(path) as archive:
         for member in members:
             try:
@@ -61,7 +61,7 @@ def _read_archive(path: Path, members: Sequence[str]) -> Iterator[tuple[str, np.
             yield member, _decoded(content, path / member)
 
 
-def _read_table(path: Path, members: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+def _read_table(path: Path, members: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
     wanted = set(members)
     with path.open(newline="") as file:
         rows = csv.DictReader(file, skipinitialspace=True)
