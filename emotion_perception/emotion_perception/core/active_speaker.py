@@ -25,6 +25,10 @@ MIN_STEPS = 4  # with a voice, before anything is said about a mouth
 # half, with four steps, 77 %.
 MAX_STEPS = 3
 TAKEOVER_RATIO = 1.5  # how many times more than the speaker's another mouth must move
+# For how long the mouth of one who speaks may move less before the voice is somebody unseen's. Eight talkers of
+# television, faces of 100 px, lost 20 % of their words to somebody unseen without it, 10 % with it and 9 % with twice as
+# much; six listeners got 1.8, 2.9 and 4.1 % of the words of others.
+REST_NS = 5 * STEP_NS
 OFF_SCREEN = ""  # the track id of a voice without a face
 
 
@@ -76,6 +80,7 @@ class ActiveSpeaker:
         self._voice: deque[tuple[int, bool]] = deque()
         self._speaker: str | None = None  # at this moment
         self._voice_of: str | None = None
+        self._moved_ns = 0  # when the speaker's mouth was last seen to move as one that speaks
         self._decided_ns = 0  # when whose voice it is was looked at last
 
     def see_mouth(self, stamp_ns: int, track_id: str, opening: float) -> None:
@@ -95,8 +100,8 @@ class ActiveSpeaker:
         """Say who of the present track ids speaks.
 
         One who has begun is believed through short pauses, until another mouth moves clearly more. A voice with which
-        no mouth moves is OFF_SCREEN, for which every mouth must have been measured, and stays so until one moves as
-        much as that of a speaker.
+        no mouth moves is OFF_SCREEN, for which every mouth must have been measured and that of who spoke so far have
+        rested for `REST_NS`, and stays so until one moves as much as that of a speaker.
         """
         self._forget(now_ns)
         voiced = self._voiced_steps()
@@ -107,7 +112,10 @@ class ActiveSpeaker:
         movements = self._movements(voiced, present)
         is_voice_now = self._voice[-1][1]  # a mouth comes to rest a little before its voice
         if is_voice_now and len(voiced) > MIN_STEPS:
-            self._speaker = self._voice_of = self._choose(movements, present)
+            has_just_moved = now_ns - self._moved_ns < REST_NS
+            self._speaker = self._voice_of = self._choose(movements, present, has_just_moved)
+            if self._speaker and movements.get(self._speaker, 0.0) >= self._settings.movement_leave:
+                self._moved_ns = now_ns
             self._decided_ns = now_ns
         return Verdict({track_id: self._speech_of(track_id, movements) for track_id in present}, self._voice_of)
 
@@ -146,7 +154,8 @@ class ActiveSpeaker:
                 movements[track_id] = change / distance * NANOSECONDS_PER_S / STEP_NS
         return movements
 
-    def _choose(self, movements: Mapping[str, float], present: Collection[str]) -> str | None:
+    def _choose(self, movements: Mapping[str, float], present: Collection[str], has_just_moved: bool) -> str | None:
+        """Whose voice is heard; `has_just_moved`: the mouth of the one who spoke so far, as one that speaks."""
         # Who has begun unseen is believed until a mouth moves as one that speaks, be that of somebody who comes now.
         if self._speaker == OFF_SCREEN and max(movements.values(), default=0.0) < self._settings.movement_enter:
             return OFF_SCREEN
@@ -159,6 +168,8 @@ class ActiveSpeaker:
         if movements[moves_most] >= self._settings.movement_enter:
             return moves_most
         is_nobody = movements[moves_most] < self._settings.movement_leave and len(movements) == len(present)
+        if is_nobody and has_just_moved and self._speaker in movements:
+            return self._speaker
         return OFF_SCREEN if is_nobody else None
 
     def _speech_of(self, track_id: str, movements: Mapping[str, float]) -> Speech:

@@ -85,6 +85,24 @@ def test_speaker_whose_mouth_moves_less_than_at_the_beginning_keeps_the_voice(sc
     assert scene.go_on(1.5, a=UNSURE, b=SHUT).voice_of == "a"
 
 
+def test_speaker_whose_mouth_rests_for_half_a_second_keeps_the_voice_and_for_longer_does_not(scene):
+    scene.go_on(2, a=TALKING)
+    voices = [scene.go_on(0.1, a=SHUT).voice_of for _ in range(20)]
+    kept = voices.index(OFF_SCREEN)
+    assert voices == kept * ["a"] + (20 - kept) * [OFF_SCREEN]
+    rests_from = (
+        7  # tenths of a second, as the second that is measured holds less talk than a quarter of it from then on
+    )
+    assert kept - rests_from == pytest.approx(5, abs=1)
+
+
+def test_voice_passes_on_at_once_while_the_speakers_mouth_rests(scene):
+    scene.go_on(2, a=TALKING, b=SHUT)
+    assert {scene.go_on(0.1, a=SHUT, b=SHUT).voice_of for _ in range(9)} == {"a"}
+    voices = [scene.go_on(0.1, a=SHUT, b=TALKING).voice_of for _ in range(5)]
+    assert voices[-1] == "b" and OFF_SCREEN not in voices
+
+
 @pytest.mark.parametrize(("times", "voice_of", "other"), [(1.3, "a", "b"), (1.7, "b", "a")])
 def test_another_mouth_takes_over_that_moves_clearly_more_and_not_a_little(scene, times, voice_of, other):
     scene.go_on(2, a=TALKING, b=SHUT)
