@@ -26,7 +26,7 @@ MIN_STEPS = 4  # with a voice, before anything is said about a mouth
 MAX_STEPS = 3
 TAKEOVER_RATIO = 1.5  # how many times more than the speaker's another mouth must move
 # For how long the mouth of one who speaks may move less before the voice is somebody unseen's. Eight talkers of
-# television, faces of 100 px, lost 20 % of their words to somebody unseen without it, 10 % with it and 9 % with twice as
+# television, faces of 100 px, lost 20 % of their words to somebody unseen without it, 10 % with it, 9 % with twice as
 # much; six listeners got 1.8, 2.9 and 4.1 % of the words of others.
 REST_NS = 5 * STEP_NS
 OFF_SCREEN = ""  # the track id of a voice without a face
