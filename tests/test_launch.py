@@ -23,12 +23,14 @@ pytest.importorskip("launch", reason="launch and launch_ros are not installed: t
 pytest.importorskip("launch_ros")
 
 FOLDER = Path(__file__).parents[1] / "emotion_bringup" / "launch"
+# A shell lets what it starts in its background ignore SIGINT, and some releases of launch do not set that right.
 RUN = """
-import sys
+import signal, sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 path, *arguments = sys.argv[1:]
 source = PythonLaunchDescriptionSource(path)
 values = [argument.split(":=", 1) for argument in arguments]

@@ -9,6 +9,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import TransitionCallbackReturn
 from std_msgs.msg import String
 
@@ -79,16 +80,22 @@ def test_nodes_that_are_told_to_end_while_they_start_begin_no_further_transition
     assert transitions == begun
 
 
-def test_refused_transition_leaves_nothing_behind(graph, tmp_path):
+def test_refused_transition_leaves_nothing_behind(graph, monkeypatch, tmp_path):
     fusion = graph.add(EmotionFusionNode, model=str(tmp_path / "nowhere"))
     before = entities(fusion)
     assert fusion.trigger_configure() == TransitionCallbackReturn.FAILURE, "when it had a publisher"
     assert entities(fusion) == before
 
-    graph.node.create_subscription(String, "/head/tts", lambda _: None, 1)
     ears = graph.add(AudioWindowNode, tts_status_topic="/head/tts")
     ears.trigger_configure()
-    before = entities(ears)
+    before, create = entities(ears), ears.create_subscription
+
+    def refuse(message_type, topic, *others):
+        if topic == "/head/tts":
+            raise rclpy_implementation.RCLError("another type has the topic")
+        return create(message_type, topic, *others)
+
+    monkeypatch.setattr(ears, "create_subscription", refuse)
     assert ears.trigger_activate() == TransitionCallbackReturn.FAILURE, "when it had two subscriptions"
     assert entities(ears) == before
 
@@ -185,6 +192,7 @@ def test_unknown_audio_type_is_refused(graph, refusal):
     assert "'std_msgs/String'" in refusal(graph.add(AudioWindowNode, audio_type="std_msgs/String"))
 
 
+@pytest.mark.usefixtures("one_type_a_topic")
 def test_topic_that_the_process_has_with_another_type_is_refused_with_a_remedy(graph, capfd):
     graph.node.create_subscription(String, "/head/sound", lambda _: None, 1)
     node = graph.add(AudioWindowNode, audio_topic="/head/sound")

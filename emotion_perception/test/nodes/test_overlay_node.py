@@ -148,6 +148,7 @@ def test_state_of_another_time_is_not_shown(graph, state_s, is_shown):
     np.testing.assert_array_equal(image_to_rgb(graph.wait_for(lambda: images, "the overlay")[0]), expected)
 
 
+@pytest.mark.usefixtures("one_type_a_topic")
 def test_camera_that_the_process_has_in_another_form_is_said_and_does_not_end_it(graph):
     graph.node.create_subscription(CompressedImage, "/emotion/camera/image", lambda _: None, 1)
     node = graph.start(OverlayNode)
