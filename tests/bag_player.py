@@ -19,8 +19,8 @@ def main() -> None:
     """Does what the command line asks of `ros2`, as far as bag.launch.py asks it."""
     rclpy.init()
     match sys.argv[1:]:
-        case ["bag", "play", folder, "--clock", "--start-paused"]:
-            play(Path(folder))
+        case ["bag", "play", folder, "--clock", "--start-paused", "--remap", *rules]:
+            play(Path(folder), dict(rule.split(":=") for rule in rules))
         case ["service", "call", name, "rosbag2_interfaces/srv/Resume"]:
             resume(name)
         case arguments:
@@ -28,8 +28,8 @@ def main() -> None:
     rclpy.try_shutdown()
 
 
-def play(folder: Path) -> None:
-    """Play a bag when somebody says so; it ends with the last message."""
+def play(folder: Path, elsewhere: dict[str, str]) -> None:
+    """Play a bag when somebody says so, some topics elsewhere; it ends with the last message."""
     node = rclpy.create_node("rosbag2_player")
     clock = node.create_publisher(Clock, "/clock", 10)
 
@@ -42,7 +42,9 @@ def play(folder: Path) -> None:
     node.create_service(Resume, "~/resume", lambda request, response: requests.append(request) or response)
     with Reader(folder) as reader:
         publishers = {
-            connection.topic: node.create_publisher(get_message(connection.msgtype), connection.topic, 10)
+            connection.topic: node.create_publisher(
+                get_message(connection.msgtype), elsewhere.get(connection.topic, connection.topic), 10
+            )
             for connection in reader.connections
         }
         while not requests:

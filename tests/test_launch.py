@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ament_index_python.packages import get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Writer
+from rosbags.typesys import get_types_from_msg
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -111,8 +113,8 @@ def test_an_argument_prevails_over_every_section_of_the_users_file(
 
 
 def write_bag(folder, clip):
-    """What a robot would have recorded of a clip, on its camera's and its microphone's topic."""
-    messages = []
+    """What a robot would have recorded of a clip, on its camera's and its microphone's topic, with a state of then."""
+    messages = [(BAG_START_NS, EmotionState(label="recorded"))]
     with MediaReader(clip) as reader:
         for item in reader:
             header = Header(stamp=to_stamp(BAG_START_NS + round(item.time_s * 1e9)), frame_id="robot")
@@ -127,10 +129,12 @@ def write_bag(folder, clip):
                 )
             messages.append((BAG_START_NS + round(item.captured_s * 1e9), message))
     types = message_types(None)
+    definition = Path(get_package_share_directory("emotion_msgs")) / "msg" / "EmotionState.msg"
+    types.register(get_types_from_msg(definition.read_text(), "emotion_msgs/msg/EmotionState"))
     with Writer(folder, version=9) as writer:
         connections = {
             kind: writer.add_connection(topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", typestore=types)
-            for kind, topic in ((Image, BAG_IMAGES), (AudioChunk, BAG_SOUND))
+            for kind, topic in ((Image, BAG_IMAGES), (AudioChunk, BAG_SOUND), (EmotionState, "/emotion/state"))
         }
         for received_ns, message in sorted(messages, key=lambda pair: pair[0]):
             writer.write(connections[type(message)], received_ns, serialize_message(message))
@@ -152,6 +156,7 @@ def test_bag_becomes_states_in_its_own_time_and_its_end_ends_the_launch(
     bag_player = Path(__file__).with_name("bag_player.py")
     put_ros2_in_path(tmp_path, monkeypatch, f'exec {sys.executable} {bag_player} "$@"')
     states = graph.listen(EmotionState, "/emotion/state")
+    recorded = graph.listen(EmotionState, "/recorded/emotion/state")
     bag = launch(
         *("bag.launch.py", f"bag:={write_bag(tmp_path / 'talk', generated_clip)}", f"model:={tiny_bundle}"),
         *("camera:=topic", f"image_topic:={BAG_IMAGES}", "audio_source:=topic", f"audio_topic:={BAG_SOUND}"),
@@ -161,6 +166,7 @@ def test_bag_becomes_states_in_its_own_time_and_its_end_ends_the_launch(
     assert bag.process.end() == 0, bag.process.output
     assert not bag.has_processes()
     assert any(state.modalities == BOTH for state in states)
+    assert [state.label for state in recorded] == ["recorded"] and "recorded" not in {state.label for state in states}
     assert all(0 <= state.header.stamp.sec - BAG_START_NS // 10**9 <= 3 for state in states)
 
 

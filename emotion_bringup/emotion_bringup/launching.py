@@ -235,13 +235,18 @@ def _ros_arguments(arguments: Mapping[str, str], ours: Sequence[Path | None], no
     values |= {name: yaml.safe_load(arguments[name]) for name in TYPED if arguments.get(name)}
     if arguments["faces"] == "hri":
         values["publish_faces"] = False  # ROS4HRI has them already
-    namespace = make_namespace_absolute(prefix_namespace(arguments.get("ros_namespace"), arguments["namespace"]))
-    if sections := _sections(values, nodes, namespace):
+    if sections := _sections(values, nodes, whole_namespace(arguments)):
         files.append(_argument_file(sections))
     return [
         *("--log-level", arguments["log_level"]),
         *(part for file in files if file for part in ("--params-file", str(file))),
     ]
+
+
+def whole_namespace(arguments: Mapping[str, str]) -> str:
+    """Where the nodes are: in the namespace of the argument, within that of a launch file that includes ours."""
+    namespace = make_namespace_absolute(prefix_namespace(arguments.get("ros_namespace"), arguments["namespace"]))
+    return str(namespace).rstrip("/")
 
 
 def _sections(values: Mapping[str, Any], nodes: Sequence[str], namespace: str) -> dict[str, dict[str, Any]]:
@@ -254,7 +259,7 @@ def _sections(values: Mapping[str, Any], nodes: Sequence[str], namespace: str) -
     for node in nodes:
         known = (*default_parameters()[node], "use_sim_time")
         if own := {name: value for name, value in values.items() if name in known}:
-            sections[f"{namespace.rstrip('/')}/{node}"] = {"ros__parameters": own}
+            sections[f"{namespace}/{node}"] = {"ros__parameters": own}
     return sections
 
 

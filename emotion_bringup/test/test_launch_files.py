@@ -16,6 +16,7 @@ pytest.importorskip("launch_ros")
 from launch.actions import (  # noqa: E402
     ExecuteProcess,
     LogInfo,
+    OpaqueFunction,
     RegisterEventHandler,
     Shutdown,
     TimerAction,
@@ -25,6 +26,7 @@ from launch.utilities import perform_substitutions  # noqa: E402
 
 from emotion_bringup import launching  # noqa: E402
 from emotion_bringup.fast_dds import FAST_DDS_PROFILES, fast_dds_environment  # noqa: E402
+from emotion_perception.nodes import topics  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "launch"
 FILES = sorted(FOLDER.glob("*.launch.py"))
@@ -221,8 +223,25 @@ def test_the_end_of_a_camera_or_microphone_ends_nothing(started):
 
 @pytest.mark.parametrize("composed", ["true", "false"])
 def test_a_bag_is_played_when_the_nodes_are_active(started, composed):
-    (*_, gate), (player, wait) = started("bag.launch.py", bag="talk", composed=composed, **HEARD)
-    assert gate["arguments"] == CHAIN and isinstance(player, ExecuteProcess) and isinstance(wait, TimerAction)
+    (*_, gate), (play,) = started("bag.launch.py", bag="talk", composed=composed, **HEARD)
+    assert gate["arguments"] == CHAIN and isinstance(play, OpaqueFunction)
+
+
+@pytest.mark.parametrize(("namespace", "topic"), [("", "/emotion/state"), ("robot", "/robot/emotion/state")])
+def test_what_the_suite_said_when_a_bag_was_recorded_is_played_elsewhere(started, namespace, topic):
+    _, (play,) = started("bag.launch.py", bag="talk", namespace=namespace, **HEARD)
+    context = launch.LaunchContext()
+    context.launch_configurations.update(bag="talk", namespace=namespace)
+    player, wait = play.execute(context)
+    assert isinstance(player, ExecuteProcess) and isinstance(wait, TimerAction)
+    command = [perform_substitutions(context, part) for part in player.cmd]
+    assert command[:7] == ["ros2", "bag", "play", "talk", "--clock", "--start-paused", "--remap"]
+    assert {f"{topic}:=/recorded{topic}", "/diagnostics:=/recorded/diagnostics"} < set(command[7:])
+
+
+def test_everything_that_the_suite_publishes_is_known_by_that():
+    names = {name for name in vars(topics) if name.isupper()} - {"PUBLISHED", "QUEUE", "LATCHED"}
+    assert set(topics.PUBLISHED) == {getattr(topics, name) for name in names}
 
 
 def test_a_process_that_died_comes_back_unless_it_refused_to_start_or_the_launch_ends(started):
