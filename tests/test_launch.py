@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parents[1] / "emotion_bringup" / "launch"
 RUN = """
 import signal, sys
 from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,7 +37,8 @@ path, *arguments = sys.argv[1:]
 source = PythonLaunchDescriptionSource(path)
 values = [argument.split(":=", 1) for argument in arguments]
 service = LaunchService()
-service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=values)]))
+ours = IncludeLaunchDescription(source, launch_arguments=values)
+service.include_launch_description(LaunchDescription([GroupAction([ours])]))  # a scope, as of a lab's launch file
 sys.exit(service.run())
 """
 BOTH = EmotionState.FACE | EmotionState.AUDIO

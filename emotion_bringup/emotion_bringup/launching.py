@@ -13,7 +13,15 @@ from typing import Any
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    PopLaunchConfigurations,
+    PushLaunchConfigurations,
+    RegisterEventHandler,
+    Shutdown,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch.logging import launch_config
@@ -219,6 +227,10 @@ def _start(
         processes = [LogInfo(msg=reason), *processes]
     if not later:
         return processes
+    # By then the scope of a launch file that includes this one, with the arguments and the namespace, has ended.
+    scope = dict(context.launch_configurations)
+    restore = OpaqueFunction(function=lambda context: context.launch_configurations.update(scope))
+    later = [PushLaunchConfigurations(), restore, *later, PopLaunchConfigurations()]
     gate = Node(executable="wait_until_active", arguments=chain, **common)
     start_later = OnProcessExit(target_action=gate, on_exit=lambda event, context: _on_gate_exit(event, context, later))
     return [RegisterEventHandler(start_later), *processes, gate]

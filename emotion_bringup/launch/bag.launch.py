@@ -1,6 +1,7 @@
 """The suite on a rosbag2, in the bag's own time; its end is the end of all.
 
-What the suite itself published when the bag was recorded is played below /recorded, beside what it says now.
+What the suite itself published on emotion/... when the bag was recorded is played below /recorded, beside what it says
+now. What it gave to ROS4HRI is not told from what others did, and is played where it was.
 """
 
 from launch import LaunchContext, LaunchDescription

@@ -156,11 +156,8 @@ def started(monkeypatch, tmp_path):
         now = [entity.given for entity in entities if not isinstance(entity, RegisterEventHandler)]
         context._set_is_shutdown(is_shutdown)
         gate_exit = SimpleNamespace(returncode=gate_status, process_name="wait_until_active-1")
-        return now, [
-            getattr(entity, "given", entity)
-            for handler in handlers
-            for entity in handler.handle(gate_exit, context) or []
-        ]
+        later = [entity for handler in handlers for entity in handler.handle(gate_exit, context) or []]
+        return now, [getattr(entity, "given", entity) for entity in later[2:-1]]  # in a scope of their own
 
     return start
 

@@ -111,6 +111,7 @@ def _write(given: argparse.Namespace) -> str:
         "data.fold": given.fold,
         "data.empty_classes": "allow",
         "trainer.max_epochs": given.epochs,
+        "trainer.devices": 1,  # for what is small, and told and written once
         "selection.keep": "best",  # the last one has often learnt the few speakers by heart
         "selection.monitor": "validation_loss",
         "model.optimiser.learning_rate": given.learning_rate,

@@ -14,7 +14,7 @@ from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_
 
 from .configuration import changed
 from .encoded_clips import encoded
-from .experiment import Experiment, check_strangers, read_experiment
+from .experiment import Experiment, read_experiment
 from .splits import PARTS
 
 BATCH = 32  # clips of a step: own corpora are small
@@ -31,12 +31,6 @@ def corpus_of(bundle: ModelBundle) -> dict[str, Any]:
         "face_bin_s": bundle.face.bin_s,
         "face_px": bundle.face.size_px,
     }
-
-
-def known_speakers(bundle: ModelBundle) -> dict[str, list[str]]:
-    """By part, train or validation, whom the bundle has learnt from or been chosen by; empty where it does not say."""
-    known: dict[str, list[str]] = _description(bundle.directory)["training"].get("speakers", {})
-    return known
 
 
 def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment:
@@ -67,9 +61,6 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
         },
     }
     experiment = read_experiment(changed(tree, changes))
-    experiment.known = known_speakers(bundle)
-    experiment.trained_on = [f"{bundle.model_id}: {data}" for data in bundle.trained_on]
-    check_strangers(directory, experiment.known, experiment.data.fold)
     _load_fusion(experiment.module.model.fusion, directory / "fusion.onnx")
     experiment.module.has_statistics = True
     experiment.module.eval()

@@ -20,7 +20,7 @@ import numpy as np
 
 from emotion_perception.core.model_bundle import ModelBundle, load_bundle
 
-from .adaptation import corpus_of, known_speakers
+from .adaptation import corpus_of
 from .calibration import FEWEST
 from .clip_tensors import ClipTensors, DataError
 from .command import make_out, run_command, write_whole
@@ -28,6 +28,7 @@ from .corpus_tensors import CorpusConfig, load_corpus
 from .encoded_clips import encoded, encoded_by_bundle
 from .experiment import EXPERIMENT_ERRORS, Experiment, restore_experiment
 from .metrics import bootstrap_interval, confusion_counts, coverage, unweighted_average_recall
+from .models.bundle_encoders import known_speakers
 from .predictions import (
     Predictions,
     calibration_of,

@@ -30,6 +30,7 @@ from .corpora import CorpusError
 from .corpus_tensors import CorpusConfig
 from .data_module import EmotionDataModule
 from .models import ModelError
+from .models.bundle_encoders import known_speakers, start_of
 from .models.start_weights import CHECKPOINT, WeightsError
 from .robot_voice_augmentation import BackgroundError
 from .splits import Fold, SplitError, listed
@@ -37,6 +38,7 @@ from .training_module import MONITORED, EmotionModule, TrainingError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 MODEL_PARTS = ("face_encoder", "audio_encoder", "fusion")
+KNOWN_PARTS = ("train", "validation")  # of a split: who learns, and who chooses
 # Numbers that the libraries take in silence, or refuse with a traceback, by what is expected of them; networks and the
 # loss look to their own.
 RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
@@ -302,17 +304,22 @@ def read_experiment(arguments: Sequence[str] | Mapping[str, Any]) -> Experiment:
     for part in MODEL_PARTS:
         start = Path((configuration["model"].get(part) or {}).get("start_from") or "")
         if start.suffix == CHECKPOINT:
-            _begin_from(start, experiment)
+            trained = load_checkpoint(start)["emotion_training"]
+            _begin_from(start, experiment, _known(trained), trained["trained_on"])
+    if (bundle := start_of(experiment.module.model)) is not None:
+        corpora = [f"{bundle.model_id}: {corpus}" for corpus in bundle.trained_on]
+        _begin_from(bundle.directory, experiment, known_speakers(bundle), corpora)
     return experiment
 
 
-def _begin_from(checkpoint: Path, experiment: Experiment) -> None:
-    """Adds whom and what a checkpoint learnt from; CheckpointError if that is somebody to judge the experiment by."""
-    trained = load_checkpoint(checkpoint)["emotion_training"]
-    known = _known(trained)
-    check_strangers(checkpoint, known, experiment.data.fold)
-    experiment.known = {part: sorted({*experiment.known.get(part, ()), *known[part]}) for part in known}
-    experiment.trained_on = list(dict.fromkeys([*experiment.trained_on, *trained["trained_on"]]))
+def _begin_from(
+    start: Path, experiment: Experiment, known: Mapping[str, Sequence[str]], trained_on: Sequence[str]
+) -> None:
+    """Adds whom and what a checkpoint or a bundle learnt from; CheckpointError if that is somebody to judge by."""
+    check_strangers(start, known, experiment.data.fold)
+    everybody = {part: {*experiment.known.get(part, ()), *known.get(part, ())} for part in KNOWN_PARTS}
+    experiment.known = {part: sorted(people) for part, people in everybody.items()}
+    experiment.trained_on = list(dict.fromkeys([*trained_on, *experiment.trained_on]))
 
 
 def read_corpus_config(tree: Mapping[str, Any]) -> CorpusConfig:
@@ -357,7 +364,7 @@ def restore_experiment(checkpoint: Path, changes: Mapping[str, Any]) -> Experime
         experiment.module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint} does not fit the data ({error}); give those it was trained on") from None
-    _begin_from(checkpoint, experiment)
+    _begin_from(checkpoint, experiment, _known(trained), trained["trained_on"])
     experiment.module.on_load_checkpoint(content)
     experiment.module.eval()
     return experiment
@@ -368,7 +375,7 @@ def check_strangers(model: Path, known: Mapping[str, Sequence[str]], fold: Fold)
 
     known: as of an `Experiment`; empty where it is not known.
     """
-    learnt_from, chosen_by = (set(known.get(part, ())) for part in ("train", "validation"))
+    learnt_from, chosen_by = (set(known.get(part, ())) for part in KNOWN_PARTS)
     met = sorted(learnt_from.intersection(fold.validation + fold.test) | chosen_by.intersection(fold.test))
     if met:
         raise CheckpointError(
@@ -380,7 +387,7 @@ def check_strangers(model: Path, known: Mapping[str, Sequence[str]], fold: Fold)
 def _known(trained: Mapping[str, Any]) -> dict[str, list[str]]:
     """Whom the model of a checkpoint knows, from its last training and those before."""
     before, fold = trained["known_before"], trained["split"]["folds"][trained["fold"]]
-    return {part: sorted({*before.get(part, ()), *fold[part]}) for part in ("train", "validation")}
+    return {part: sorted({*before.get(part, ()), *fold[part]}) for part in KNOWN_PARTS}
 
 
 @contextmanager

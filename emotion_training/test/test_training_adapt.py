@@ -12,9 +12,9 @@ from training_fixtures import ROBOT, experiment_tree
 
 from emotion_perception.core.model_bundle import STATES, ModelBundle, load_bundle
 from emotion_training import adapt, evaluate, export, train
-from emotion_training.adaptation import bundle_experiment, encode_once
+from emotion_training.adaptation import bundle_experiment, corpus_of, encode_once
 from emotion_training.bundle_writer import ParityError
-from emotion_training.checkpoints import load_checkpoint
+from emotion_training.checkpoints import CheckpointError, load_checkpoint
 from emotion_training.configuration import CONFIG_FOLDER, changed
 from emotion_training.encoded_clips import encoded
 from emotion_training.experiment import BEST, LAST, read_experiment, restore_experiment
@@ -437,6 +437,24 @@ def test_the_figures_before_and_after_are_those_of_both_bundles(folder, tiny, tm
     arguments = ["--checkpoint", str(tmp_path / "out" / BEST), "--data", str(mixed / "corpus")]
     assert evaluate.main([*arguments, "--out", str(tmp_path / "evaluation")]) == 0
     assert json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())["conditions"] == metrics["conditions"]
+
+
+def test_a_training_on_the_encoders_of_a_bundle_knows_whom_and_what_it_knows(folder, tiny, tmp_path):
+    bundle = shutil.copytree(tiny.directory, tmp_path / "bundle")
+    description = json.loads((bundle / "model.json").read_text())
+    description["training"] |= {"data": ["elsewhere, 9 speakers"], "speakers": {"train": ["else-1"]}}
+    (bundle / "model.json").write_text(json.dumps(description))
+    encoder = {"name": "bundle", "options": {"bundle": str(bundle)}}
+    encoders = {f"model.{kind}": encoder for kind in ("face_encoder", "audio_encoder")}
+    corpus = corpus_of(load_bundle(bundle)) | {"root": str(folder / "corpus")}
+    tree = changed(experiment_tree(folder), ROBOT | encoders | {"data.corpus": corpus, "data.empty_classes": "allow"})
+    experiment = read_experiment(tree)
+    assert experiment.trained_on == [f"{load_bundle(bundle).model_id}: elsewhere, 9 speakers"]
+    assert experiment.known == {"train": ["else-1"], "validation": []}
+    description["training"]["speakers"] = {"train": [experiment.data.fold.test[0]]}
+    (bundle / "model.json").write_text(json.dumps(description))
+    with pytest.raises(CheckpointError, match="bundle knows tone-4 from its training"):
+        read_experiment(tree)
 
 
 def test_whom_a_model_knows_from_any_of_its_trainings_judges_it_no_more(folder, checkpoint, tmp_path, capsys):

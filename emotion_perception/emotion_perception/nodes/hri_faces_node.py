@@ -20,8 +20,8 @@ from emotion_perception.nodes.perception_node import Parameter, PerceptionNode
 from emotion_perception.nodes.starting import run
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-# For how long the crops of an image are waited for; they are sent one after the other. A face stays tracked, without a
-# crop, for a while after hri_face_detect has missed it.
+# For how long an image waits for those whom the image before had missed: hri_face_detect tracks a face for a while
+# without a crop.
 PATIENCE_S = 0.03
 
 
@@ -48,7 +48,9 @@ class HriFacesNode(PerceptionNode):
         self._regions: dict[str, Any] = {}  # the newest of each face
         self._gathered: dict[str, FaceCrop] = {}  # of one image
         self._header = Header()  # of that image
-        self._patience = self.add_timer(PATIENCE_S, self._publish, is_steady=True)
+        self._shown: set[str] = set()  # of whom it had a crop so far
+        self._missed: set[str] = set()  # of whom the image before had none
+        self._patience = self.add_timer(PATIENCE_S, self._lose_patience, is_steady=True)
         self._patience.cancel()
         self.add_subscription(self._messages.IdsList, f"{self._topic}/tracked", self._on_tracked, NEWEST)
 
@@ -111,8 +113,10 @@ class HriFacesNode(PerceptionNode):
             return
         if image.header.stamp != self._header.stamp:
             self._publish()
+            self._missed, self._shown = self._lacking(), set()
             self._patience.reset()
         self._header = image.header
+        self._shown.add(face_id)
         self._gathered[face_id] = FaceCrop(
             track_id=face_id,
             score=region.c,
@@ -123,12 +127,23 @@ class HriFacesNode(PerceptionNode):
             crop=crop,
             mouth_opening=math.nan,
         )
-        if self._gathered.keys() >= self._subscriptions_of.keys():
+        if not self._lacking():
+            self._publish()
+        elif self._patience.is_canceled():
+            self._lose_patience()
+
+    def _lacking(self) -> set[str]:
+        """Of whom the image has no crop yet."""
+        return self._subscriptions_of.keys() - self._shown
+
+    def _lose_patience(self) -> None:
+        """Wait no more for those whom the image before had missed."""
+        self._patience.cancel()
+        if self._lacking() <= self._missed:
             self._publish()
 
     def _publish(self) -> None:
-        """Give what was gathered of one image, and wait for no more of it."""
-        self._patience.cancel()
+        """Give what was gathered of one image."""
         if self._gathered:
             faces = list(self._gathered.values())
             self._publisher.publish(

@@ -320,6 +320,7 @@ class PerceptionNode(LifecycleNode):
             diagnosis = self._diagnose_clock(self._diagnose_rivals(self.diagnose()))
         else:
             diagnosis = self._diagnose_inactive()
+            self._alone_s = time.monotonic()  # for all that is known
         self._log(diagnosis)
         status = DiagnosticStatus(
             level=diagnosis.level,
@@ -334,23 +335,21 @@ class PerceptionNode(LifecycleNode):
 
     def _diagnose_rivals(self, diagnosis: Diagnosis) -> Diagnosis:
         """The diagnosis, or, where all is well but for another publisher of the same topics, that."""
-        name, now_s = self.get_fully_qualified_name(), time.monotonic()
-        shared = [
-            topic for publisher in self._added_publishers if self.count_publishers(topic := publisher.topic_name) > 1
-        ]
-        if not shared:
+        own, now_s = self.get_fully_qualified_name(), time.monotonic()
+        topics = (publisher.topic_name for publisher in self._added_publishers)
+        topic = next((topic for topic in topics if self.count_publishers(topic) > 1), None)
+        if topic is None:
             self._alone_s = now_s
-        if now_s - self._alone_s <= RIVAL_LIMIT_S or diagnosis.level != DiagnosticStatus.OK:
+        if topic is None or now_s - self._alone_s <= RIVAL_LIMIT_S or diagnosis.level != DiagnosticStatus.OK:
             return diagnosis
-        names = [
-            f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
-            for publisher in self.get_publishers_info_by_topic(shared[0])
-        ]
-        if name in names:  # one of that name is this one
-            names.remove(name)
+        publishers = self.get_publishers_info_by_topic(topic)
+        names = sorted(f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in publishers)
+        if own in names:  # one of that name is this one
+            names.remove(own)
+        # In quotes, as the log need not hear it of every topic.
         message = (
-            f"{', '.join(shared)}: published not by this node alone but by {' and '.join(names)}, too; end what was "
-            "started twice or is played from a bag, or give it a namespace of its own."
+            f"'{topic}' is published by {' and '.join(names)}, too, expected this node alone; end what was started "
+            "twice or is played from a bag, or give it a namespace of its own."
         )
         return Diagnosis(DiagnosticStatus.WARN, message, diagnosis.values)
 

@@ -149,9 +149,8 @@ def test_a_node_that_was_started_twice_is_named(graph, diagnosis, monkeypatch, t
     level, message = diagnosis()
     assert level == DiagnosticStatus.WARN
     assert message == (
-        "/emotion/model_info, /emotion/state, /emotion/states: published not by this node alone but by "
-        "/emotion_fusion_node, too; end what was started twice or is played from a bag, or give it a namespace of its "
-        "own."
+        "'/emotion/model_info' is published by /emotion_fusion_node, too, expected this node alone; end what was "
+        "started twice or is played from a bag, or give it a namespace of its own."
     )
 
 

@@ -366,11 +366,32 @@ def test_face_that_is_missed_but_still_tracked_keeps_the_others_waiting_for_a_mo
             node._on_region(face_id, hri.NormalizedRegionOfInterest2D(xmax=0.5, ymax=0.5))
             node._on_cropped(face_id, rgb_to_image(RED, header(seconds)))
 
-    shown = [("one", "two"), ("one",), ("one", "two"), ("two",), ("two", "one")]
-    for seconds, face_ids in enumerate(shown, 2):
-        show(float(seconds), *face_ids)
-        graph.wait_for(lambda: arrays and arrays[-1].header == header(float(seconds)), "the image")  # noqa: B023
+    show(2.0, "one", "two")
+    show(3.0, "one")
+    graph.wait_for(node._patience.is_canceled, "the end of its patience")
+    assert node._gathered, "two may still come"
+    show(4.0, "one")
+    graph.wait_for(lambda: arrays and arrays[-1].header == header(4.0), "the image, as two is missed")
+    show(5.0, "one", "two")
+    show(6.0, "two")
+    show(7.0, "two", "one")
+    shown = [("one", "two"), ("one",), ("one",), ("one", "two"), ("two",), ("two", "one")]
+    graph.wait_for(lambda: len(arrays) == len(shown), "the images")
     assert [tuple(face.track_id for face in array.faces) for array in arrays] == shown
+
+
+def test_crop_that_comes_late_is_of_the_same_image(graph):
+    node = graph.start(HriFacesNode)
+    arrays = graph.listen(FaceCropArray, "/emotion/faces")
+    graph.wait_for(node._publisher.get_subscription_count, "the listener")
+    node._on_tracked(hri.IdsList(header=header(1.0), ids=["one", "two"]))
+    for seconds in (2.0, 3.0):
+        for face_id in ("one", "two"):
+            node._on_region(face_id, hri.NormalizedRegionOfInterest2D(xmax=0.5, ymax=0.5))
+            node._on_cropped(face_id, rgb_to_image(RED, header(seconds)))
+            graph.wait_for(node._patience.is_canceled, "the end of its patience")
+    graph.wait_for(lambda: arrays and arrays[-1].header == header(3.0), "the images")
+    assert [face.track_id for face in arrays[-1].faces] == ["one", "two"]
 
 
 def test_crop_of_a_new_face_whose_place_is_not_known_yet_takes_no_other_with_it(graph):

@@ -1,5 +1,6 @@
 """The encoders of a bundle as networks that never train: a fusion learns on what they say, as the robot runs them."""
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,13 @@ def encoders_of_bundles(model: nn.Module) -> list[BundleEncoder]:
 def start_of(model: nn.Module) -> ModelBundle | None:
     """The bundle whose encoders a model has; None where it has encoders of its own."""
     return next((encoder.bundle for encoder in encoders_of_bundles(model)), None)
+
+
+def known_speakers(bundle: ModelBundle) -> dict[str, list[str]]:
+    """By part, train or validation, whom the bundle has learnt from or been chosen by; empty where it does not say."""
+    description = json.loads((bundle.directory / "model.json").read_text())
+    known: dict[str, list[str]] = description["training"].get("speakers", {})
+    return known
 
 
 @lru_cache(maxsize=1)
