@@ -312,7 +312,7 @@ def _limits(speakers: Collection[str]) -> str:
   it calls certain, with an error of 0.13.
 {to_try if others else ""}- EmoDB has no surprise: a voice that sounds like EmoDB is hardly ever called surprised.
 - A mouth that talks below raised brows is often taken for surprise: of eighteen films of people who talk, most of them
-  calmly, emotion-av-20 calls 57 % of the moments neutral and certain, 16 % surprised and certain, and 20 % uncertain.
+  calmly, emotion-av-20 calls 54 % of the moments neutral and certain, 16 % surprised and certain, and 22 % uncertain.
 - Posed faces of a laboratory are named rightly less often, too: of 927 of CK+ (Lucey et al. 2010; 106 people, six
   emotions without neutral) the face of emotion-av-20, alone, is right (UAR) on 0.62 (0.59 to 0.66), in 76 % of what it
   calls certain. It sees happiness and surprise, takes most of the anger for neutral and most of the fear for sadness.
