@@ -258,7 +258,7 @@ def _ros_arguments(arguments: Mapping[str, str], ours: Sequence[Path | None], no
 def whole_namespace(arguments: Mapping[str, str]) -> str:
     """Where the nodes are: in the namespace of the argument, within that of a launch file that includes ours."""
     namespace = make_namespace_absolute(prefix_namespace(arguments.get("ros_namespace"), arguments["namespace"]))
-    return str(namespace).rstrip("/")
+    return namespace.rstrip("/")
 
 
 def _sections(values: Mapping[str, Any], nodes: Sequence[str], namespace: str) -> dict[str, dict[str, Any]]:

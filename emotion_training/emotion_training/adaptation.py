@@ -1,6 +1,5 @@
 """A bundle as the start of another training: its encoders stay the graphs that they are, its fusion learns on."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from emotion_perception.core.model_bundle import BundleError, ModelBundle, load_
 from .configuration import changed
 from .encoded_clips import encoded
 from .experiment import Experiment, read_experiment
+from .models.bundle_encoders import training_of
 from .splits import PARTS
 
 BATCH = 32  # clips of a step: own corpora are small
@@ -43,7 +43,7 @@ def bundle_experiment(directory: Path, changes: Mapping[str, Any]) -> Experiment
     """
     directory = directory.resolve()  # a checkpoint names it, wherever that is used
     bundle = load_bundle(directory)
-    fusion = _description(directory)["training"].get("networks", {}).get("fusion")
+    fusion = training_of(directory).get("networks", {}).get("fusion")
     if fusion is None:
         raise BundleError(f"{directory / 'model.json'} does not say of what network the fusion is; export it again.")
     tree: dict[str, Any] = {
@@ -75,11 +75,6 @@ def encode_once(experiment: Experiment) -> None:
     changed_anew = data.augmentation.face or data.augmentation.voice or experiment.module.regularisation.mix_up_alpha
     for part in ("validation", "test") if changed_anew else PARTS:
         setattr(data, part, encoded(model, getattr(data, part), f"encode {part}"))
-
-
-def _description(directory: Path) -> dict[str, Any]:
-    description: dict[str, Any] = json.loads((directory / "model.json").read_text())
-    return description
 
 
 def _load_fusion(fusion: torch.nn.Module, path: Path) -> None:

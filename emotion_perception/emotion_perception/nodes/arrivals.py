@@ -7,6 +7,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from emotion_perception.nodes import topics
 
@@ -21,6 +22,11 @@ class Diagnosis:
     level: bytes = DiagnosticStatus.OK
     message: str = "ok"
     values: dict[str, Any] = field(default_factory=dict)
+
+
+def node_of(endpoint: TopicEndpointInfo) -> str:
+    """The whole name of the node that a publisher or subscription is of."""
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
 
 
 class Arrivals:
@@ -96,7 +102,7 @@ class TopicArrivals(Arrivals):
         """Why DDS does not connect publishers to the node; empty if it does."""
         asked = {own.qos_profile.reliability for own in self._node.subscriptions if own.topic_name == self._topic}
         unheard = {
-            f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+            node_of(publisher)
             for publisher in self._node.get_publishers_info_by_topic(self._topic)
             if publisher.topic_type == self._type
             and publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT

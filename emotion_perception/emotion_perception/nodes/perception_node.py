@@ -28,7 +28,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from emotion_perception.core.stamps import NANOSECONDS_PER_S
-from emotion_perception.nodes.arrivals import Diagnosis
+from emotion_perception.nodes.arrivals import Diagnosis, node_of
 
 DIAGNOSTICS_PERIOD_S = 1.0
 # Diagnoses without a complaint until the log says that all is well: each broken image in ten is no news.
@@ -342,8 +342,7 @@ class PerceptionNode(LifecycleNode):
             self._alone_s = now_s
         if topic is None or now_s - self._alone_s <= RIVAL_LIMIT_S or diagnosis.level != DiagnosticStatus.OK:
             return diagnosis
-        publishers = self.get_publishers_info_by_topic(topic)
-        names = sorted(f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in publishers)
+        names = sorted(node_of(publisher) for publisher in self.get_publishers_info_by_topic(topic))
         if own in names:  # one of that name is this one
             names.remove(own)
         # In quotes, as the log need not hear it of every topic.

@@ -17,7 +17,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 
 from emotion_perception.nodes.perception_node import DIAGNOSTICS_PERIOD_S, PerceptionNode, RefusedParameterError
-from emotion_perception.nodes.spinning import leave_to_life_cycle, spin
+from emotion_perception.nodes.spinning import spin
 
 # The exit status of a process whose node refused: to start it again as it is would be of no use.
 REFUSED = os.EX_CONFIG
@@ -60,16 +60,12 @@ def bring_to_active(nodes: Sequence[PerceptionNode], stop: threading.Event) -> b
 def run_active(node_classes: Sequence[Callable[[], PerceptionNode]]) -> None:
     """Run nodes that configure and activate themselves; the exit status is REFUSED if one refuses."""
     stop = threading.Event()
-    _run(node_classes, partial(bring_to_active, stop=stop), stop)
+    _exit_if_refused(lambda: spin(node_classes, partial(bring_to_active, stop=stop), stop))
 
 
-def _run(
-    node_classes: Sequence[Callable[[], PerceptionNode]],
-    start: Callable[[Sequence[PerceptionNode]], bool] = leave_to_life_cycle,
-    stop: threading.Event | None = None,
-) -> None:
+def _exit_if_refused(work: Callable[[], bool]) -> None:
     try:
-        has_started = spin(node_classes, start, stop)
+        has_started = work()
     except RefusedParameterError as error:
         print(f"[FATAL] {error}; ros2 param describe, or the README, says what is expected.", file=sys.stderr)
         has_started = False
@@ -102,4 +98,4 @@ def run(node_class: Callable[[], PerceptionNode]) -> None:
     if own_arguments(parser).start:
         run_active([node_class])
     else:
-        _run([node_class])
+        _exit_if_refused(lambda: spin([node_class]))

@@ -80,9 +80,14 @@ def start_of(model: nn.Module) -> ModelBundle | None:
 
 def known_speakers(bundle: ModelBundle) -> dict[str, list[str]]:
     """By part, train or validation, whom the bundle has learnt from or been chosen by; empty where it does not say."""
-    description = json.loads((bundle.directory / "model.json").read_text())
-    known: dict[str, list[str]] = description["training"].get("speakers", {})
+    known: dict[str, list[str]] = training_of(bundle.directory).get("speakers", {})
     return known
+
+
+def training_of(directory: Path) -> dict[str, Any]:
+    """What the model.json of a bundle says of its training."""
+    training: dict[str, Any] = json.loads((directory / "model.json").read_text())["training"]
+    return training
 
 
 @lru_cache(maxsize=1)
